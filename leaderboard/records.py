@@ -1,0 +1,170 @@
+"""Records: one JSON file per run, the only thing the leaderboard is computed from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+SCHEMA = 1
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Track = Literal["shared", "native"]
+Split = Literal["test", "validation"]
+
+
+class RecordError(ValueError):
+    """A record that cannot be read: says which file, what is wrong, what to do."""
+
+
+class Part(BaseModel):
+    """What every piece of a record shares: frozen, and no field that the schema does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MetricInfo(Part):
+    """The metric by which a task is ranked."""
+
+    name: str
+    unit: str
+    larger_is_better: bool
+
+
+class Phases(Part):
+    """Seconds of one round, apart: `forward`, `score` and `pick` together are the selection's cost."""
+
+    fit: Seconds
+    evaluate: Seconds
+    forward: Seconds = 0.0
+    score: Seconds = 0.0
+    pick: Seconds = 0.0
+
+    @property
+    def select(self) -> float:
+        """Seconds from the trained model to the picked ids."""
+        return self.forward + self.score + self.pick
+
+
+class Round(Part):
+    """One round: a model trained on `labeled` images, its metrics, and what was then picked."""
+
+    labeled: int = Field(ge=1)
+    metrics: dict[str, Finite]
+    picked: tuple[int, ...] = ()
+    """Pool positions in the order of picking; empty in the last round, where nothing more is labeled."""
+    group_counts: tuple[int, ...] = ()
+    """How many of `picked` belong to each of the task's groups (an image can be in several, or in none)."""
+    seconds: Phases
+    peak_memory_mebibytes: Annotated[float, Field(ge=0)]
+    """Peak resident memory of the process so far (on CUDA: of the device)."""
+
+
+class Machine(Part):
+    """Where a run was made. Times are comparable, and runs bit-equal, between equal machines only."""
+
+    processor: str
+    device: str
+    threads: int
+    python: str
+    torch: str
+
+
+class Record(Part):
+    """One run of one strategy on one task protocol under one seed."""
+
+    schema_number: Literal[1] = SCHEMA
+    task: str
+    """Name of the task protocol, for instance `cifar10-mini`."""
+    protocol: int
+    """Rises whenever a number of the protocol changes; records of different protocols are never mixed."""
+    track: Track
+    strategy: str
+    seed: int
+    split: Split
+    """What the metrics were measured on; `validation` is for making choices and never on the board."""
+    metric: MetricInfo
+    group_names: tuple[str, ...]
+    config: dict[str, JsonValue]
+    """The whole task protocol, as read."""
+    strategy_config: dict[str, JsonValue]
+    """The strategy's hyper-parameters."""
+    fingerprints: dict[str, str] = {}
+    """SHA-256 of what the run was built from besides this repository: data, pre-trained weights."""
+    machine: Machine
+    commit: str
+    planned_rounds: int = Field(ge=1)
+    rounds: tuple[Round, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Record:
+        if len(self.rounds) > self.planned_rounds:
+            msg = f"{len(self.rounds)} rounds are recorded, but only {self.planned_rounds} were planned"
+            raise ValueError(msg)
+        picked = [image for one in self.rounds for image in one.picked]
+        if len(picked) != len(set(picked)):
+            msg = "an image is picked twice"
+            raise ValueError(msg)
+        if any(self.metric.name not in one.metrics for one in self.rounds):
+            msg = f"a round is without {self.metric.name}, the ranking metric"
+            raise ValueError(msg)
+        labels = [one.labeled for one in self.rounds]
+        if any(later <= earlier for earlier, later in pairwise(labels)):
+            msg = f"label counts must rise from round to round, got {labels}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned round is there."""
+        return len(self.rounds) == self.planned_rounds
+
+    @property
+    def score(self) -> tuple[float, ...]:
+        """The ranking metric, round by round."""
+        return tuple(one.metrics[self.metric.name] for one in self.rounds)
+
+
+def record_path(folder: Path, task: str, track: str, strategy: str, seed: int, split: str = "test") -> Path:
+    """Where the record of a run lies below `folder`."""
+    suffix = "" if split == "test" else f"-{split}"
+    return folder / task / f"{strategy}-{track}-s{seed}{suffix}.json"
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record whole or not at all: beside its place first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(record.model_dump_json(indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        RecordError: the file is not a record of this schema; one line that names the file and the first fault.
+    """
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        msg = f"{path}: not a valid record ({where}: {first['msg']}); move it away and run again"
+        raise RecordError(msg) from None
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Every record below a folder, in the order of their paths."""
+    for path in sorted(folder.glob("*/*.json")):
+        yield read_record(path)

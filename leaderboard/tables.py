@@ -1,0 +1,63 @@
+"""Tables: the page's numbers for the terminal, at the end of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from leaderboard.records import Record
+from leaderboard.scores import Section, incomplete, section_key, sections
+
+ABSENT = "\N{EN DASH}"
+FEWEST_SEEDS = 5
+"""Below this number a table says that it ranks nothing."""
+
+
+def number(value: float, decimals: int, *, sign: bool = False) -> str:
+    """A number for people: fixed decimals, a true minus, a dash where there is none."""
+    if math.isnan(value):
+        return ABSENT
+    return f"{value:{'+' if sign else ''}z.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def seconds(value: float) -> str:
+    """Seconds at about three digits."""
+    return number(value, next((places for limit, places in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
+
+
+def seed_line(counts: Sequence[int]) -> str:
+    """How many seeds a table rests on and, below five, what that cannot show."""
+    fewest, most = min(counts), max(counts)
+    amount = f"{fewest} seed{'s' if fewest > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
+    if fewest >= FEWEST_SEEDS:
+        return f"{amount}."
+    return f"{amount} show{'s' if most == 1 else ''} that it runs, not who wins."
+
+
+def task_tables(records: Sequence[Record]) -> list[Table]:
+    """A table per task protocol, track and split: strategies by label counts, means over the seeds."""
+    left_out = incomplete(records)
+    return [
+        _task_table(section, sum(section_key(record) == section_key(section.records[0]) for record in left_out))
+        for section in sections(records)
+    ]
+
+
+def _task_table(section: Section, left_out: int) -> Table:
+    caption = seed_line(section.standings["seeds"].tolist())
+    if left_out:
+        caption += f" {left_out} incomplete run{'s' if left_out > 1 else ''} left out."
+    table = Table(title=Text(f"{section.title} · {section.metric_title} by labels"), caption=caption)
+    table.add_column("strategy", no_wrap=True)
+    for heading in [*(f"{labeled:,}" for labeled in section.labels), "area", "ranking accuracy", "select s/round"]:
+        table.add_column(heading, justify="right")
+    points = section.summary.to_dict("records")
+    scores = {(point["strategy"], point["labeled"]): point["score"] for point in points}
+    for row in section.standings.to_dict("records"):
+        cells = [number(scores[row["strategy"], labeled], section.decimals) for labeled in section.labels]
+        cells += [number(row["area"], section.decimals), number(row["ranking_accuracy"], 3)]
+        table.add_row(Text(row["strategy"]), *cells, seconds(row["select_seconds"]))
+    return table

@@ -1,0 +1,112 @@
+"""Task protocols and sweeps, read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from leaderboard.records import Split, Track
+from tasks.settings import Settings, TaskSettings
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: one line that says which file, which field, what is wrong."""
+
+
+class Budget(Settings):
+    """How many images are labeled when."""
+
+    initial: int = Field(ge=2)
+    """Labeled at random before the first round."""
+    step: int = Field(ge=1)
+    """Labeled after every round but the last."""
+    rounds: int = Field(ge=1)
+    """How many models are trained one after another."""
+    subset: int | None = Field(None, ge=1)
+    """Candidates drawn at random each round; all unlabeled images where it is not given."""
+
+    @model_validator(mode="after")
+    def _subset_holds_a_step(self) -> Budget:
+        if self.subset is not None and self.subset < self.step:
+            msg = f"a subset of {self.subset} candidates cannot give {self.step} picks; raise subset or lower step"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def labeled(self) -> tuple[int, ...]:
+        """Labeled images, round by round."""
+        return tuple(self.initial + self.step * number for number in range(self.rounds))
+
+
+class Protocol(Settings):
+    """A task protocol: one file of `configs/tasks`. Whoever changes a number raises `protocol`."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)
+    protocol: int = Field(ge=1)
+    budget: Budget
+    task: TaskSettings
+
+
+class Sweep(Settings):
+    """Runs to be made: one file of `configs/sweeps`."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Names of protocols: files in the folder `tasks` beside that of the sweep."""
+    strategies: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    tracks: tuple[Track, ...] = ("shared",)
+    split: Split = "test"
+
+
+def read_protocol(path: Path) -> Protocol:
+    """A task protocol.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or does not fit.
+    """
+    protocol = _validated(Protocol, _table(path), path)
+    if protocol.name != path.stem:
+        msg = f"{path}: name is {protocol.name!r}; a protocol is named like its file, {path.stem!r}"
+        raise ConfigError(msg)
+    return protocol
+
+
+def read_sweep(path: Path) -> tuple[Sweep, tuple[Protocol, ...]]:
+    """A sweep and its protocols. A single protocol is a sweep of itself by random under seed 0.
+
+    Raises:
+        ConfigError: a file is missing, no TOML, or does not fit.
+    """
+    table = _table(path)
+    if "task" in table:
+        protocol = read_protocol(path)
+        return Sweep(tasks=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
+    sweep = _validated(Sweep, table, path)
+    folder = path.parent.parent / "tasks"
+    return sweep, tuple(read_protocol(folder / f"{name}.toml") for name in sweep.tasks)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(each.stem for each in path.parent.glob("*.toml")))
+        msg = f"no configuration {path}" + (f"; beside it there are {known}" if known else "")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is not TOML: {error}"
+    raise ConfigError(msg)
+
+
+def _validated(model: type[AnyModel], table: dict[str, Any], path: Path) -> AnyModel:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        msg = f"{path}: {where}: {first['msg']} (given: {first['input']!r:.80})"
+        raise ConfigError(msg) from None

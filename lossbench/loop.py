@@ -1,0 +1,192 @@
+"""The active-learning loop: train, evaluate, select, label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from leaderboard.records import Phases, Round, Split, Track
+from lossbench.config import ConfigError, Protocol
+from lossbench.fits import Fits, Needs
+from lossbench.machine import peak_memory_mebibytes
+from lossbench.streams import stream
+from lossnet import LossNet, ranking_accuracy
+from strategies import Context, Selection, Strategy
+from tasks.base import Ids, Task
+from tasks.clock import Clock
+from tasks.learner import Learner
+from tasks.training import TrainingError
+
+
+class SelectionError(ValueError):
+    """A strategy returned something other than distinct candidates, as many as the budget."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Which images may be labeled: all of the pool but the protocol's validation slice."""
+
+    eligible: Ids
+    validation: Ids
+
+    @classmethod
+    def of(cls, task: Task, protocol: Protocol) -> Pool:
+        """The same slice whatever the seed.
+
+        Raises:
+            ConfigError: the budget is larger than what may be labeled.
+        """
+        held_out, needed = protocol.task.data.validation, protocol.budget.labeled[-1]
+        if needed > task.pool_size - held_out:
+            msg = (
+                f"{protocol.name}: a budget of {needed} labels is larger than the pool of {task.pool_size} images less "
+                f"{held_out} for validation; lower budget.initial, step or rounds"
+            )
+            raise ConfigError(msg)
+        order = stream(0, "validation").permutation(task.pool_size)
+        return cls(np.sort(order[held_out:]), np.sort(order[:held_out]))
+
+    def initial(self, seed: int, count: int) -> Ids:
+        """The first labeled images, the same for all strategies under a seed."""
+        return np.sort(stream(seed, "initial").choice(self.eligible, count, replace=False))
+
+    def candidates(self, seed: int, number: int, labeled: Ids, subset: int | None) -> Ids:
+        """The unlabeled images of lowest priority; every image has one random priority per seed and round."""
+        unlabeled = np.setdiff1d(self.eligible, labeled)
+        if subset is None or subset >= len(unlabeled):
+            return unlabeled
+        priorities = stream(seed, "subset", number).random(self.eligible.max() + 1)
+        return np.sort(unlabeled[np.argsort(priorities[unlabeled])[:subset]])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy on one task under one seed."""
+
+    task: Task
+    protocol: Protocol
+    strategy: Strategy
+    seed: int
+    track: Track
+    split: Split
+    fits: Path
+    """Folder of trained weights."""
+
+    def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
+        """The rounds after those that are done, one by one."""
+        budget, pool = self.protocol.budget, Pool.of(self.task, self.protocol)
+        history = [pool.initial(self.seed, budget.initial)]
+        history += [np.array(each.picked, dtype=np.int64) for each in done]
+        for number in range(len(done), budget.rounds):
+            labeled = tuple(np.concatenate(history[: stop + 1]) for stop in range(number + 1))
+            result = self._round(number, labeled, pool)
+            history.append(np.array(result.picked, dtype=np.int64))
+            yield result
+
+    def _round(self, number: int, labeled: tuple[Ids, ...], pool: Pool) -> Round:
+        clock = Clock(self.task.reader.device)
+        committee, fit_seconds = self._committee(number, labeled, clock)
+        with clock.phase("evaluate"):
+            held_out = self.task.test_ids if self.split == "test" else pool.validation
+            metrics = evaluate(self.task, committee[0], held_out)
+        evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
+        picked = np.zeros(0, dtype=np.int64)
+        if number < self.protocol.budget.rounds - 1:
+            picked = self._select(number, labeled, pool, committee)
+        groups = self.task.groups(picked, labeled[0]).sum(0).tolist() if len(picked) else []
+        return Round(
+            labeled=len(labeled[-1]),
+            metrics=metrics,
+            picked=tuple(picked.tolist()),
+            group_counts=tuple(groups),
+            seconds=Phases(fit=fit_seconds, evaluate=evaluated, **clock.seconds),
+            peak_memory_mebibytes=peak_memory_mebibytes(self.task.reader.device),
+        )
+
+    def _committee(self, number: int, labeled: tuple[Ids, ...], clock: Clock) -> tuple[tuple[Learner, ...], float]:
+        needs = Needs.of(self.strategy, self.task, self.track)
+        fits = Fits(self.fits, self.task, self.protocol, self.seed, needs, clock)
+        try:
+            trained = [fits.learner(labeled, member) for member in range(self.strategy.committee_size)]
+        except TrainingError as error:
+            msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
+            raise TrainingError(msg) from None
+        return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
+
+    def _select(self, number: int, labeled: tuple[Ids, ...], pool: Pool, committee: tuple[Learner, ...]) -> Ids:
+        now, budget = labeled[-1], self.protocol.budget
+        ctx = Context(
+            budget=budget.step,
+            labeled=now,
+            candidates=pool.candidates(self.seed, number, now, budget.subset),
+            committee=committee,
+            rng=stream(self.seed, "select", number),
+            labeled_groups=lambda: self.task.groups(now, labeled[0]),
+            labeled_losses=lambda: true_losses(self.task, committee[0], now),
+            oracle=(lambda ids: true_losses(self.task, committee[0], ids)) if self.strategy.cheats else None,
+        )
+        with committee[0].clock.phase("score"):
+            selection = self.strategy.select(ctx)
+        return checked(selection, ctx, f"{self.strategy.name} on {self.protocol.name}, round {number}")
+
+
+def checked(selection: Selection, ctx: Context, where: str) -> Ids:
+    """The picked ids.
+
+    Raises:
+        SelectionError: too few or too many, repeated, labeled, or no candidates.
+    """
+    ids = np.asarray(selection.ids)
+    faults = {
+        f"returned ids of shape {ids.shape} and type {ids.dtype}; a vector of integers is wanted": ids.ndim != 1
+        or ids.dtype.kind not in "iu",
+        f"returned {ids.size} ids; the budget is {ctx.budget}": ids.size != ctx.budget,
+        f"returned {ids.size - np.unique(ids).size} ids twice": np.unique(ids).size != ids.size,
+        f"returned {np.isin(ids, ctx.labeled).sum()} ids that are labeled already": np.isin(ids, ctx.labeled).any(),
+        f"returned {(~np.isin(ids, ctx.candidates)).sum()} ids that are no candidates": not np.isin(
+            ids, ctx.candidates
+        ).all(),
+    }
+    for fault, present in faults.items():
+        if present:
+            msg = f"{where}: the strategy {fault}"
+            raise SelectionError(msg)
+    return ids.astype(np.int64)
+
+
+def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:
+    """The learner's losses (n,) under the true labels."""
+    batches = learner.batches(ids)
+    return torch.cat([task.reader.losses(outputs.raw, task.targets(part)) for part, outputs in batches])
+
+
+def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
+    """The task's metrics on held-out images, and how well the predicted losses rank the true ones.
+
+    `ranking_accuracy` is LossNet's; `auxiliary_ranking_accuracy` that of a strategy's own LossNet.
+    """
+    predictors = {"ranking_accuracy": learner.lossnet, "auxiliary_ranking_accuracy": learner.auxiliary}
+    predictors = {name: module for name, module in predictors.items() if isinstance(module, LossNet)}
+    losses: list[torch.Tensor] = []
+    predicted: dict[str, list[torch.Tensor]] = {name: [] for name in predictors}
+
+    def judged() -> Iterator[object]:
+        for part, outputs in learner.batches(ids):
+            with torch.no_grad(), learner.autocast():
+                raw = task.judged(learner.model, part, outputs.raw)
+            losses.append(task.reader.losses(outputs.raw, task.targets(part)))
+            for name, module in predictors.items():
+                with torch.no_grad():
+                    predicted[name].append(module(outputs.taps))
+            yield raw
+
+    metrics = task.metrics(judged(), ids)
+    truth = torch.cat(losses).cpu()
+    metrics["loss"] = float(truth.mean())
+    for name in predictors:
+        metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
+    return metrics

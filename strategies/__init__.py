@@ -1,0 +1,60 @@
+"""Selection strategies. This tuple is the list of them; a strategy from outside is a file (`load_strategy`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+from strategies.base import Context, Selection, Strategy
+from strategies.core_set import CoreSet
+from strategies.entropy import Entropy
+from strategies.learning_loss import LearningLoss, LearningLossMSE
+from strategies.random import Random
+
+STRATEGIES: tuple[type[Strategy], ...] = (Random, Entropy, CoreSet, LearningLoss, LearningLossMSE)
+
+__all__ = ["STRATEGIES", "Context", "Selection", "Strategy", "StrategyError", "load_strategy"]
+
+
+class StrategyError(ValueError):
+    """A strategy that is not there, or a file that does not hold one."""
+
+
+def load_strategy(reference: str) -> Strategy:
+    """A strategy with its default hyper-parameters.
+
+    Args:
+        reference: a name in the list, or the path of a Python file that defines exactly one `Strategy`.
+
+    Raises:
+        StrategyError: no such name or file, or a file that does not define exactly one.
+    """
+    known = {each.name: each for each in STRATEGIES}
+    if reference in known:
+        return known[reference]()
+    if not reference.endswith(".py"):
+        msg = f"no strategy {reference!r}; there are {', '.join(known)}, or give the path of a file my_strategy.py"
+        raise StrategyError(msg)
+    return _from_file(Path(reference))()
+
+
+def _from_file(path: Path) -> type[Strategy]:
+    if not path.is_file():
+        msg = f"no strategy file {path}"
+        raise StrategyError(msg)
+    spec = importlib.util.spec_from_file_location(f"outside_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = [each for _, each in inspect.getmembers(module, inspect.isclass) if _is_own(each, module.__name__)]
+    if len(found) != 1:
+        msg = f"{path} defines {len(found)} strategies; one class that derives from strategies.Strategy is wanted"
+        raise StrategyError(msg)
+    if not isinstance(getattr(found[0], "name", None), str):
+        msg = f"{path}: {found[0].__name__} has no name; add `name: ClassVar[str] = \"...\"`"
+        raise StrategyError(msg)
+    return found[0]
+
+
+def _is_own(candidate: type, module: str) -> bool:
+    return issubclass(candidate, Strategy) and candidate.__module__ == module and not inspect.isabstract(candidate)

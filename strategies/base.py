@@ -1,0 +1,102 @@
+"""The contract of a selection strategy: declare what it needs trained, and pick."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from tasks.base import Ids
+from tasks.learner import Learner
+from tasks.settings import Recipe
+from tasks.training import CoTrained
+
+
+class Selection(NamedTuple):
+    """What a strategy picked."""
+
+    ids: Ids
+    """In the order of picking, as many as the budget."""
+    scores: Float[Tensor, " k"] | None = None
+    """Why: larger is sooner. Not every strategy has such a number."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a strategy may see: one round, without the labels of the candidates."""
+
+    budget: int
+    labeled: Ids
+    candidates: Ids
+    """Sorted pool positions, none of them labeled."""
+    committee: tuple[Learner, ...]
+    """As many as `committee_size`; the first is the learner that is evaluated."""
+    rng: np.random.Generator
+    labeled_groups: Callable[[], Bool[Tensor, "l g"]]
+    """Groups (classes, classes present, pose clusters) of `labeled`, in its order."""
+    labeled_losses: Callable[[], Float[Tensor, " l"]]
+    """The learner's losses on `labeled`, in its order."""
+    oracle: Callable[[Ids], Float[Tensor, " n"]] | None = None
+    """True losses of any images; only for a strategy that `cheats`."""
+
+    @property
+    def learner(self) -> Learner:
+        """The learner that is evaluated."""
+        return self.committee[0]
+
+
+class Strategy(BaseModel, ABC):
+    """Its hyper-parameters, what it needs trained, and `select`. It keeps nothing from one round to the next.
+
+    `select` is a function of the context and its `rng`, and leaves the learners as it found them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    """As records and the command line call it: lower case, hyphens."""
+    paper: ClassVar[str]
+    """Authors and year."""
+    needs_lossnet: ClassVar[bool] = False
+    """Whether it reads `learner.lossnet`."""
+    cheats: ClassVar[bool] = False
+    """Whether it reads true losses of candidates; it is then kept off the ranking."""
+
+    def auxiliary(self, recipe: Recipe) -> CoTrained | None:  # noqa: ARG002
+        """What is to be trained beside the model under this recipe, to be found as `learner.auxiliary`."""
+        return None
+
+    @property
+    def committee_size(self) -> int:
+        """How many models it needs, trained alike from different weights and orders."""
+        return 1
+
+    @abstractmethod
+    def select(self, ctx: Context) -> Selection:
+        """As many of the candidates as the budget says, the most wanted first."""
+
+    @classmethod
+    def smoke(cls) -> Self:
+        """The same algorithm at sizes that a contract test can afford."""
+        return cls()
+
+
+def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
+    """The candidates with the highest scores; of equal ones, those that come first.
+
+    Raises:
+        ValueError: a score is not a number.
+    """
+    if torch.isnan(scores).any():
+        msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
+        raise ValueError(msg)
+    with ctx.learner.clock.phase("pick"):
+        order = scores.sort(descending=True, stable=True).indices[: ctx.budget].cpu()
+        return Selection(ctx.candidates[order.numpy()], scores[order.to(scores.device)].cpu())

@@ -1,0 +1,25 @@
+"""Uncertainty by entropy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from strategies.base import Context, Selection, Strategy, highest
+from strategies.information import entropy
+
+
+class Entropy(Strategy):
+    """Picks where the prediction has the highest entropy (Shannon 1948; Settles 2009, section 3.1).
+
+    An image with several distributions counts with their weighted mean.
+    """
+
+    name: ClassVar[str] = "entropy"
+    paper: ClassVar[str] = "Settles 2009"
+
+    def select(self, ctx: Context) -> Selection:
+        """The candidates of highest entropy."""
+        posteriors = ctx.learner.posteriors(ctx.candidates)
+        return highest(ctx, torch.cat([each.pooled(entropy(each.log_probs)) for each in posteriors]))

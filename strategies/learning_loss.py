@@ -1,0 +1,37 @@
+"""Learning loss, and its ablation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lossnet import RegressionObjective
+from strategies.base import Context, Selection, Strategy, highest
+from tasks.settings import Recipe
+from tasks.training import CoTrained
+
+
+class LearningLoss(Strategy):
+    """Picks the highest loss that the ranking LossNet predicts (Yoo & Kweon 2019, section 3)."""
+
+    name: ClassVar[str] = "learning-loss"
+    paper: ClassVar[str] = "Yoo & Kweon 2019"
+    needs_lossnet: ClassVar[bool] = True
+
+    def select(self, ctx: Context) -> Selection:
+        """The candidates of highest predicted loss."""
+        return highest(ctx, ctx.learner.predicted_losses(ctx.learner.lossnet, ctx.candidates))
+
+
+class LearningLossMSE(Strategy):
+    """The paper's ablation: the same module, trained to regress the loss instead of ranking it."""
+
+    name: ClassVar[str] = "learning-loss-mse"
+    paper: ClassVar[str] = "Yoo & Kweon 2019"
+
+    def auxiliary(self, recipe: Recipe) -> CoTrained:
+        """A LossNet under mean squared error, weighted and detached as the ranking one is."""
+        return RegressionObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after)
+
+    def select(self, ctx: Context) -> Selection:
+        """The candidates of highest predicted loss."""
+        return highest(ctx, ctx.learner.predicted_losses(ctx.learner.auxiliary, ctx.candidates))

@@ -1,0 +1,19 @@
+"""The baseline."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from strategies.base import Context, Selection, Strategy
+
+
+class Random(Strategy):
+    """Draws uniformly, without replacement."""
+
+    name: ClassVar[str] = "random"
+    paper: ClassVar[str] = "baseline"
+
+    def select(self, ctx: Context) -> Selection:
+        """A random subset in random order."""
+        with ctx.learner.clock.phase("pick"):
+            return Selection(ctx.rng.choice(ctx.candidates, ctx.budget, replace=False))

@@ -1,0 +1,80 @@
+"""CIFAR-10 in its official files, and any data set in the same form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import calculate_md5
+
+from tasks.base import existing, require
+
+FOLDER = CIFAR10.base_folder
+MANIFEST = "manifest.json"
+
+
+class ClassifiedImages(NamedTuple):
+    """Pool images first, then test images."""
+
+    pixels: UInt8[Tensor, "n 3 h w"]
+    labels: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+    pool: int
+    fingerprint: str
+    """MD5 sums of the files, joined."""
+
+
+class ManifestBatches(CIFAR10):
+    """Batches in CIFAR-10's form whose MD5 sums stand in a manifest beside them."""
+
+    def __init__(self, root: Path, *, train: bool, digests: dict[str, str]) -> None:
+        files = sorted(digests.items())
+        self.train_list = [list(file) for file in files if file[0].startswith("data_batch")]
+        self.test_list = [list(file) for file in files if file[0].startswith("test_batch")]
+        self.meta = {"filename": "batches.meta", "key": "label_names", "md5": digests["batches.meta"]}
+        super().__init__(str(root), train=train)
+
+
+def official_digests() -> dict[str, str]:
+    """MD5 sums of CIFAR-10's files, as its authors and torchvision give them."""
+    return dict(CIFAR10.train_list + CIFAR10.test_list) | {"batches.meta": CIFAR10.meta["md5"]}
+
+
+def load(root: Path, *, manifest: bool = False) -> ClassifiedImages:
+    """The images below `root/cifar-10-batches-py`; no file is unpickled before its MD5 sum is right.
+
+    Args:
+        root: the folder that holds `cifar-10-batches-py`.
+        manifest: compare with the manifest beside the files instead of CIFAR-10's official sums.
+
+    Raises:
+        DataError: a file is missing or is not what its MD5 sum says.
+    """
+    folder = root / FOLDER
+    digests = official_digests()
+    if manifest:
+        digests = json.loads(existing(folder / MANIFEST, "the manifest of the batches").read_text(encoding="utf-8"))
+    check(folder, digests)
+    train, test = (ManifestBatches(root, train=train, digests=digests) for train in (True, False))
+    pixels = np.concatenate([train.data, test.data]).transpose(0, 3, 1, 2)
+    return ClassifiedImages(
+        torch.from_numpy(np.ascontiguousarray(pixels)),
+        np.array(train.targets + test.targets),
+        tuple(train.classes),
+        len(train.data),
+        "-".join(digest for _, digest in sorted(digests.items())),
+    )
+
+
+def check(folder: Path, digests: dict[str, str]) -> None:
+    """Raise a DataError unless every file is there and has its MD5 sum."""
+    for name, digest in digests.items():
+        file = existing(folder / name, "a batch of CIFAR-10's form")
+        found = calculate_md5(str(file))
+        require(found == digest, f"{file} is damaged: MD5 {found}, expected {digest}; fetch or expand it again")

@@ -1,0 +1,90 @@
+"""Image classification: one distribution per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from tasks import augment
+from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task
+from tasks.classification.data import load
+from tasks.classification.model import Classifier
+from tasks.pixels import Colors, Pixels
+from tasks.scenes import materialize
+from tasks.settings import ClassificationSettings
+
+# Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
+COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))
+CROP_PADDING, CROP_PIXELS = 4, 32  # shifts of up to 4 of 32 pixels (He et al. 2016, section 4.2)
+
+
+class ClassificationReader(Reader[Tensor, Tensor]):
+    """Raw output: logits (n, classes). Target: class numbers (n,)."""
+
+    def posteriors(self, raw: Float[Tensor, "n k"]) -> Posteriors:
+        """One row per image: the softmax over the classes."""
+        return Posteriors(
+            functional.log_softmax(raw, 1).unsqueeze(1), torch.ones_like(raw[:, :1]), raw.argmax(1, keepdim=True)
+        )
+
+    def losses(self, raw: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Cross-entropy."""
+        return functional.cross_entropy(raw, targets, reduction="none")
+
+    def pseudo_targets(self, raw: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
+        """The most probable class."""
+        return raw.argmax(1)
+
+    def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
+        """The pooled last stage."""
+        return outputs.features[0]
+
+
+class ClassificationTask(Task[Tensor, Tensor]):
+    """CIFAR-10 or data in its form, classified by ResNet-18."""
+
+    metric = Metric("accuracy", "share of images")
+
+    def __init__(self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device) -> None:
+        scenes = settings.data.scenes
+        root = materialize("classification", scenes, cache) if scenes else data
+        images = load(root, manifest=scenes is not None)
+        self.recipe = settings.recipe
+        self.pool_size, self.test_size = images.pool, len(images.labels) - images.pool
+        self.annotations = images.labels
+        self.group_names = images.names
+        self.fingerprints = {"data": images.fingerprint}
+        self.reader = ClassificationReader(
+            Pixels(images.pixels.to(device), settings.model.pixels, COLORS)
+        )
+        self._model = settings.model
+
+    def build_model(self) -> Classifier:
+        """An untrained ResNet-18."""
+        return Classifier(self._model, len(self.group_names))
+
+    def targets(self, ids: Ids) -> Int[Tensor, " n"]:
+        """Class numbers."""
+        return torch.from_numpy(self.annotations[ids]).to(self.reader.device)
+
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]:
+        """Random shifts by whole pixels and mirroring."""
+        shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
+        whole = np.ones(len(ids))
+        places = augment.then(augment.windows(shifts[0], shifts[1], whole, whole), augment.flips(rng, len(ids)))
+        return self.reader.warped(ids, places), self.targets(ids)
+
+    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
+        """The class of each image, one-hot."""
+        return functional.one_hot(torch.from_numpy(self.annotations[ids]), len(self.group_names)).bool()
+
+    def metrics(self, raws: Iterable[Float[Tensor, "n k"]], ids: Ids) -> dict[str, float]:
+        """Accuracy."""
+        predicted = torch.cat([raw.argmax(1) for raw in raws])
+        return {"accuracy": float((predicted == self.targets(ids)).double().mean())}

@@ -1,0 +1,195 @@
+"""Object detection: one distribution per anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from mmdet.models.layers import multiclass_nms
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import box_iou
+
+from tasks import augment
+from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task, as_annotations, require
+from tasks.detection.augment import ssd_places
+from tasks.detection.data import Objects, decoded, fingerprint, load_split
+from tasks.detection.losses import BoxTargets, ssd_losses
+from tasks.detection.metrics import Detections, coco_precision, voc_precision
+from tasks.detection.model import Ssd, SsdRaw, build_ssd
+from tasks.detection.pretraining import pretrained_stages
+from tasks.pixels import Pixels
+from tasks.scenes import CLASSES as SCENE_CLASSES
+from tasks.scenes import materialize
+from tasks.settings import DetectionSettings, RowSettings
+
+PSEUDO_SCORE = 0.5  # a detection that the model itself holds for likelier than not
+
+
+class DetectionReader(Reader[SsdRaw, BoxTargets]):
+    """Raw output: SSD's logits and offsets. Target: padded boxes and class numbers."""
+
+    def __init__(self, pixels: Pixels, model: Ssd, settings: RowSettings) -> None:
+        super().__init__(pixels)
+        self._anchors = model.anchors(pixels.size).to(pixels.device)
+        self._coder = model.head.ssd.bbox_coder
+        self._test = model.head.ssd.test_cfg
+        self._embedded = -len(model.neck.extra_layers) - 1
+        self._settings = settings
+
+    def posteriors(self, raw: SsdRaw) -> Posteriors:
+        """One row per anchor over the classes and, last, the background.
+
+        The weight of a row is proportional to its probability of an object; see `RowSettings`.
+        """
+        log_probs = functional.log_softmax(raw.scores, 2)
+        probability = 1 - log_probs[:, :, -1].exp()
+        least = probability.topk(min(self._settings.most, probability.shape[1]), 1).values[:, -1:]
+        counted = (probability >= least) & (probability > self._settings.threshold)
+        weight = torch.where(counted, probability, 0.0)
+        weight = torch.where(counted.any(1, keepdim=True), weight, 1.0)
+        return Posteriors(log_probs, weight / weight.sum(1, keepdim=True), log_probs[:, :, :-1].argmax(2))
+
+    def losses(self, raw: SsdRaw, targets: BoxTargets) -> Float[Tensor, " n"]:
+        """Confidence and box loss, matched, mined and normalised inside each image."""
+        return ssd_losses(raw, targets, self._anchors, self._coder)
+
+    def pseudo_targets(self, raw: SsdRaw) -> BoxTargets:
+        """The detections that the model holds for likelier than not."""
+        found = [each for each in self.detections(raw, PSEUDO_SCORE)]
+        return padded([each.boxes * self.size for each in found], [each.labels for each in found], self.device)
+
+    def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
+        """The backbone's last map (fc7 of VGG-16), averaged over places."""
+        return outputs.features[self._embedded].mean((2, 3))
+
+    def boxes(self, raw: SsdRaw) -> Float[Tensor, "n m 4"]:
+        """Each anchor's predicted corners, in pixels of the model's input."""
+        images, rows = raw.offsets.shape[:2]
+        anchors = self._anchors.repeat(images, 1)
+        corners = self._coder.decode(anchors, raw.offsets.flatten(0, 1), max_shape=(self.size, self.size))
+        return corners.view(images, rows, 4)
+
+    def detections(self, raw: SsdRaw, least_score: float | None = None) -> list[Detections]:
+        """What is left of each image's predictions after non-maximum suppression, class by class."""
+        least_score = self._test.score_thr if least_score is None else least_score
+        result = []
+        for boxes, scores in zip(self.boxes(raw), raw.scores.softmax(2), strict=True):
+            found, labels = multiclass_nms(boxes, scores, least_score, dict(self._test.nms), self._test.max_per_img)
+            places = (found[:, :4] / self.size).cpu().numpy()
+            result.append(Detections(places, found[:, 4].cpu().numpy(), labels.cpu().numpy()))
+        return result
+
+
+class DetectionTask(Task[SsdRaw, BoxTargets]):
+    """VOC or data in its form, detected by an SSD."""
+
+    metric = Metric("mAP", "mean average precision at IoU 0.5, 11-point form")
+    reader: DetectionReader
+
+    def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
+        source = settings.data
+        self.group_names = SCENE_CLASSES if source.scenes else source.classes
+        root = materialize("detection", source.scenes, cache) if source.scenes else data
+        pool, test = (
+            load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
+            for lists in (source.pool, source.test)
+        )
+        twice = {file.name for file in pool.files} & {file.name for file in test.files}
+        require(not twice, f"{min(twice, default='')} stands in the pool and in the test lists; remove it from one")
+        files = pool.files + test.files
+        self.recipe = settings.recipe
+        self.pool_size, self.test_size = len(pool.files), len(test.files)
+        self.annotations = as_annotations(pool.objects + test.objects)
+        self._settings = settings
+        self._start: dict[str, Tensor] = {}
+        self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
+        if settings.pretraining:
+            self._start, digest = pretrained_stages(settings.pretraining, data, cache, device)
+            self.fingerprints["trunk"] = digest
+        pixels = settings.model.pixels
+        stored = decoded(files, source.stored_pixels or pixels).to(device)
+        blank = settings.model.model_copy(update={"imagenet": False})
+        template = build_ssd(blank, len(self.group_names))
+        self.reader = DetectionReader(Pixels(stored, pixels), template, settings.rows)
+
+    def build_model(self) -> Ssd:
+        """An SSD whose trunk is untrained unless the protocol says otherwise."""
+        model = build_ssd(self._settings.model, len(self.group_names))
+        if self._start:
+            model.backbone.stages.load_state_dict(self._start)
+        return model
+
+    def targets(self, ids: Ids) -> BoxTargets:
+        """The objects that are not difficult."""
+        easy = [each.boxes[~each.difficult] * self.reader.size for each in self.annotations[ids]]
+        return padded(easy, [each.labels[~each.difficult] for each in self.annotations[ids]], self.reader.device)
+
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
+        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, mirroring."""
+        whole = self.targets(ids)
+        boxes, labels = whole.boxes.cpu().numpy() / self.reader.size, whole.labels.cpu().numpy()
+        places = ssd_places(rng, boxes, labels >= 0, self._settings.zoom)
+        images = self.reader.warped(ids, places, augment.photometric(rng, len(ids)))
+        return images, self._moved(boxes, labels, places)
+
+    def _moved(self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, places: augment.Places) -> BoxTargets:
+        """Boxes in the augmented image; objects whose center has left it are gone."""
+        corners = augment.moved(boxes.reshape(len(boxes), -1, 2), places).reshape(boxes.shape)
+        corners = np.concatenate([np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1)
+        center = (corners[..., :2] + corners[..., 2:]) / 2
+        kept = ((center > 0) & (center < 1)).all(-1) & (labels >= 0)
+        corners = corners.clip(0, 1) * self.reader.size
+        return padded(
+            [each[keep] for each, keep in zip(corners, kept, strict=True)],
+            [each[keep] for each, keep in zip(labels, kept, strict=True)],
+            self.reader.device,
+        )
+
+    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
+        """Which classes an image shows; difficult objects do not count."""
+        present = torch.zeros(len(ids), len(self.group_names), dtype=torch.bool)
+        for row, each in zip(present, self.annotations[ids], strict=True):
+            row[torch.from_numpy(each.labels[~each.difficult])] = True
+        return present
+
+    def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
+        """VOC's mAP in both forms, COCO's AP, and the share of row weight on objects (`weight_on_objects`)."""
+        found: list[Detections] = []
+        shares: list[float] = []
+        objects = list(self.annotations[ids])
+        for raw in raws:
+            shares += self._weight_on_objects(raw, objects[len(found) : len(found) + len(raw.scores)])
+            found += self.reader.detections(raw)
+        classes = len(self.group_names)
+        return {
+            **voc_precision(found, objects, classes),
+            "COCO_AP": coco_precision(found, objects, classes),
+            "weight_on_objects": float(np.mean(shares)) if shares else 0.0,
+        }
+
+    def _weight_on_objects(self, raw: SsdRaw, objects: list[Objects]) -> list[float]:
+        """Of each image with an object, the weight of rows whose box overlaps one by half or more."""
+        weight, boxes = self.reader.posteriors(raw).weight, self.reader.boxes(raw)
+        return [
+            float(one_weight[(box_iou(one_boxes, self._corners(each)) >= 0.5).any(1)].sum())  # noqa: PLR2004
+            for one_weight, one_boxes, each in zip(weight, boxes, objects, strict=True)
+            if len(each.labels)
+        ]
+
+    def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
+        return torch.from_numpy(objects.boxes).to(self.reader.device) * self.reader.size
+
+
+def padded(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch.device) -> BoxTargets:
+    """Targets of a batch from each image's boxes (b 4) in pixels and class numbers (b,)."""
+    most = max((len(each) for each in labels), default=0)
+    all_boxes = np.zeros((len(boxes), most, 4), dtype=np.float32)
+    all_labels = np.full((len(boxes), most), -1, dtype=np.int64)
+    for image, (some_boxes, some_labels) in enumerate(zip(boxes, labels, strict=True)):
+        all_boxes[image, : len(some_boxes)] = some_boxes
+        all_labels[image, : len(some_labels)] = some_labels
+    return BoxTargets(torch.from_numpy(all_boxes).to(device), torch.from_numpy(all_labels).to(device))
