@@ -69,7 +69,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises:
         ConfigError: the file is missing, no TOML, or does not fit.
     """
-    protocol = _validated(Protocol, _table(path), path)
+    protocol = validated(Protocol, _table(path), path)
     if protocol.name != path.stem:
         msg = f"{path}: name is {protocol.name!r}; a protocol is named like its file, {path.stem!r}"
         raise ConfigError(msg)
@@ -86,7 +86,7 @@ def read_sweep(path: Path) -> tuple[Sweep, tuple[Protocol, ...]]:
     if "task" in table:
         protocol = read_protocol(path)
         return Sweep(tasks=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
-    sweep = _validated(Sweep, table, path)
+    sweep = validated(Sweep, table, path)
     folder = path.parent.parent / "tasks"
     return sweep, tuple(read_protocol(folder / f"{name}.toml") for name in sweep.tasks)
 
@@ -102,11 +102,12 @@ def _table(path: Path) -> dict[str, Any]:
     raise ConfigError(msg)
 
 
-def _validated(model: type[AnyModel], table: dict[str, Any], path: Path) -> AnyModel:
+def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:
+    """The model of a table; a ConfigError names the source, the first field that does not fit, and why."""
     try:
         return model.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        msg = f"{path}: {where}: {first['msg']} (given: {first['input']!r:.80})"
+        msg = f"{source}: {where}: {first['msg']} (given: {first['input']!r:.80})"
         raise ConfigError(msg) from None

@@ -60,7 +60,7 @@ def load(root: Path, *, manifest: bool = False) -> ClassifiedImages:
     digests = official_digests()
     if manifest:
         digests = json.loads(existing(folder / MANIFEST, "the manifest of the batches").read_text(encoding="utf-8"))
-    check(folder, digests)
+    check_files(folder, digests)
     train, test = (ManifestBatches(root, train=train, digests=digests) for train in (True, False))
     pixels = np.concatenate([train.data, test.data]).transpose(0, 3, 1, 2)
     return ClassifiedImages(
@@ -72,7 +72,7 @@ def load(root: Path, *, manifest: bool = False) -> ClassifiedImages:
     )
 
 
-def check(folder: Path, digests: dict[str, str]) -> None:
+def check_files(folder: Path, digests: dict[str, str]) -> None:
     """Raise a DataError unless every file is there and has its MD5 sum."""
     for name, digest in digests.items():
         file = existing(folder / name, "a batch of CIFAR-10's form")

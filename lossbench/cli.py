@@ -1,0 +1,168 @@
+"""The command line. Heavy imports stand where they are needed, so that --help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from lossbench.config import Protocol, Sweep
+
+USER_FAULT = 2
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Lossbench: active-learning strategies on classification, detection and pose, around one loss module.",
+)
+console = Console()
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds the real data sets.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for records, weights and pictures.")]
+
+
+def main() -> None:
+    """Run the command; what the user can mend ends in one line and exit code 2."""
+    try:
+        app()
+    except Exception as error:
+        line = _mendable(error)
+        if line is None:
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"lossbench: {line}", markup=False)
+        sys.exit(USER_FAULT)
+
+
+def _mendable(error: Exception) -> str | None:
+    """One line on a fault of input or machine; None for a fault of the program."""
+    from leaderboard.records import RecordError
+    from lossbench.config import ConfigError
+
+    faults: tuple[type[Exception], ...] = (RecordError, ConfigError, OSError)
+    if "torch" in sys.modules:
+        from lossbench.loop import SelectionError
+        from strategies import StrategyError
+        from tasks.base import DataError
+        from tasks.training import TrainingError
+
+        faults += (SelectionError, StrategyError, DataError, TrainingError)
+    return " ".join(str(error).split()) if isinstance(error, faults) else None
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A sweep (configs/sweeps/*.toml) or a task protocol (configs/tasks).")],
+    strategy: Annotated[list[str] | None, typer.Option(help="Only these: names, or files my_strategy.py.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only these.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Only these: shared, native.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the sweep.")] = None,
+    split: Annotated[str | None, typer.Option(help="Measure on `test` or, to make choices, on `validation`.")] = None,
+    data: DataOption = Path("data"),
+    out: OutOption = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core, or one on cuda.")] = None,
+) -> None:
+    """Make the runs of a sweep; what is recorded already is not made again."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
+    from lossbench.config import read_sweep
+    from lossbench.progress import SweepProgress
+    from lossbench.report import report
+    from lossbench.sweep import Places, jobs, run_sweep
+
+    sweep, protocols = read_sweep(config)
+    sweep, protocols = _narrowed(sweep, protocols, strategies=strategy, seeds=seed, tracks=track, tasks=task, split=split)
+    planned = jobs(sweep, protocols)
+    places = Places(data, out, device)
+    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(planned))
+    console.print(f"{len(planned)} runs on {len(protocols)} tasks, {workers} at a time, into {out}", highlight=False)
+    with SweepProgress(planned, console) as progress:
+        paths = run_sweep(planned, places, workers, progress)
+    report(paths, out, console)
+
+
+def _narrowed(
+    sweep: Sweep, protocols: tuple[Protocol, ...], **chosen: list[str] | list[int] | str | None
+) -> tuple[Sweep, tuple[Protocol, ...]]:
+    """The sweep with what the command line names in place of what the file says; everything is checked here."""
+    from lossbench.config import ConfigError, validated
+    from strategies import load_strategy
+
+    fields = sweep.model_dump() | {name: value for name, value in chosen.items() if value}
+    unknown = set(fields["tasks"]) - set(sweep.tasks)
+    if unknown:
+        msg = f"no task {min(unknown)!r} in this sweep; there are {', '.join(sweep.tasks)}"
+        raise ConfigError(msg)
+    for each in fields["strategies"]:
+        load_strategy(each)
+    narrowed = validated(type(sweep), fields, "the command line")
+    return narrowed, tuple(each for each in protocols if each.name in narrowed.tasks)
+
+
+@app.command()
+def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] = Path("configs/tasks")) -> None:
+    """List the task protocols."""
+    from rich.table import Table
+
+    from lossbench.config import read_protocol
+
+    table = Table("task", "protocol", "kind", "images", "labels", "candidates", "epochs")
+    for path in sorted(folder.glob("*.toml")):
+        each = read_protocol(path)
+        labeled = each.budget.labeled
+        table.add_row(
+            each.name,
+            str(each.protocol),
+            each.task.kind,
+            "rendered" if each.task.data.scenes else "real",
+            f"{labeled[0]} to {labeled[-1]} in {len(labeled)} rounds",
+            str(each.budget.subset or "all"),
+            str(each.task.recipe.epochs),
+        )
+    console.print(table)
+
+
+@app.command()
+def strategies() -> None:
+    """List the selection strategies."""
+    from rich.table import Table
+
+    from strategies import STRATEGIES
+
+    table = Table("strategy", "paper", "needs", "what it does")
+    for each in STRATEGIES:
+        table.add_row(each.name, each.paper, "lossnet" if each.needs_lossnet else "", each.__doc__.splitlines()[0])
+    console.print(table)
+
+
+@app.command()
+def data(
+    data: DataOption = Path("data"),
+    fetch: Annotated[list[str] | None, typer.Option(help="Download: cifar10, voc2007, voc2012.")] = None,
+) -> None:
+    """Say what real data is needed and where it is looked for, and check it."""
+    from lossbench.datasets import check, fetch_dataset
+
+    for name in fetch or ():
+        fetch_dataset(name, data)
+    check(data, console)
+
+
+@app.command()
+def page(
+    records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = Path("runs/page"),
+) -> None:
+    """Build the leaderboard page from records alone."""
+    from leaderboard.page import build_page
+    from leaderboard.records import RecordError, read_records
+
+    found = list(read_records(records))
+    if not found:
+        msg = f"no records below {records}; make some with `lossbench run`"
+        raise RecordError(msg)
+    console.print(f"{len(found)} records: {build_page(found, out).resolve().as_uri()}", soft_wrap=True, highlight=False)

@@ -1,0 +1,210 @@
+"""Many runs: in this process or in one single-threaded worker per core, resumed from their records."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Protocol as Interface
+
+from filelock import FileLock
+
+from leaderboard.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
+from lossbench.config import ConfigError, Protocol, Sweep
+from strategies import load_strategy
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie."""
+
+    data: Path
+    out: Path
+    """Records below `records`; below `fits` and `cache` what may be deleted at any time."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made: plain values that travel to a worker."""
+
+    protocol: Protocol
+    strategy: str
+    seed: int
+    track: Track
+    split: Split
+
+    def path(self, out: Path) -> Path:
+        """Where its record lies."""
+        name = load_strategy(self.strategy).name
+        return record_path(out / "records", self.protocol.name, self.track, name, self.seed, self.split)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A job has this many rounds behind it; `state` says what it does now."""
+
+    job: int
+    rounds: int
+    state: str
+
+
+class Sink(Interface):
+    """Takes events, in this process or from another."""
+
+    def put(self, event: Event) -> None:
+        """Take one event."""
+
+
+def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
+    """All runs of a sweep; neighbors differ in their seed, so that workers seldom wait for one first round."""
+    return [
+        Job(protocol, strategy, seed, track, sweep.split)
+        for protocol in protocols
+        for track in sweep.tracks
+        for strategy in sweep.strategies
+        for seed in sweep.seeds
+    ]
+
+
+def run_job(number: int, job: Job, places: Places, events: Sink) -> Path:
+    """Make a run, or the rest of it, and return the path of its record.
+
+    The record is written after every round. Another process that makes the same run is waited for.
+    """
+    path = job.path(places.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        record = read_record(path) if path.exists() else None
+        if record is None or not record.complete:
+            for record in _rounds(job, places, record):
+                write_record(record, path)
+                events.put(Event(number, len(record.rounds), "running"))
+        else:
+            _same_protocol(record, job, path)
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    events.put(Event(number, len(record.rounds), "done"))
+    return path
+
+
+def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]:
+    """The record after each further round."""
+    import torch  # noqa: PLC0415 - here and below: only where a run is made
+
+    from lossbench.loop import Run  # noqa: PLC0415
+    from lossbench.machine import commit, describe  # noqa: PLC0415
+
+    task = _task(job.protocol, places)
+    strategy = load_strategy(job.strategy)
+    if record is None:
+        record = Record(
+            task=job.protocol.name,
+            protocol=job.protocol.protocol,
+            track=job.track,
+            strategy=strategy.name,
+            seed=job.seed,
+            split=job.split,
+            metric=MetricInfo(**task.metric._asdict()),
+            group_names=task.group_names,
+            config=job.protocol.model_dump(mode="json"),
+            strategy_config=strategy.model_dump(mode="json"),
+            fingerprints=dict(task.fingerprints),
+            machine=describe(torch.device(places.device)),
+            commit=commit(),
+            planned_rounds=job.protocol.budget.rounds,
+            rounds=(),
+        )
+    else:
+        _same_protocol(record, job, job.path(places.out))
+    run = Run(task, job.protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
+    for one in run.rounds(record.rounds):
+        record = record.model_copy(update={"rounds": (*record.rounds, one)})
+        yield record
+
+
+def _same_protocol(record: Record, job: Job, path: Path) -> None:
+    """Raise a ConfigError when a record was begun under other numbers than the job's."""
+    if record.config != job.protocol.model_dump(mode="json"):
+        msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
+        raise ConfigError(msg)
+    if record.strategy_config != load_strategy(job.strategy).model_dump(mode="json"):
+        msg = f"{path} was made with other hyper-parameters of {record.strategy}; move it away, or use another --out"
+        raise ConfigError(msg)
+
+
+@lru_cache(maxsize=1)
+def _task(protocol: Protocol, places: Places):  # noqa: ANN202 - a Task; its import is heavy
+    import torch  # noqa: PLC0415
+
+    from tasks import build_task  # noqa: PLC0415
+
+    return build_task(protocol.task, places.data, places.out / "cache", torch.device(places.device))
+
+
+def prepare(device: str) -> None:
+    """One thread per process: results are then a function of the seed, and workers do not fight for cores."""
+    import cv2  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    cv2.setNumThreads(0)
+    if device == "cpu":
+        torch.set_num_threads(1)
+
+
+def run_sweep(planned: list[Job], places: Places, workers: int, events: Sink) -> list[Path]:
+    """Make all runs and return their records' paths, in order; the first failure ends the rest."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
+    if workers == 1:
+        prepare(places.device)
+        return [run_job(number, job, places, events) for number, job in enumerate(planned)]
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        shared = manager.Queue()
+        with ProcessPoolExecutor(workers, context, _start_worker, (places.device, os.getpid())) as pool:
+            running = [pool.submit(run_job, number, job, places, shared) for number, job in enumerate(planned)]
+            try:
+                _forward(shared, events, running)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [each.result() for each in running]
+
+
+def _forward(shared: Queue[Event], events: Sink, running: list[Future[Path]]) -> None:
+    """Pass events on until all runs have ended, or one has failed."""
+    ended = threading.Event()
+    failure: list[BaseException] = []
+
+    def watch() -> None:
+        for each in as_completed(running):
+            if each.exception() is not None:
+                failure.append(each.exception())
+                break
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    while not ended.is_set() or not shared.empty():
+        with contextlib.suppress(Empty):
+            events.put(shared.get(timeout=0.2))
+    if failure:
+        raise failure[0]
+
+
+def _start_worker(device: str, parent: int) -> None:
+    """Prepare a worker, and end it when its parent is gone: nobody would read what it still does."""
+    prepare(device)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
