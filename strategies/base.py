@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class Strategy(BaseModel, ABC):
         """As many of the candidates as the budget says, the most wanted first."""
 
     @classmethod
-    def smoke(cls) -> Self:
+    def smoke(cls) -> Strategy:
         """The same algorithm at sizes that a contract test can afford."""
         return cls()
 

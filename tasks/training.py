@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ class TrainingError(RuntimeError):
     """Training cannot go on: a loss or a tap is not finite."""
 
 
+@runtime_checkable
 class CoTrained(Protocol):
     """Something that learns from taps and losses in the task's own loop, such as `lossnet.Objective`."""
 

@@ -79,6 +79,20 @@ class StackedHourglass(TapModel):
         self.back_features = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(stacks - 1))
         self.back_heatmaps = nn.ModuleList(nn.Conv2d(joints, width, 1) for _ in range(stacks - 1))
         self.head = StackOutputs(stacks, width, joints)
+        self._start_calm()
+
+    def _start_calm(self) -> None:
+        """Start with heatmaps near zero and residual blocks that do nothing yet (Goyal et al. 2017, section 5.1).
+
+        From torch's usual start a narrow network first learns the empty heatmap, and then seldom leaves it.
+        """
+        for module in self.modules():
+            if isinstance(module, Residual):
+                nn.init.zeros_(module.body[-1].weight)
+                nn.init.zeros_(module.body[-1].bias)
+        for output in self.head.convolutions:
+            nn.init.normal_(output.weight, std=0.001)
+            nn.init.zeros_(output.bias)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
         """The map of every stack, twice."""

@@ -1,0 +1,96 @@
+"""What all tests share: shape checks switched on, and tiny tasks of each kind."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
+
+from jaxtyping import install_import_hook
+
+install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench.config import Protocol
+from lossbench.fits import Fits, Needs
+from lossbench.sweep import prepare
+from strategies import Strategy
+from strategies.learning_loss import LearningLoss
+from tasks import build_task
+from tasks.base import Task
+from tasks.clock import Clock
+from tasks.learner import Learner
+
+KINDS = ("classification", "detection", "pose")
+RECIPE = {"epochs": 1, "batch": 16, "optimizer": "adamw", "learning_rate": 1e-3}
+DATA = {"scenes": {"seed": 3, "pool": 60, "test": 24}, "validation": 12}
+TASKS = {
+    "classification": {"model": {"width": 8}},
+    "detection": {"model": {"kind": "resnet18", "width": 8, "pixels": 64}},
+    "pose": {"model": {"stacks": 2, "width": 16, "pixels": 32, "depth": 2}, "sigma": 1.0},
+}
+
+
+def tiny_protocol(kind: str, **recipe: object) -> Protocol:
+    """A protocol of three rounds that trains in a moment."""
+    task = {"kind": kind, "data": DATA, "recipe": RECIPE | recipe, **TASKS[kind]}
+    budget = {"initial": 12, "step": 6, "rounds": 3, "subset": 30}
+    return Protocol.model_validate({"name": f"tiny-{kind}", "protocol": 1, "budget": budget, "task": task})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    prepare("cpu")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rendered scenes are kept, for the whole session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of task in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def tiny_task(cache: Path) -> Callable[[str], Task]:
+    """The tiny task of a kind, built once; whoever changes its labels must put them back."""
+    built: dict[str, Task] = {}
+
+    def of(kind: str) -> Task:
+        if kind not in built:
+            built[kind] = build_task(tiny_protocol(kind).task, cache, cache, torch.device("cpu"))
+        return built[kind]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def task(kind: str, tiny_task: Callable[[str], Task]) -> Task:
+    """Each tiny task in turn."""
+    return tiny_task(kind)
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny_task: Callable[[str], Task], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Strategy], Learner]:
+    """A learner of a tiny task, trained for a moment with what a strategy needs in the shared track."""
+    folder = tmp_path_factory.mktemp("fits")
+
+    def of(kind: str, strategy: Strategy | None = None) -> Learner:
+        task = tiny_task(kind)
+        needs = Needs.of(strategy or LearningLoss(), task, "shared")
+        fits = Fits(folder, task, tiny_protocol(kind), 0, needs, Clock())
+        return fits.learner((np.arange(12),))[0]
+
+    return of
