@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -130,6 +130,8 @@ class Fits:
         streams = Streams(stream(self.seed, "order", *words), stream(self.seed, "augmentation", *words))
         with self.clock.phase("fit"):
             fit(self.task, model, labeled, list(attachments.values()), streams)
+        for module in (model, *(each.module for each in attachments.values())):
+            module.zero_grad(set_to_none=True)  # a learner is the same, trained just now or loaded
 
 
 def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tuple[str, Tensor]]:
@@ -142,8 +144,14 @@ def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tupl
 def _save(path: Path, named: Iterator[tuple[str, Tensor]], seconds: float) -> None:
     beside = path.with_suffix(".part")
     weights = {name: value.detach().cpu().contiguous() for name, value in named}
-    save_file(weights, beside, metadata={"seconds": repr(seconds)})
-    beside.replace(path)
+    try:
+        save_file(weights, beside, metadata={"seconds": repr(seconds)})
+        beside.replace(path)
+    except SafetensorError as error:
+        msg = f"{beside} could not be written: {error}"
+        raise OSError(msg) from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _load(path: Path, named: Iterator[tuple[str, Tensor]]) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
+import sys
 from pathlib import Path
 
 from strategies.base import Context, Selection, Strategy
@@ -45,6 +47,7 @@ def _from_file(path: Path) -> type[Strategy]:
         raise StrategyError(msg)
     spec = importlib.util.spec_from_file_location(f"outside_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pydantic looks up the names in annotations
     spec.loader.exec_module(module)
     found = [each for _, each in inspect.getmembers(module, inspect.isclass) if _is_own(each, module.__name__)]
     if len(found) != 1:
@@ -53,7 +56,18 @@ def _from_file(path: Path) -> type[Strategy]:
     if not isinstance(getattr(found[0], "name", None), str):
         msg = f"{path}: {found[0].__name__} has no name; add `name: ClassVar[str] = \"...\"`"
         raise StrategyError(msg)
+    _check_name(found[0], path)
     return found[0]
+
+
+def _check_name(outside: type[Strategy], path: Path) -> None:
+    """Records lie under the name: it has to be a file's, and nobody else's."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", outside.name):
+        msg = f"{path}: {outside.__name__} is called {outside.name!r}; use lower-case letters, digits and hyphens"
+        raise StrategyError(msg)
+    if outside.name in {each.name for each in STRATEGIES}:
+        msg = f"{path}: {outside.__name__} is called {outside.name!r}, as a strategy of Lossbench is; rename it"
+        raise StrategyError(msg)
 
 
 def _is_own(candidate: type, module: str) -> bool:

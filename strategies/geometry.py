@@ -19,7 +19,7 @@ def greedy_k_center(
     """
     norms = points.square().sum(1)
     nearest = torch.full_like(norms, torch.inf)
-    for block in centers.split(BLOCK):
+    for block in centers.split(BLOCK) if len(centers) else ():
         squares = norms[:, None] + block.square().sum(1) - 2 * points @ block.T
         nearest = torch.minimum(nearest, squares.amin(1))
     nearest.clamp_(min=0)

@@ -47,10 +47,9 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
         """
         log_probs = functional.log_softmax(raw.scores, 2)
         probability = 1 - log_probs[:, :, -1].exp()
-        least = probability.topk(min(self._settings.most, probability.shape[1]), 1).values[:, -1:]
-        counted = (probability >= least) & (probability > self._settings.threshold)
+        largest = probability.topk(min(self._settings.most, probability.shape[1]), 1).values
+        counted = (probability >= largest[:, -1:]) & (probability >= self._settings.threshold * largest[:, :1])
         weight = torch.where(counted, probability, 0.0)
-        weight = torch.where(counted.any(1, keepdim=True), weight, 1.0)
         return Posteriors(log_probs, weight / weight.sum(1, keepdim=True), log_probs[:, :, :-1].argmax(2))
 
     def losses(self, raw: SsdRaw, targets: BoxTargets) -> Float[Tensor, " n"]:

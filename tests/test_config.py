@@ -1,0 +1,130 @@
+"""Configurations: all that are committed can be read; what does not fit is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossbench.config import ConfigError, Sweep, read_protocol, read_sweep, validated
+from strategies import load_strategy
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+TASK = """
+name = "tiny"
+protocol = 1
+budget = { initial = 12, step = 6, rounds = 3, subset = 30 }
+
+[task]
+kind = "classification"
+data = { scenes = { seed = 3, pool = 60, test = 24 }, validation = 12 }
+model = { width = 8 }
+recipe = { epochs = 1, batch = 16, optimizer = "adamw", learning_rate = 1e-3 }
+"""
+SWEEP = 'tasks = ["tiny"]\nstrategies = ["random"]\nseeds = [0, 1]\n'
+
+
+def written(folder: Path, task: str = TASK, sweep: str = SWEEP) -> Path:
+    """The path of a sweep, with its one task beside it as in `configs`."""
+    for name, content in (("tasks", task), ("sweeps", sweep)):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "tiny.toml").write_text(content, encoding="utf-8")
+    return folder / "sweeps" / "tiny.toml"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("tasks/*.toml")), ids=lambda path: path.stem)
+def test_every_committed_protocol_is_read(path: Path) -> None:
+    protocol = read_protocol(path)
+    assert protocol.name == path.stem
+    assert json.loads(protocol.model_dump_json()) == protocol.model_dump(mode="json"), "records hold it as JSON"
+    assert protocol.task.data.validation > 0, "choices are made on a slice of the pool"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("sweeps/*.toml")), ids=lambda path: path.stem)
+def test_every_committed_sweep_is_read_with_its_protocols(path: Path) -> None:
+    sweep, protocols = read_sweep(path)
+    assert tuple(each.name for each in protocols) == sweep.tasks
+    for strategy in sweep.strategies:
+        assert load_strategy(strategy).name == strategy
+    assert len(set(sweep.seeds)) == len(sweep.seeds)
+
+
+def test_a_budget_says_how_many_are_labeled_in_each_round(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert read_protocol(tmp_path / "tasks/tiny.toml").budget.labeled == (12, 18, 24)
+
+
+def test_a_protocol_alone_is_a_sweep_by_random(tmp_path: Path) -> None:
+    written(tmp_path)
+    sweep, (protocol,) = read_sweep(tmp_path / "tasks/tiny.toml")
+    assert sweep == Sweep(tasks=("tiny",), strategies=("random",), seeds=(0,))
+    assert protocol == read_protocol(tmp_path / "tasks/tiny.toml")
+
+
+TASK_FAULTS = [
+    ("epochs = 1", "epochs = 1, epoch = 2", r"task\.classification\.recipe\.epoch: Extra inputs .* \(given: 2\)"),
+    ("epochs = 1", 'epochs = "ten"', r"task\.classification\.recipe\.epochs: .* valid integer.* \(given: 'ten'\)"),
+    ("epochs = 1", "epochs = 0", r"task\.classification\.recipe\.epochs: .* greater than or equal to 1"),
+    ("epochs = 1, ", "", r"task\.classification\.recipe\.epochs: Field required"),
+    ('"adamw"', '"adam"', r"recipe\.optimizer: Input should be 'sgd', 'adamw' or 'rmsprop'"),
+    ('"classification"', '"segmentation"', r"task: .*'segmentation'.*'classification', 'detection', 'pose'"),
+    ('name = "tiny"', 'name = "other"', r"name is 'other'; a protocol is named like its file, 'tiny'"),
+    ('name = "tiny"', 'name = "../tiny"', r"name: String should match pattern"),
+    ("subset = 30", "subset = 5", r"a subset of 5 candidates cannot give 6 picks; raise subset or lower step"),
+    ("pool = 60", "pool = 2", r"data\.scenes\.pool: .* greater than or equal to 5"),
+    ("learning_rate = 1e-3", "learning_rate = 0", r"recipe\.learning_rate: .* greater than 0"),
+    ("protocol = 1", "protocol = ", r"is not TOML: Invalid value \(at line 3"),
+]
+SWEEP_FAULTS: list[tuple[str, str, str]] = [
+    ('tasks = ["tiny"]', 'tasks = ["tiny", "none"]', r"no configuration .*none\.toml; beside it there are other, tiny"),
+    ('tasks = ["tiny"]', "tasks = []", r"tasks: Tuple should have at least 1 item"),
+    ("seeds = [0, 1]", 'seeds = ["zero"]', r"seeds\.0: Input should be a valid integer"),
+    ("seeds = [0, 1]", "seeds = [0]\nsede = 1", r"sede: Extra inputs are not permitted"),
+    ("seeds = [0, 1]", 'seeds = [0]\ntracks = ["wild"]', r"tracks\.0: Input should be 'shared' or 'native'"),
+    ("seeds = [0, 1]", "seeds = [0, 1", r"is not TOML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), TASK_FAULTS, ids=[each[1] or "missing" for each in TASK_FAULTS])
+def test_a_protocol_that_does_not_fit_is_refused(old: str, new: str, reason: str, tmp_path: Path) -> None:
+    assert old in TASK
+    sweep = written(tmp_path, task=TASK.replace(old, new))
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_sweep(sweep)
+    assert str(caught.value).startswith(str(tmp_path / "tasks/tiny.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), SWEEP_FAULTS, ids=[each[1] for each in SWEEP_FAULTS])
+def test_a_sweep_that_does_not_fit_is_refused(old: str, new: str, reason: str, tmp_path: Path) -> None:
+    assert old in SWEEP
+    sweep = written(tmp_path, sweep=SWEEP.replace(old, new))
+    (tmp_path / "tasks/other.toml").write_text(TASK, encoding="utf-8")
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_sweep(sweep)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused_with_what_lies_beside_it(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(ConfigError, match=r"no configuration .*smal\.toml; beside it there are tiny$"):
+        read_sweep(tmp_path / "tasks/smal.toml")
+    with pytest.raises(ConfigError, match=r"no configuration .*smal\.toml$"):
+        read_sweep(tmp_path / "nowhere/smal.toml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"tiny\.toml is not TOML: .*utf-8"):
+        read_protocol(tmp_path / "tiny.toml")
+
+
+def test_a_long_value_is_not_quoted_whole() -> None:
+    fields: dict[str, Any] = {"tasks": ("a",), "strategies": ("random",), "seeds": "x" * 1000}
+    with pytest.raises(ConfigError, match=r"^here: seeds: ") as caught:
+        validated(Sweep, fields, "here")
+    assert len(str(caught.value)) < 200
