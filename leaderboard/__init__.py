@@ -1,0 +1,1 @@
+"""Records, what is computed from them, and the page. Imports no torch."""

@@ -1,0 +1,1 @@
+"""Where everything meets: configuration, the active-learning loop, sweeps and the command line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -75,7 +76,9 @@ def run(
     from lossbench.sweep import Places, jobs, run_sweep
 
     sweep, protocols = read_sweep(config)
-    sweep, protocols = _narrowed(sweep, protocols, strategies=strategy, seeds=seed, tracks=track, tasks=task, split=split)
+    sweep, protocols = _narrowed(
+        sweep, protocols, strategies=strategy, seeds=seed, tracks=track, tasks=task, split=split
+    )
     planned = jobs(sweep, protocols)
     places = Places(data, out, device)
     workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(planned))
@@ -97,9 +100,9 @@ def _narrowed(
     if unknown:
         msg = f"no task {min(unknown)!r} in this sweep; there are {', '.join(sweep.tasks)}"
         raise ConfigError(msg)
-    for each in fields["strategies"]:
-        load_strategy(each)
     narrowed = validated(type(sweep), fields, "the command line")
+    for each in narrowed.strategies:
+        load_strategy(each)
     return narrowed, tuple(each for each in protocols if each.name in narrowed.tasks)
 
 
@@ -135,7 +138,9 @@ def strategies() -> None:
 
     table = Table("strategy", "paper", "needs", "what it does")
     for each in STRATEGIES:
-        table.add_row(each.name, each.paper, "lossnet" if each.needs_lossnet else "", each.__doc__.splitlines()[0])
+        table.add_row(
+            each.name, each.paper, "lossnet" if each.needs_lossnet else "", str(inspect.getdoc(each)).partition("\n")[0]
+        )
     console.print(table)
 
 

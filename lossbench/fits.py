@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +39,7 @@ class Needs:
 
     @classmethod
     def of(cls, strategy: Strategy, task: Task, track: Track) -> Needs:
-        """In the shared track every model has the ranking LossNet, and feels nothing else; in the native track, what
-        the strategy declares."""
+        """In the shared track the ranking LossNet, and nothing else that the model feels; in the native, what is declared."""
         recipe = task.recipe
         ranking = RankingObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, margin=recipe.margin)
         shared = track == "shared"
@@ -62,7 +61,7 @@ class Fits:
     needs: Needs
     clock: Clock
 
-    def learner(self, rounds: tuple[Ids, ...], member: int = 0) -> tuple[Learner, float]:
+    def learner(self, rounds: Sequence[Ids], member: int = 0) -> tuple[Learner, float]:
         """The learner of the last of these labeled sets, and the seconds that its training took, now or earlier.
 
         Args:
@@ -78,11 +77,17 @@ class Fits:
                 _save(path, _named(model, attachments), self.clock.seconds.pop("fit"))
         seconds = _load(path, _named(model, attachments))
         modules = {name: each.module.eval() for name, each in attachments.items()}
-        precision = self.task.recipe.precision
-        learner = Learner(self.task.reader, model.eval(), **modules, precision=precision, clock=self.clock)
+        learner = Learner(
+            self.task.reader,
+            model.eval(),
+            lossnet=modules.get("lossnet"),
+            auxiliary=modules.get("auxiliary"),
+            precision=self.task.recipe.precision,
+            clock=self.clock,
+        )
         return learner, seconds
 
-    def key(self, rounds: tuple[Ids, ...], member: int) -> str:
+    def key(self, rounds: Sequence[Ids], member: int) -> str:
         """A digest of everything that decides the weights."""
         warm = self.task.recipe.warm_start and len(rounds) > 1
         parts = {
@@ -105,7 +110,7 @@ class Fits:
         device = self.task.reader.device
         with seeded(stream(self.seed, "weights", member, labeled)):
             model = self.task.build_model()
-        model = model.to(device, memory_format=torch.channels_last).eval()
+        model = model.placed(device).eval()
         with torch.no_grad():
             taps, _ = model.trunk(self.task.reader.images(np.array([0])))
         attachments = {}
@@ -119,9 +124,7 @@ class Fits:
                 attachments[name] = Attachment(objective, module, detached)
         return model, attachments
 
-    def _train(
-        self, model: TapModel, attachments: dict[str, Attachment], rounds: tuple[Ids, ...], member: int
-    ) -> None:
+    def _train(self, model: TapModel, attachments: dict[str, Attachment], rounds: Sequence[Ids], member: int) -> None:
         if self.task.recipe.warm_start and len(rounds) > 1:
             self.learner(rounds[:-1], member)
             _load(self.folder / f"{self.key(rounds[:-1], member)}.safetensors", _named(model, attachments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +84,17 @@ class Run:
         history += [np.array(each.picked, dtype=np.int64) for each in done]
         for number in range(len(done), budget.rounds):
             labeled = tuple(np.concatenate(history[: stop + 1]) for stop in range(number + 1))
-            result = self._round(number, labeled, pool)
+            try:
+                result = self._round(number, labeled, pool)
+            except TrainingError as error:
+                msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
+                raise TrainingError(msg) from None
             history.append(np.array(result.picked, dtype=np.int64))
             yield result
 
     def _round(self, number: int, labeled: tuple[Ids, ...], pool: Pool) -> Round:
         clock = Clock(self.task.reader.device)
-        committee, fit_seconds = self._committee(number, labeled, clock)
+        committee, fit_seconds = self._committee(labeled, clock)
         with clock.phase("evaluate"):
             held_out = self.task.test_ids if self.split == "test" else pool.validation
             metrics = evaluate(self.task, committee[0], held_out)
@@ -107,14 +112,10 @@ class Run:
             peak_memory_mebibytes=peak_memory_mebibytes(self.task.reader.device),
         )
 
-    def _committee(self, number: int, labeled: tuple[Ids, ...], clock: Clock) -> tuple[tuple[Learner, ...], float]:
+    def _committee(self, labeled: tuple[Ids, ...], clock: Clock) -> tuple[tuple[Learner, ...], float]:
         needs = Needs.of(self.strategy, self.task, self.track)
         fits = Fits(self.fits, self.task, self.protocol, self.seed, needs, clock)
-        try:
-            trained = [fits.learner(labeled, member) for member in range(self.strategy.committee_size)]
-        except TrainingError as error:
-            msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
-            raise TrainingError(msg) from None
+        trained = [fits.learner(labeled, member) for member in range(self.strategy.committee_size)]
         return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
 
     def _select(self, number: int, labeled: tuple[Ids, ...], pool: Pool, committee: tuple[Learner, ...]) -> Ids:
@@ -168,6 +169,9 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
     """The task's metrics on held-out images, and how well the predicted losses rank the true ones.
 
     `ranking_accuracy` is LossNet's; `auxiliary_ranking_accuracy` that of a strategy's own LossNet.
+
+    Raises:
+        TrainingError: one of them is not finite; the last training step can leave such weights.
     """
     predictors = {"ranking_accuracy": learner.lossnet, "auxiliary_ranking_accuracy": learner.auxiliary}
     predictors = {name: module for name, module in predictors.items() if isinstance(module, LossNet)}
@@ -189,4 +193,8 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
     metrics["loss"] = float(truth.mean())
     for name in predictors:
         metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            msg = f"after the last training step, {name} on the held-out images is not finite ({value})"
+            raise TrainingError(msg)
     return metrics

@@ -47,7 +47,11 @@ class SweepProgress:
             self._bars.remove_task(self._lines.pop(event.job))
         if not self._console.is_terminal and (new or event.state == "done"):
             done = f"{sum(self._done)} of {self._bars.tasks[0].total:.0f} rounds"
-            self._console.print(f"{_title(job)}: {event.state}, {event.rounds} of {rounds} rounds; in all {done}")
+            self._console.print(
+                f"{_title(job)}: {event.state}, {event.rounds} of {rounds} rounds; in all {done}",
+                soft_wrap=True,
+                highlight=False,
+            )
 
     def __enter__(self) -> Self:
         self._bars.start()

@@ -22,4 +22,4 @@ def report(paths: Sequence[Path], out: Path, console: Console) -> None:
     curves_png(records, picture)
     index = build_page(records, out / "page")
     console.print(f"Curves: {picture}\nPage:   {index.resolve().as_uri()}", soft_wrap=True, highlight=False)
-    console.print(seed_line(len({record.seed for record in records})))
+    console.print(seed_line([len({record.seed for record in records})]))

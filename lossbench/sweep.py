@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import threading
@@ -11,8 +10,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Protocol as Interface
 
 from filelock import FileLock
@@ -60,7 +59,7 @@ class Event:
 class Sink(Interface):
     """Takes events, in this process or from another."""
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event, /) -> None:
         """Take one event."""
 
 
@@ -83,15 +82,15 @@ def run_job(number: int, job: Job, places: Places, events: Sink) -> Path:
     path = job.path(places.out)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        record = read_record(path) if path.exists() else None
-        if record is None or not record.complete:
-            for record in _rounds(job, places, record):
+        found = read_record(path) if path.exists() else None
+        if found is not None:
+            _same_protocol(found, job, path)
+        if found is None or not found.complete:
+            for record in _rounds(job, places, found):
                 write_record(record, path)
                 events.put(Event(number, len(record.rounds), "running"))
-        else:
-            _same_protocol(record, job, path)
     path.with_suffix(".lock").unlink(missing_ok=True)
-    events.put(Event(number, len(record.rounds), "done"))
+    events.put(Event(number, job.protocol.budget.rounds, "done"))
     return path
 
 
@@ -102,7 +101,7 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
     from lossbench.loop import Run  # noqa: PLC0415
     from lossbench.machine import commit, describe  # noqa: PLC0415
 
-    task = _task(job.protocol, places)
+    task = _task(job.protocol, places)  # pyright: ignore[reportArgumentType] - frozen models have a hash
     strategy = load_strategy(job.strategy)
     if record is None:
         record = Record(
@@ -122,8 +121,6 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             planned_rounds=job.protocol.budget.rounds,
             rounds=(),
         )
-    else:
-        _same_protocol(record, job, job.path(places.out))
     run = Run(task, job.protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
@@ -166,41 +163,46 @@ def run_sweep(planned: list[Job], places: Places, workers: int, events: Sink) ->
         prepare(places.device)
         return [run_job(number, job, places, events) for number, job in enumerate(planned)]
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        shared = manager.Queue()
-        with ProcessPoolExecutor(workers, context, _start_worker, (places.device, os.getpid())) as pool:
-            running = [pool.submit(run_job, number, job, places, shared) for number, job in enumerate(planned)]
-            try:
-                _forward(shared, events, running)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [each.result() for each in running]
+    shared = context.SimpleQueue()
+    with ProcessPoolExecutor(workers, context, _start_worker, (places.device, os.getpid(), shared)) as pool:
+        running = [pool.submit(_run_in_worker, number, job, places) for number, job in enumerate(planned)]
+        try:
+            _forward(shared, events, running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [each.result() for each in running]
 
 
-def _forward(shared: Queue[Event], events: Sink, running: list[Future[Path]]) -> None:
+def _forward(shared: SimpleQueue[Event], events: Sink, running: list[Future[Path]]) -> None:
     """Pass events on until all runs have ended, or one has failed."""
     ended = threading.Event()
     failure: list[BaseException] = []
 
     def watch() -> None:
         for each in as_completed(running):
-            if each.exception() is not None:
-                failure.append(each.exception())
+            error = each.exception()
+            if error is not None:
+                failure.append(error)
                 break
         ended.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    while not ended.is_set() or not shared.empty():
-        with contextlib.suppress(Empty):
-            events.put(shared.get(timeout=0.2))
+    over = False
+    while not over:
+        over = ended.wait(0.2)  # before the last look: what has ended has put all its events
+        while not shared.empty():
+            events.put(shared.get())
     if failure:
         raise failure[0]
 
 
-def _start_worker(device: str, parent: int) -> None:
+_to_parent: list[Sink] = []
+"""In a worker: where its events go."""
+
+
+def _start_worker(device: str, parent: int, events: Sink) -> None:
     """Prepare a worker, and end it when its parent is gone: nobody would read what it still does."""
-    prepare(device)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -208,3 +210,9 @@ def _start_worker(device: str, parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    _to_parent.append(events)
+    prepare(device)
+
+
+def _run_in_worker(number: int, job: Job, places: Places) -> Path:
+    return run_job(number, job, places, _to_parent[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossnet.module import LossNet
 
@@ -68,7 +68,7 @@ class Objective(ABC):
         return LossNet.for_taps(taps, self.width)
 
     def loss(
-        self, module: LossNet, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float
+        self, module: nn.Module, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float
     ) -> Float[Tensor, ""]:
         """The weighted training loss of the module; from `progress` (in [0, 1]) on, the taps are detached."""
         if progress >= self.detach_after:

@@ -36,8 +36,7 @@ def hooked_taps(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]
 
     handles = [model.register_forward_pre_hook(forget)]
     try:
-        for name in names:
-            handles.append(model.get_submodule(name).register_forward_hook(partial(keep, name)))
+        handles += [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
         yield taps
     finally:
         for handle in handles:

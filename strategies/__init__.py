@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 from strategies.base import Context, Selection, Strategy
 from strategies.core_set import CoreSet
@@ -46,6 +47,9 @@ def _from_file(path: Path) -> type[Strategy]:
         msg = f"no strategy file {path}"
         raise StrategyError(msg)
     spec = importlib.util.spec_from_file_location(f"outside_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} cannot be imported"
+        raise StrategyError(msg)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where pydantic looks up the names in annotations
     spec.loader.exec_module(module)
@@ -54,7 +58,7 @@ def _from_file(path: Path) -> type[Strategy]:
         msg = f"{path} defines {len(found)} strategies; one class that derives from strategies.Strategy is wanted"
         raise StrategyError(msg)
     if not isinstance(getattr(found[0], "name", None), str):
-        msg = f"{path}: {found[0].__name__} has no name; add `name: ClassVar[str] = \"...\"`"
+        msg = f"{path}: {found[0].__name__} has no name; add `name: ClassVar[str] = 'my-strategy'`"
         raise StrategyError(msg)
     _check_name(found[0], path)
     return found[0]
@@ -70,5 +74,5 @@ def _check_name(outside: type[Strategy], path: Path) -> None:
         raise StrategyError(msg)
 
 
-def _is_own(candidate: type, module: str) -> bool:
+def _is_own(candidate: type, module: str) -> TypeGuard[type[Strategy]]:
     return issubclass(candidate, Strategy) and candidate.__module__ == module and not inspect.isabstract(candidate)

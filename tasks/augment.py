@@ -18,7 +18,7 @@ TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -
 
 def flips(rng: Generator, n: int) -> Places:
     """Mirrors half of the images left to right."""
-    mirrored = rng.random(n) < 0.5
+    mirrored = rng.integers(2, size=n) == 1
     places = np.zeros((n, 2, 3))
     places[:, 0, 0] = np.where(mirrored, -1, 1)
     places[:, 0, 2] = mirrored
@@ -62,7 +62,7 @@ def photometric(rng: Generator, n: int) -> ColorMaps:
     Differs from the original in that hue and saturation are changed in YIQ rather than HSV, which makes the whole
     distortion one linear map.
     """
-    drawn = rng.random((4, n)) < 0.5
+    drawn = rng.integers(2, size=(4, n)) == 1
     brightness = np.where(drawn[0], rng.uniform(-32, 32, n), 0.0)
     contrast = np.where(drawn[1], rng.uniform(0.5, 1.5, n), 1.0)
     saturation = np.where(drawn[2], rng.uniform(0.5, 1.5, n), 1.0)

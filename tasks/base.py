@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -62,6 +62,10 @@ class TapModel(nn.Module, ABC):
     @abstractmethod
     def trunk(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps, each (n, c, h, w), and the features that the head accepts."""
+
+    def placed(self, device: torch.device) -> Self:
+        """This model, moved to the device, in the memory layout in which convolutions are fast."""
+        return self.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Outputs:
         """Taps, features and raw output of normalised images."""
@@ -157,7 +161,7 @@ class Task(ABC, Generic[Raw, Target]):
 
     @abstractmethod
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Target]:
-        """Images and targets under the same random augmentation. (Only together: boxes and joints move too.)"""
+        """Images and targets under the same random augmentation. Only together: boxes and joints move too."""
 
     @abstractmethod
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
@@ -168,7 +172,7 @@ class Task(ABC, Generic[Raw, Target]):
 
     @abstractmethod
     def metrics(self, raws: Iterable[Raw], ids: Ids) -> dict[str, float]:
-        """The metrics of the judged outputs of these images, which arrive in batches, in order; `metric.name` is one."""
+        """Metrics, `metric.name` among them, of the judged outputs of these images, which arrive in batches, in order."""
 
     def judged(self, model: TapModel, ids: Ids, raw: Raw) -> Raw:  # noqa: ARG002
         """What the metrics judge: `raw` itself, unless a task tests with more than one view of an image."""

@@ -53,8 +53,15 @@ class Learner:
         """One vector per image."""
         return self.map(ids, self.reader.embed)
 
-    def predicted_losses(self, module: nn.Module, ids: Ids) -> Float[Tensor, " n"]:
-        """What a module that reads taps, such as `lossnet`, says of each image."""
+    def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
+        """What a module that reads taps, such as `lossnet`, says of each image.
+
+        Raises:
+            ValueError: the module is None: it was not trained, because the strategy does not declare it.
+        """
+        if module is None:
+            msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
+            raise ValueError(msg)
         return self.map(ids, lambda outputs: module(outputs.taps))
 
     def decode(self, features: Features) -> Posteriors:

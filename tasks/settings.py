@@ -111,9 +111,9 @@ class SmallSsdSettings(Settings):
 class RowSettings(Settings):
     """Which anchors stand for an image."""
 
-    most: int = Field(200, ge=1)
+    most: int = Field(default=200, ge=1)
     """At most this many anchors of an image have weight."""
-    threshold: float = Field(0.7, ge=0, le=1)
+    threshold: float = Field(default=0.7, ge=0, le=1)
     """And only those at least this many times as likely to show an object as the image's likeliest anchor.
 
     Relative, because a model of few labels is sure of nothing. Share of the weight on rows whose box overlaps an

@@ -498,7 +498,13 @@ def test_groups_have_names_and_metrics_the_ranking_one(task: Task, learner: Lear
 
 
 def fit(
-    task: Task, kind: str, strategy: Strategy, track: str, folder: Path, rounds: tuple[Ids, ...] = (LABELED,), **recipe: Any
+    task: Task,
+    kind: str,
+    strategy: Strategy,
+    track: str,
+    folder: Path,
+    rounds: tuple[Ids, ...] = (LABELED,),
+    **recipe: Any,
 ) -> Learner:
     """A learner of a task under a changed recipe."""
     changed = copy.copy(task)

@@ -60,9 +60,7 @@ class ClassificationTask(Task[Tensor, Tensor]):
         self.annotations = images.labels
         self.group_names = images.names
         self.fingerprints = {"data": images.fingerprint}
-        self.reader = ClassificationReader(
-            Pixels(images.pixels.to(device), settings.model.pixels, COLORS)
-        )
+        self.reader = ClassificationReader(Pixels(images.pixels.to(device), settings.model.pixels, COLORS))
         self._model = settings.model
 
     def build_model(self) -> Classifier:
@@ -84,7 +82,7 @@ class ClassificationTask(Task[Tensor, Tensor]):
         """The class of each image, one-hot."""
         return functional.one_hot(torch.from_numpy(self.annotations[ids]), len(self.group_names)).bool()
 
-    def metrics(self, raws: Iterable[Float[Tensor, "n k"]], ids: Ids) -> dict[str, float]:
+    def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
         """Accuracy."""
         predicted = torch.cat([raw.argmax(1) for raw in raws])
         return {"accuracy": float((predicted == self.targets(ids)).double().mean())}

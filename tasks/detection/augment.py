@@ -12,13 +12,14 @@ from tasks.augment import Places
 MINIMUM_OVERLAPS = (-np.inf, 0.1, 0.3, 0.5, 0.7, 0.9, np.nan)
 """SSD's choices (Liu et al. 2016, section 2.2): any crop, a minimum overlap, or (not a number) the whole image."""
 TRIALS = 40  # as torchvision's RandomIoUCrop
-SMALLEST_SIDE = 0.3  # share of the image's side; with aspect ratios in [1/2, 2] (torchvision)
+SMALLEST_SIDE = 0.3  # share of the image's side (torchvision)
 
 
 def ssd_places(rng: Generator, boxes: Float[np.ndarray, "n b 4"], real: Bool[np.ndarray, "n b"], zoom: float) -> Places:
     """A random map of places for each image: zoomed out with p = 1/2, cropped, mirrored with p = 1/2.
 
     Args:
+        rng: where chance comes from.
         boxes: corners in [0, 1] over the frame.
         real: which boxes are objects and not padding.
         zoom: the largest factor of zooming out; SSD's is 4.
@@ -31,7 +32,7 @@ def ssd_places(rng: Generator, boxes: Float[np.ndarray, "n b 4"], real: Bool[np.
 
 def zoomed_out(rng: Generator, n: int, zoom: float) -> Places:
     """Half of the images at a random place on a canvas up to `zoom` times as wide."""
-    ratio = np.where(rng.random(n) < 0.5, rng.uniform(1, zoom, n), 1.0)
+    ratio = np.where(rng.integers(2, size=n) == 1, rng.uniform(1, zoom, n), 1.0)
     left, top = rng.random((2, n)) * (1 - ratio)
     return augment.windows(left, top, ratio, ratio)
 
@@ -46,7 +47,7 @@ def crops(rng: Generator, boxes: Float[np.ndarray, "n b 4"], real: Bool[np.ndarr
     left, top = rng.random((2, n, TRIALS)) * (1 - np.stack([width, height]))
     window = np.stack([left, top, left + width, top + height], 2)
     minimum = rng.choice(MINIMUM_OVERLAPS, n)
-    shape = (width / height >= 0.5) & (width / height <= 2)  # noqa: PLR2004
+    shape = (width <= 2 * height) & (height <= 2 * width)
     good = shape & _kept(window, boxes, real).any(2)
     overlap = np.where(real[:, None], _overlaps(window, boxes), 0).max(2, initial=0)
     good &= overlap >= minimum[:, None]  # never true for the whole image, whose minimum is not a number

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from tasks.base import DataError, existing, require
+
 
 class Objects(NamedTuple):
     """The labeled objects of one image; there may be none."""
@@ -69,9 +70,9 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
         DataError: the file is missing or no XML, or a box lies outside its image or has no area.
     """
     try:
-        root = ElementTree.parse(existing(path, "an annotation of VOC")).getroot()  # noqa: S314 - expat expands nothing external
+        root = ET.parse(existing(path, "an annotation of VOC")).getroot()  # noqa: S314 - expat expands nothing external
         width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError) as error:
         msg = f"{path} is not a VOC annotation ({error}); expand or fetch the data again"
         raise DataError(msg) from None
     found = [each for each in root.findall("object") if each.findtext("name") in classes]
@@ -89,7 +90,7 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
     )
 
 
-def _corners(element: ElementTree.Element, path: Path) -> tuple[float, float, float, float]:
+def _corners(element: ET.Element, path: Path) -> tuple[float, float, float, float]:
     """Pixel borders from VOC's coordinates, which are 1-based and include the last pixel."""
     texts = [element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
     try:

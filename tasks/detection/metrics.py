@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,7 +26,7 @@ class Detections(NamedTuple):
 
 
 def voc_precision(found: Sequence[Detections], objects: Sequence[Objects], classes: int) -> dict[str, float]:
-    """mAP at an overlap of 0.5: `mAP` in VOC 2007's 11-point form and `mAP_area` in the area form of 2010 on.
+    """Mean average precision at an overlap of 0.5: `mAP` in VOC 2007's 11-point form and `mAP_area` in the area form of 2010 on.
 
     A detection of a difficult object counts neither way. Classes that never occur are left out of the mean; overlaps
     are those of the original pixels, in which a box includes its last pixel.
@@ -37,9 +37,7 @@ def voc_precision(found: Sequence[Detections], objects: Sequence[Objects], class
     return {"mAP": float(points), "mAP_area": float(area)}
 
 
-def _class_precision(
-    found: Sequence[Detections], objects: Sequence[Objects], label: int
-) -> tuple[float, float] | None:
+def _class_precision(found: Sequence[Detections], objects: Sequence[Objects], label: int) -> tuple[float, float] | None:
     scores, hits, alarms, wanted = [], [], [], 0
     for detected, actual in zip(found, objects, strict=True):
         size = np.array([actual.width, actual.height] * 2, dtype=np.float32)
@@ -61,12 +59,13 @@ def _class_precision(
     order = np.argsort(-np.concatenate(scores), kind="stable")
     hit, alarm = (np.cumsum(np.concatenate(each)[order]) for each in (hits, alarms))
     recall, precision = hit / wanted, hit / np.maximum(hit + alarm, np.finfo(np.float32).eps)
-    return tuple(float(average_precision(recall, precision, mode)) for mode in ("11points", "area"))
+    return float(average_precision(recall, precision, "11points")), float(average_precision(recall, precision, "area"))
 
 
 def coco_precision(found: Sequence[Detections], objects: Sequence[Objects], classes: int) -> float:
     """COCO's AP over overlaps of 0.5 to 0.95; difficult objects are ignored as COCO ignores crowds."""
-    truth, results = COCO(), []
+    truth: Any = COCO()
+    results = []
     boxes = [_coco_boxes(each.boxes, each) for each in objects]
     truth.dataset = {
         "images": [{"id": image} for image in range(len(objects))],

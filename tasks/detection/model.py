@@ -12,7 +12,7 @@ from jaxtyping import Float
 from mmdet.models.dense_heads import SSDHead
 from mmdet.models.necks import SSDNeck
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
@@ -101,7 +101,9 @@ def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     path = Path(settings.config) if Path(settings.config).is_file() else SHIPPED / settings.config
     require(path.is_file(), f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}")
     parts = Config.fromfile(path).model
-    require(parts.bbox_head.type == "SSDHead", f"{path}: its head is {parts.bbox_head.type}, and only SSDHead fits here")
+    require(
+        parts.bbox_head.type == "SSDHead", f"{path}: its head is {parts.bbox_head.type}, and only SSDHead fits here"
+    )
     parts.backbone.init_cfg = None
     parts.bbox_head.update(num_classes=classes, train_cfg=parts.train_cfg, test_cfg=parts.test_cfg)
     for part in (parts.backbone, parts.neck, parts.bbox_head):
@@ -123,7 +125,7 @@ def _load_vgg16(backbone: nn.Module) -> None:
     except OSError as error:
         msg = f"ImageNet weights of VGG-16 are neither cached by torchvision nor within reach ({error}); set imagenet = false"
         raise DataError(msg) from None
-    given = [each for each in source.features if isinstance(each, nn.Conv2d)]
+    given = [each for each in source.features.modules() if isinstance(each, nn.Conv2d)]
     wanted = [each for each in backbone.modules() if isinstance(each, nn.Conv2d)]
     for ours, theirs in zip(wanted, given, strict=False):
         ours.load_state_dict(theirs.state_dict())
@@ -133,7 +135,7 @@ def _small(settings: SmallSsdSettings, classes: int) -> Ssd:
     width, extra = settings.width, settings.extra_channels
     last_side = math.ceil(math.ceil(settings.pixels / 32) / 2)
     inward = (2 * width, 4 * width, 8 * width)
-    neck = SSDNeck(inward, (*inward, extra), level_strides=(2,), level_paddings=(1,), l2_norm_scale=None)
+    neck = SSDNeck(inward, (*inward, extra), level_strides=(2,), level_paddings=(1,), l2_norm_scale=0)
     head = SSDHead(
         num_classes=classes,
         in_channels=(*inward, extra),
@@ -146,7 +148,7 @@ def _small(settings: SmallSsdSettings, classes: int) -> Ssd:
             "max_sizes": [size * settings.pixels for size in settings.sizes[1:]],
         },
         bbox_coder={"type": "DeltaXYWHBBoxCoder", "target_means": [0.0] * 4, "target_stds": [0.1, 0.1, 0.2, 0.2]},
-        test_cfg=Config({"nms": {"type": "nms", "iou_threshold": 0.45}, "score_thr": 0.02, "max_per_img": 200}),
+        test_cfg=ConfigDict({"nms": {"type": "nms", "iou_threshold": 0.45}, "score_thr": 0.02, "max_per_img": 200}),
     )
     for part in (neck, head):
         part.init_weights()

@@ -42,7 +42,7 @@ def _trained(settings: ClassificationSettings, data: Path, cache: Path, device: 
     task = ClassificationTask(settings, data, cache, device)
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
-        model = task.build_model().to(device, memory_format=torch.channels_last)
+        model = task.build_model().placed(device)
     streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
     fit(task, model, np.arange(task.pool_size), (), streams)
     return {name: value.cpu().contiguous() for name, value in model.stages.state_dict().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
         super().__init__(pixels)
         self._anchors = model.anchors(pixels.size).to(pixels.device)
         self._coder = model.head.ssd.bbox_coder
-        self._test = model.head.ssd.test_cfg
+        self._test: Any = model.head.ssd.test_cfg
         self._embedded = -len(model.neck.extra_layers) - 1
         self._settings = settings
 
@@ -58,7 +59,7 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
 
     def pseudo_targets(self, raw: SsdRaw) -> BoxTargets:
         """The detections that the model holds for likelier than not."""
-        found = [each for each in self.detections(raw, PSEUDO_SCORE)]
+        found = self.detections(raw, PSEUDO_SCORE)
         return padded([each.boxes * self.size for each in found], [each.labels for each in found], self.device)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
@@ -74,10 +75,10 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
 
     def detections(self, raw: SsdRaw, least_score: float | None = None) -> list[Detections]:
         """What is left of each image's predictions after non-maximum suppression, class by class."""
-        least_score = self._test.score_thr if least_score is None else least_score
+        least_score = float(self._test.score_thr) if least_score is None else least_score
         result = []
         for boxes, scores in zip(self.boxes(raw), raw.scores.softmax(2), strict=True):
-            found, labels = multiclass_nms(boxes, scores, least_score, dict(self._test.nms), self._test.max_per_img)
+            found, labels, *_ = multiclass_nms(boxes, scores, least_score, dict(self._test.nms), self._test.max_per_img)
             places = (found[:, :4] / self.size).cpu().numpy()
             result.append(Detections(places, found[:, 4].cpu().numpy(), labels.cpu().numpy()))
         return result
@@ -119,7 +120,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         """An SSD whose trunk is untrained unless the protocol says otherwise."""
         model = build_ssd(self._settings.model, len(self.group_names))
         if self._start:
-            model.backbone.stages.load_state_dict(self._start)
+            model.backbone.get_submodule("stages").load_state_dict(self._start)
         return model
 
     def targets(self, ids: Ids) -> BoxTargets:
@@ -138,7 +139,9 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
     def _moved(self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, places: augment.Places) -> BoxTargets:
         """Boxes in the augmented image; objects whose center has left it are gone."""
         corners = augment.moved(boxes.reshape(len(boxes), -1, 2), places).reshape(boxes.shape)
-        corners = np.concatenate([np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1)
+        corners = np.concatenate(
+            [np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1
+        )
         center = (corners[..., :2] + corners[..., 2:]) / 2
         kept = ((center > 0) & (center < 1)).all(-1) & (labels >= 0)
         corners = corners.clip(0, 1) * self.reader.size

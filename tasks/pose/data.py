@@ -87,9 +87,9 @@ def load_list(images: Path, annotations: Path, *, center_shift: float, need_head
     return PoseList(tuple(crops), tuple(persons), hashlib.sha256(content).hexdigest())
 
 
-def _read(entry: dict[str, Any], where: str, images: Path, center_shift: float) -> tuple[Crop, Person]:
+def _read(entry: Any, where: str, images: Path, center_shift: float) -> tuple[Crop, Person]:
     try:
-        center = np.array(entry["center"], dtype=np.float64).reshape(2) + [0, center_shift * entry["scale"]]
+        center = np.array(entry["center"], dtype=np.float64).reshape(2) + np.array([0, center_shift * entry["scale"]])
         joints = np.array(entry["joints"], dtype=np.float64).reshape(len(JOINTS), 2)
         visible = np.array(entry["joints_vis"], dtype=np.float64).reshape(len(JOINTS)) > 0
         side = float(entry["scale"]) * PERSON_PIXELS * FRAME_PER_PERSON
@@ -98,7 +98,10 @@ def _read(entry: dict[str, Any], where: str, images: Path, center_shift: float) 
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         msg = f"{where}: {type(error).__name__}: {error}; see the form of HRNet's MPII JSON"
         raise DataError(msg) from None
-    require(side > 0 and np.isfinite(joints[visible]).all(), f"{where}: a scale or a visible joint is not finite; correct it")
+    require(
+        side > 0 and np.isfinite(joints[visible]).all(),
+        f"{where}: a scale or a visible joint is not finite; correct it",
+    )
     places = np.where(visible[:, None], (joints - center) / side + 0.5, 0.0)
     shown = visible & (places >= 0).all(1) & (places <= 1).all(1)
     crop = Crop(existing(file, "an image of a person"), center[0] - 0.5, center[1] - 0.5, side)

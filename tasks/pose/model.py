@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,7 +16,11 @@ STRIDE = 4  # input pixels per heatmap cell
 
 
 class Residual(nn.Module):
-    """A bottleneck residual block with its normalisation in front (He et al. 2016b)."""
+    """A bottleneck residual block with its normalisation in front (He et al. 2016b).
+
+    Differs from Newell et al. in that it starts as the identity (Goyal et al. 2017, section 5.1): with torch's usual
+    start a narrow network first learns the empty heatmap, and then seldom leaves it.
+    """
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__()
@@ -22,13 +28,16 @@ class Residual(nn.Module):
         self.body = nn.Sequential(
             nn.BatchNorm2d(inward), nn.ReLU(), nn.Conv2d(inward, half, 1),
             nn.BatchNorm2d(half), nn.ReLU(), nn.Conv2d(half, half, 3, padding=1),
-            nn.BatchNorm2d(half), nn.ReLU(), nn.Conv2d(half, outward, 1),
+            nn.BatchNorm2d(half), nn.ReLU(),
         )  # fmt: skip
+        self.last = nn.Conv2d(half, outward, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(cast("Tensor", self.last.bias))
         self.shortcut = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps of the same extent."""
-        return self.shortcut(maps) + self.body(maps)
+        return self.shortcut(maps) + self.last(self.body(maps))
 
 
 class Hourglass(nn.Module):
@@ -51,6 +60,8 @@ class StackOutputs(nn.Module):
     def __init__(self, stacks: int, width: int, joints: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(width, joints, 1) for _ in range(stacks))
+        for weights in self.parameters():
+            nn.init.normal_(weights, std=0.001)  # heatmaps start near zero
 
     def forward(self, *features: Tensor) -> Float[Tensor, "n s j h w"]:
         """Heatmaps of all stacks."""
@@ -79,20 +90,6 @@ class StackedHourglass(TapModel):
         self.back_features = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(stacks - 1))
         self.back_heatmaps = nn.ModuleList(nn.Conv2d(joints, width, 1) for _ in range(stacks - 1))
         self.head = StackOutputs(stacks, width, joints)
-        self._start_calm()
-
-    def _start_calm(self) -> None:
-        """Start with heatmaps near zero and residual blocks that do nothing yet (Goyal et al. 2017, section 5.1).
-
-        From torch's usual start a narrow network first learns the empty heatmap, and then seldom leaves it.
-        """
-        for module in self.modules():
-            if isinstance(module, Residual):
-                nn.init.zeros_(module.body[-1].weight)
-                nn.init.zeros_(module.body[-1].bias)
-        for output in self.head.convolutions:
-            nn.init.normal_(output.weight, std=0.001)
-            nn.init.zeros_(output.bias)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
         """The map of every stack, twice."""

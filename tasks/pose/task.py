@@ -120,7 +120,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The nearest of eight clusters of the reference's poses (k-means over the places of joints)."""
         known = self._shapes(reference)
-        clusters = KMeans(min(POSE_GROUPS, len(np.unique(known, axis=0))), n_init=4, random_state=0).fit(known)
+        clusters = KMeans(min(POSE_GROUPS, len(np.unique(known, axis=0))), random_state=0).fit(known)
         member = torch.zeros(len(ids), POSE_GROUPS, dtype=torch.bool)
         if len(ids):
             member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._shapes(ids))).long()] = True
@@ -133,7 +133,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         mirrored = model(self.reader.images(ids).flip(3)).raw.flip(4)[:, :, list(MIRRORED)]
         return (raw + mirrored) / 2
 
-    def metrics(self, raws: Iterable[Float[Tensor, "n s j h w"]], ids: Ids) -> dict[str, float]:
+    def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
         """PCKh at half of the head size, over all visible joints that count."""
         found = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
         places, visible = self._labels(ids)
@@ -144,7 +144,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         counted = visible.copy()
         counted[:, [joint for joint in range(len(JOINTS)) if joint not in self._settings.counted_joints]] = False
         norm = np.repeat(heads[:, None], 2, 1)
-        per_joint, _, _ = keypoint_pck_accuracy(found, places, counted, 0.5, norm)
+        per_joint, _, _ = keypoint_pck_accuracy(found, places, counted, np.array(0.5), norm)
         counts = counted.sum(0)
         return {"PCKh": float((per_joint * counts).sum() / max(counts.sum(), 1))}
 

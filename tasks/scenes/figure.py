@@ -130,4 +130,12 @@ def _draw_body(fine: np.ndarray, joints: Skeleton, height: float, colors: list[C
 
 
 def _draw_chain(fine: np.ndarray, points: np.ndarray, thickness: int, color: list[float]) -> None:
-    cv2.polylines(fine, [fixed_point(points)], False, color, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.polylines(
+        fine,
+        [fixed_point(points)],
+        isClosed=False,
+        color=color,
+        thickness=thickness,
+        lineType=cv2.LINE_AA,
+        shift=SUBPIXEL_BITS,
+    )

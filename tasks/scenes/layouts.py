@@ -101,7 +101,10 @@ def _write_classification(folder: Path, settings: SceneSettings) -> dict[str, li
     _dump(batches / "test_batch", _batch("testing batch 1 of 1", "test", 0, test))
     meta = {"label_names": list(CLASSES), "num_cases_per_batch": edges[1], "num_vis": pool[0].image.size}
     _dump(batches / "batches.meta", meta)
-    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in sorted(batches.iterdir())}
+    sums = {
+        path.name: hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        for path in sorted(batches.iterdir())
+    }
     (batches / "manifest.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
     return _entries([scene.factors for scene in pool], [scene.factors for scene in test])
 
