@@ -71,6 +71,7 @@ def run(
     """Make the runs of a sweep; what is recorded already is not made again."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
     from lossbench.config import read_sweep
+    from lossbench.machine import check_device
     from lossbench.progress import SweepProgress
     from lossbench.report import report
     from lossbench.sweep import Places, jobs, run_sweep
@@ -79,10 +80,12 @@ def run(
     sweep, protocols = _narrowed(
         sweep, protocols, strategies=strategy, seeds=seed, tracks=track, tasks=task, split=split
     )
+    check_device(device)
     planned = jobs(sweep, protocols)
     places = Places(data, out, device)
     workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(planned))
-    console.print(f"{len(planned)} runs on {len(protocols)} tasks, {workers} at a time, into {out}", highlight=False)
+    line = f"{len(planned)} runs on {len(protocols)} tasks, {workers} at a time, into {out}"
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
     with SweepProgress(planned, console) as progress:
         paths = run_sweep(planned, places, workers, progress)
     report(paths, out, console)
@@ -109,11 +112,11 @@ def _narrowed(
 @app.command()
 def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] = Path("configs/tasks")) -> None:
     """List the task protocols."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from lossbench.config import read_protocol
 
-    table = Table("task", "protocol", "kind", "images", "labels", "candidates", "epochs")
+    table = Table(Column("task", no_wrap=True), "protocol", "kind", "images", "labels", "candidates", "epochs")
     for path in sorted(folder.glob("*.toml")):
         each = read_protocol(path)
         labeled = each.budget.labeled
@@ -132,15 +135,15 @@ def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] =
 @app.command()
 def strategies() -> None:
     """List the selection strategies."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from strategies import STRATEGIES
+    from strategies import STRATEGIES, Strategy
 
-    table = Table("strategy", "paper", "needs", "what it does")
+    table = Table(Column("strategy", no_wrap=True), "paper", "trains", "what it does")
     for each in STRATEGIES:
-        table.add_row(
-            each.name, each.paper, "lossnet" if each.needs_lossnet else "", str(inspect.getdoc(each)).partition("\n")[0]
-        )
+        own = each.auxiliary is not Strategy.auxiliary
+        trains = "lossnet" if each.needs_lossnet else "a module of its own" if own else ""
+        table.add_row(each.name, each.paper, trains, str(inspect.getdoc(each)).partition("\n")[0])
     console.print(table)
 
 

@@ -30,7 +30,7 @@ def check(root: Path, console: Console) -> None:
     Raises:
         DataError: a data set is there, but damaged.
     """
-    console.print(f"Looked for below {root.resolve()} (--data DIR):", soft_wrap=True, highlight=False)
+    console.print(f"Looked for below {root.resolve()} (--data DIR):", soft_wrap=True, highlight=False, markup=False)
     damaged = []
     for each in DATASETS:
         place = root / each.folder

@@ -11,6 +11,15 @@ from pathlib import Path
 import torch
 
 from leaderboard.records import Machine
+from lossbench.config import ConfigError
+
+
+def check_device(name: str) -> None:
+    """Raise a ConfigError unless this machine has the device."""
+    known = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if name.partition(":")[0] not in known:
+        msg = f"no device {name!r} on this machine; use --device {' or '.join(known)}"
+        raise ConfigError(msg)
 
 
 def describe(device: torch.device) -> Machine:

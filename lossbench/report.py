@@ -21,5 +21,6 @@ def report(paths: Sequence[Path], out: Path, console: Console) -> None:
     picture = out / "curves.png"
     curves_png(records, picture)
     index = build_page(records, out / "page")
-    console.print(f"Curves: {picture}\nPage:   {index.resolve().as_uri()}", soft_wrap=True, highlight=False)
+    places = f"Curves: {picture}\nPage:   {index.resolve().as_uri()}"
+    console.print(places, soft_wrap=True, highlight=False, markup=False)
     console.print(seed_line([len({record.seed for record in records})]))

@@ -121,6 +121,9 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             planned_rounds=job.protocol.budget.rounds,
             rounds=(),
         )
+    elif record.fingerprints != dict(task.fingerprints):
+        msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
+        raise ConfigError(msg)
     run = Run(task, job.protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class TapModel(nn.Module, ABC):
     def trunk(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps, each (n, c, h, w), and the features that the head accepts."""
 
-    def placed(self, device: torch.device) -> Self:
+    def placed(self, device: torch.device) -> TapModel:
         """This model, moved to the device, in the memory layout in which convolutions are fast."""
         return self.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs
 

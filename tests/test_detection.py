@@ -97,7 +97,9 @@ def test_weighted_by_positives_the_losses_are_mmdets_batch_loss(ssd: Ssd, anchor
     losses = ssd_losses(raw, wanted, anchors, head.bbox_coder)
     assert positives.min() == 0
     assert positives.max() > 4
-    assert (losses * positives).sum().item() / positives.sum().item() == pytest.approx(expected, rel=1e-5)
+    # mmdet mines no negatives in an image without objects, but counts it as one positive in the divisor.
+    divisor = positives.clamp(min=1).sum()
+    assert ((losses * positives).sum() / divisor).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_loss_of_an_image_ignores_the_batch_and_its_padding(ssd: Ssd, anchors: Tensor) -> None:
@@ -194,7 +196,7 @@ def test_what_is_encoded_is_decoded(ssd: Ssd) -> None:
 
 
 def test_ground_truth_as_raw_output_has_full_precision(task: DetectionTask) -> None:
-    ids = task.test_ids
+    ids = np.array([image for image in task.test_ids if not task.annotations[image].difficult.all()])
     raw = perfect(task.reader, task.targets(ids), len(task.group_names))
     found = task.metrics(iter([SsdRaw(*(part[:9] for part in raw)), SsdRaw(*(part[9:] for part in raw))]), ids)
     assert found["mAP"] == pytest.approx(1.0)
@@ -209,8 +211,7 @@ def test_weight_on_objects_is_a_share(task: DetectionTask) -> None:
     ids = task.test_ids[:6]
     raw = perfect(task.reader, task.targets(ids), len(task.group_names))
     nothing = SsdRaw(torch.zeros_like(raw.scores), raw.offsets)
-    nothing.scores[:, :, -1] = 30
-    share = task.metrics(iter([nothing]), ids)["weight_on_objects"]  # uniform over all anchors
+    share = task.metrics(iter([nothing]), ids)["weight_on_objects"]  # some anchors, all alike
     assert 0 < share < 0.3
 
 
@@ -232,23 +233,39 @@ def test_weights_are_the_probability_of_an_object(ssd: Ssd) -> None:
     found = said(ssd, LOGITS[None], most=200, threshold=0.05)
     assert found.weight[0].tolist() == pytest.approx([0.4 / 1.9, 0.9 / 1.9, 0, 0.6 / 1.9])
     assert found.log_probs[0].exp().flatten().tolist() == pytest.approx(LOGITS.exp().flatten().tolist())
-    assert found.context[0].tolist()[:2] == [1, 0]
-    assert found.context[0, 3] == 1
+    assert found.context[0].tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [(0.7, [0, 1, 0, 0]), (0.6, [0, 0.9 / 1.5, 0, 0.6 / 1.5]), (0, [0.4 / 1.92, 0.9 / 1.92, 0.02 / 1.92, 0.6 / 1.92])],
+)
+def test_rows_must_be_nearly_as_likely_as_the_likeliest(ssd: Ssd, threshold: float, expected: list[float]) -> None:
+    assert said(ssd, LOGITS[None], threshold=threshold).weight[0].tolist() == pytest.approx(expected)
+    # The same rows, each a thousand times less likely to be an object: the model is sure of nothing.
+    doubtful = LOGITS.exp() * torch.tensor([1e-3, 1e-3, 1.0])
+    doubtful[:, 2] = 1 - doubtful[:, :2].sum(1)
+    weight = said(ssd, doubtful.log()[None], threshold=threshold).weight[0]
+    assert weight.tolist() == pytest.approx(expected, rel=1e-3)
 
 
 def test_at_most_so_many_rows_have_weight(ssd: Ssd) -> None:
-    assert said(ssd, LOGITS[None], most=2).weight[0].tolist() == pytest.approx([0, 0.9 / 1.5, 0, 0.6 / 1.5])
+    weight = said(ssd, LOGITS[None], most=2, threshold=0.0).weight[0]
+    assert weight.tolist() == pytest.approx([0, 0.9 / 1.5, 0, 0.6 / 1.5])
     tied = torch.zeros(3, 50, CLASSES + 1)
     weight = said(ssd, tied, most=7).weight
     assert (weight > 0).sum(1).tolist() == [7, 7, 7]
     assert weight.sum(1).tolist() == pytest.approx([1, 1, 1])
 
 
-def test_without_a_row_above_the_threshold_all_count_alike(ssd: Ssd) -> None:
-    weight = said(ssd, torch.stack([LOGITS, LOGITS[[2, 2, 2, 2]]]), threshold=0.05, most=2).weight
-    assert weight[1].tolist() == [0.25] * 4
-    assert weight[0].tolist() == pytest.approx([0, 0.6, 0, 0.4])
-    assert said(ssd, LOGITS[None], threshold=0.95).weight[0].tolist() == [0.25] * 4
+@pytest.mark.parametrize("certainty", [20.0, 90.0, 1000.0])
+def test_weights_are_finite_where_nothing_is_seen(ssd: Ssd, certainty: float) -> None:
+    logits = torch.zeros(1, 6, CLASSES + 1)
+    logits[:, :, -1] = certainty
+    logits[0, 4, -1] -= 1
+    weight = said(ssd, logits, threshold=0.7).weight[0]
+    assert weight.tolist() == pytest.approx([0, 0, 0, 0, 1, 0])
+    assert said(ssd, logits, threshold=0.0).weight.sum().item() == pytest.approx(1)
 
 
 def test_posteriors_are_differentiable(ssd: Ssd) -> None:
@@ -639,7 +656,7 @@ def test_ssd300_as_mmdet_ships_it() -> None:
     assert some.embed(found).shape == (2, 1024)
     wanted = targets([(20, 30, 200, 250, 14), (5, 5, 60, 80, 3)], [])
     losses = some.losses(found.raw, wanted)
-    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-5)
     losses.mean().backward()
     assert all(each.grad is not None for each in model.parameters())
     optimizer.step()

@@ -57,7 +57,7 @@ def _class_precision(found: Sequence[Detections], objects: Sequence[Objects], la
     if not scores:
         return 0.0, 0.0
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    hit, alarm = (np.cumsum(np.concatenate(each)[order]) for each in (hits, alarms))
+    hit, alarm = (np.cumsum(np.concatenate(each)[order], dtype=np.float64) for each in (hits, alarms))
     recall, precision = hit / wanted, hit / np.maximum(hit + alarm, np.finfo(np.float32).eps)
     return float(average_precision(recall, precision, "11points")), float(average_precision(recall, precision, "area"))
 

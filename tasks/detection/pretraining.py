@@ -45,4 +45,4 @@ def _trained(settings: ClassificationSettings, data: Path, cache: Path, device: 
         model = task.build_model().placed(device)
     streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
     fit(task, model, np.arange(task.pool_size), (), streams)
-    return {name: value.cpu().contiguous() for name, value in model.stages.state_dict().items()}
+    return {name: value.cpu().contiguous() for name, value in model.get_submodule("stages").state_dict().items()}

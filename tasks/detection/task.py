@@ -47,10 +47,11 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
         The weight of a row is proportional to its probability of an object; see `RowSettings`.
         """
         log_probs = functional.log_softmax(raw.scores, 2)
-        probability = 1 - log_probs[:, :, -1].exp()
-        largest = probability.topk(min(self._settings.most, probability.shape[1]), 1).values
-        counted = (probability >= largest[:, -1:]) & (probability >= self._settings.threshold * largest[:, :1])
-        weight = torch.where(counted, probability, 0.0)
+        presence = log_probs[:, :, :-1].logsumexp(2)  # of any object; 1 - p(background) would round to 0
+        relative = (presence - presence.amax(1, keepdim=True)).exp()
+        largest, rows = relative.topk(min(self._settings.most, relative.shape[1]), 1)
+        counted = torch.where(largest >= self._settings.threshold, largest, 0.0)
+        weight = torch.zeros_like(relative).scatter(1, rows, counted)
         return Posteriors(log_probs, weight / weight.sum(1, keepdim=True), log_probs[:, :, :-1].argmax(2))
 
     def losses(self, raw: SsdRaw, targets: BoxTargets) -> Float[Tensor, " n"]:
@@ -87,7 +88,7 @@ class DetectionReader(Reader[SsdRaw, BoxTargets]):
 class DetectionTask(Task[SsdRaw, BoxTargets]):
     """VOC or data in its form, detected by an SSD."""
 
-    metric = Metric("mAP", "mean average precision at IoU 0.5, 11-point form")
+    metric = Metric("mAP", "IoU 0.5, 11 points")
     reader: DetectionReader
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:

@@ -75,7 +75,7 @@ class PoseReader(Reader[Tensor, PoseTargets]):
 class PoseTask(Task[Tensor, PoseTargets]):
     """MPII or data in its form, one person an image, by a stacked hourglass."""
 
-    metric = Metric("PCKh", "share of joints within half a head size")
+    metric = Metric("PCKh", "0.5, share of joints")
     reader: PoseReader
 
     def __init__(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> None:
