@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 from fake_records import make_record
 from rich.console import Console
 from test_config import TASK, written
@@ -21,6 +23,7 @@ from strategies import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
+ODD = "odd [bold] [/name] ü"  # a folder in a folder: rich reads such brackets as markup
 REAL = [path for path in sorted(CONFIGS.glob("tasks/*.toml")) if read_protocol(path).task.data.scenes is None]
 
 
@@ -37,10 +40,12 @@ def lossbench_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     def call(*words: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["lossbench", *map(str, words)])
         monkeypatch.setattr(lossbench.cli, "console", Console(width=250))
-        with pytest.raises(SystemExit) as caught:
+        code = 0
+        try:
             lossbench.cli.main()
-            sys.exit(0)
-        return Result(int(caught.value.code or 0), *capsys.readouterr())
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Result(code, *capsys.readouterr())
 
     return call
 
@@ -62,7 +67,7 @@ try:
     main()
 finally:
     heavy = {"torch", "torchvision", "pandas", "numpy", "scipy", "altair", "mmdet", "mmpose", "cv2", "pydantic"}
-    print("HEAVY", *sorted(heavy & sys.modules.keys()))
+    print("heavy:", sorted(heavy & sys.modules.keys()))
 """
 
 
@@ -70,7 +75,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", LIGHT, "--help"], capture_output=True, text=True, check=True)
     for command in ("run", "tasks", "strategies", "data", "page"):
         assert f" {command} " in result.stdout
-    assert result.stdout.splitlines()[-1] == "HEAVY "
+    assert result.stdout.splitlines()[-1] == "heavy: []"
     assert result.stderr == ""
 
 
@@ -105,8 +110,8 @@ def test_data_says_what_is_missing_where(lossbench_cli: Callable[..., Result], t
 
 
 def test_data_in_a_folder_of_any_name(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / "odd [bold] [/name] ü"
-    folder.mkdir()
+    folder = tmp_path / ODD
+    folder.mkdir(parents=True)
     assert str(folder) in lossbench_cli("data", "--data", folder).output.splitlines()[0]
 
 
@@ -140,8 +145,8 @@ def test_page_without_records_says_how_to_make_some(lossbench_cli: Callable[...,
 
 
 def test_a_sweep_ends_with_tables_a_picture_and_a_page(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / "odd [bold] [/name] ü"
-    folder.mkdir()
+    folder = tmp_path / ODD
+    folder.mkdir(parents=True)
     sweep, out = written(folder), folder / "out"
     result = lossbench_cli("run", sweep, "--out", out, "--workers", "1", "--strategy", "learning-loss")
     assert result.code == 0
@@ -186,16 +191,11 @@ def test_a_fault_of_input_is_one_line(
     words: list[str | Path], reason: str, lossbench_cli: Callable[..., Result], tmp_path: Path
 ) -> None:
     line = the_line(lossbench_cli("run", *words, "--out", tmp_path / "out", "--workers", "1"))
-    assert pytest.approx(0) == 0
-    import re
-
     assert re.search(reason, line), line
     assert not (tmp_path / "out").exists(), "nothing is written before everything is checked"
 
 
 def test_cuda_where_there_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is CUDA here")
     line = the_line(lossbench_cli("run", written(tmp_path), "--device", "cuda", "--out", tmp_path / "out"))
@@ -205,7 +205,8 @@ def test_cuda_where_there_is_none_is_one_line(lossbench_cli: Callable[..., Resul
 def test_a_seed_that_is_no_number_is_a_usage_error(lossbench_cli: Callable[..., Result]) -> None:
     result = lossbench_cli("run", QUICKSTART, "--seed", "one")
     assert result.code == 2
-    assert "Invalid value for '--seed': 'one' is not a valid integer" in result.errors
+    words = " ".join(result.errors.replace("│", " ").split())  # out of the frame that typer draws
+    assert "Invalid value for '--seed': 'one' is not a valid int" in words
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
@@ -241,7 +242,8 @@ def test_an_out_folder_that_is_a_file_is_one_line(lossbench_cli: Callable[..., R
 
 
 def test_a_run_that_diverges_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    task = TASK.replace('"adamw", learning_rate = 1e-3', '"sgd", learning_rate = 1e30').replace("epochs = 1", "epochs = 4")
+    task = TASK.replace('"adamw", learning_rate = 1e-3', '"sgd", learning_rate = 1e30')
+    task = task.replace("epochs = 1", "epochs = 4")
     line = the_line(lossbench_cli("run", written(tmp_path, task), "--out", tmp_path / "out", "--workers", "1"))
     assert line == "tiny, random, seed 0, round 0: the training loss is not finite at step 1 of 4"
 

@@ -186,21 +186,22 @@ def drawn_values(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_chart_draws_the_means_and_their_intervals() -> None:
-    records = [make_record((10.0, 20.0), seed=0), make_record((12.0, 24.0), seed=1)]
+    records = [make_record((10.0 + seed, 20.0 + 2 * seed), seed=seed) for seed in range(3)]
     (section,) = sections(records)
     spec = curve_spec(section, styles(["random"]))
-    assert [(row["labeled"], row["score"], row["seeds"]) for row in drawn_values(spec)] == [(100, 11, 2), (200, 22, 2)]
+    assert [(row["labeled"], row["score"], row["seeds"]) for row in drawn_values(spec)] == [(100, 11, 3), (200, 22, 3)]
     band, line, _ = spec["layer"]
     assert len(spec["datasets"][band["data"]["name"]]) == 2
     assert line["encoding"]["y"]["title"] == "accuracy (%)"
     assert line["encoding"]["y"]["scale"]["zero"] is False
 
 
-def test_one_seed_draws_no_band() -> None:
-    (section,) = sections([make_record()])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds_draw_no_band(seeds: int) -> None:
+    (section,) = sections([make_record((1.0 + seed,), seed=seed) for seed in range(seeds)])
     spec = curve_spec(section, styles(["random"]))
     assert len(spec["datasets"][spec["layer"][0]["data"]["name"]]) == 0
-    assert drawn_values(spec)[0]["lower"] is None
+    assert (drawn_values(spec)[0]["lower"] is None) == (seeds == 1)
 
 
 def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
@@ -208,7 +209,7 @@ def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
     assert few["random"] == many["random"]
     assert few["badge"] == many["badge"]
     assert len(set(many.values())) == 17
-    assert styles(["learning-loss"])["learning-loss"] == styles(["learning_loss"])["learning_loss"]
+    assert styles(["a", "learning-loss"])["learning-loss"] == styles(["learning-loss", "z"])["learning-loss"]
 
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:

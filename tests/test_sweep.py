@@ -345,7 +345,8 @@ def test_a_record_made_with_other_hyper_parameters_is_refused(tmp_path: Path) ->
     file.write_text(SHORT.replace(" - (len(ctx.labeled) > 12)", ""), encoding="utf-8")
     sweep = written(tmp_path, sweep=f'tasks = ["tiny"]\nstrategies = ["{file}"]\nseeds = [0]\n')
     run(sweep, tmp_path / "out")
-    file.write_text(file.read_text(encoding="utf-8").replace("    def select", "    share: float = 0.5\n\n    def select"))
+    content = file.read_text(encoding="utf-8")
+    file.write_text(content.replace("    def select", "    share: float = 0.5\n\n    def select"), encoding="utf-8")
     assert load_strategy(str(file)).share == 0.5
     with pytest.raises(ConfigError, match=r"was made with other hyper-parameters of short; move it away"):
         run(sweep, tmp_path / "out")

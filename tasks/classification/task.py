@@ -83,6 +83,9 @@ class ClassificationTask(Task[Tensor, Tensor]):
         return functional.one_hot(torch.from_numpy(self.annotations[ids]), len(self.group_names)).bool()
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
-        """Accuracy."""
-        predicted = torch.cat([raw.argmax(1) for raw in raws])
-        return {"accuracy": float((predicted == self.targets(ids)).double().mean())}
+        """Accuracy, and its mean over the classes that occur (`balanced_accuracy`)."""
+        right = (torch.cat([raw.argmax(1) for raw in raws]) == self.targets(ids)).cpu().double()
+        classes = self.groups(ids, ids).double()
+        counts = classes.sum(0)
+        per_class = (right @ classes)[counts > 0] / counts[counts > 0]
+        return {"accuracy": float(right.mean()), "balanced_accuracy": float(per_class.mean())}
