@@ -34,9 +34,12 @@ def hooked_taps(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]
         latest.clear()
         taps.clear()
 
+    modules = [model.get_submodule(name) for name in names]  # before any hook, so that a wrong name leaves none
     handles = [model.register_forward_pre_hook(forget)]
     try:
-        handles += [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
+        handles += [
+            module.register_forward_hook(partial(keep, name)) for name, module in zip(names, modules, strict=True)
+        ]
         yield taps
     finally:
         for handle in handles:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
+if not any("benchmarks" in argument for argument in sys.argv):  # checking shapes takes time
+    install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
 
 from collections.abc import Callable
 from pathlib import Path

@@ -125,11 +125,15 @@ def test_the_embedding_is_the_pooled_last_stage(task: Task) -> None:
 
 
 def test_accuracy_by_hand(task: Task) -> None:
-    ids = task.test_ids[:8]
+    labels = task.annotations
+    first = labels[0]
+    ids = np.concatenate([np.flatnonzero(labels == first)[:3], np.flatnonzero(labels != first)[:1]])
     right = functional.one_hot(task.targets(ids), len(task.group_names)).float()
-    assert task.metrics([right[:3], right[3:]], ids) == {"accuracy": 1.0}
+    assert task.metrics([right[:3], right[3:]], ids) == {"accuracy": 1.0, "balanced_accuracy": 1.0}
     wrong = right.roll(1, dims=1)
-    assert task.metrics([right[:6], wrong[6:]], ids) == {"accuracy": 0.75}
+    # Two of three images of one class, and none of another: 2/4 of the images, and 1/3 as the mean of the classes.
+    found = task.metrics(iter([right[:2], wrong[2:]]), ids)
+    assert found == pytest.approx({"accuracy": 2 / 4, "balanced_accuracy": 1 / 3})
 
 
 def test_groups_are_classes(task: Task) -> None:

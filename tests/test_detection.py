@@ -222,6 +222,14 @@ def test_difficult_objects_are_no_targets(task: DetectionTask) -> None:
     assert (everything.labels >= 0).sum(1).tolist() == counts
 
 
+def test_the_boxes_of_targets_are_those_of_their_labels(tmp_path: Path) -> None:
+    mixed = xml(element(difficult="1"), element("cat", (51, 41, 100, 80)))
+    devkit(tmp_path, {"a": mixed}, {"e": xml(element(), element())})
+    targets = built(tmp_path).targets(np.arange(2))
+    assert targets.labels.tolist() == [[0, -1], [1, 1]]
+    assert targets.boxes[0, 0].tolist() == pytest.approx([32, 32, 64, 64])
+
+
 LOGITS = torch.log(torch.tensor([[0.1, 0.3, 0.6], [0.6, 0.3, 0.1], [0.01, 0.01, 0.98], [0.2, 0.4, 0.4]]))
 
 

@@ -1,0 +1,70 @@
+"""Training throughput of the loop beside a bare step: `uv run pytest tests/benchmarks/bench_training.py`.
+
+The loop's step reads and augments images, computes per-image losses, trains LossNet beside the model and steps both
+optimizers. The bare step takes one batch of random numbers from memory through forward, loss, backward and optimizer.
+Both are measured in turn in one run, on one thread, in fp32; the ratio of their medians is printed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench.config import read_protocol
+from lossnet import RankingObjective
+from tasks import build_task
+from tasks.training import Attachment, optimizer, training_loss
+
+CONFIGS = Path(__file__).parents[2] / "configs/tasks"
+REPEATS = 25
+
+
+def steps(name: str, cache: Path) -> tuple[Callable[[], None], Callable[[], None], int]:
+    """The loop's step, the bare step, and the batch."""
+    task = build_task(read_protocol(CONFIGS / f"{name}.toml").task, cache, cache, torch.device("cpu"))
+    ids, rng = np.arange(task.recipe.batch), np.random.default_rng(0)
+    model = task.build_model().placed(torch.device("cpu")).train()
+    taps, _ = model.trunk(task.reader.images(ids[:2]))
+    objective = RankingObjective()
+    attachment = Attachment(objective, objective.build(taps), detached=False)
+    ours, theirs = (optimizer(task.recipe, each.parameters()) for each in (model, attachment.module))
+    images = torch.randn_like(task.reader.images(ids))
+    targets = task.targets(ids)
+
+    def full() -> None:
+        total = training_loss(task, model, ids, [attachment], rng, 0.0)
+        for each in (ours, theirs):
+            each.zero_grad(set_to_none=True)
+        total.backward()
+        ours.step()
+        theirs.step()
+
+    def bare() -> None:
+        loss = task.reader.losses(model(images).raw, targets).mean()
+        ours.zero_grad(set_to_none=True)
+        loss.backward()
+        ours.step()
+
+    return full, bare, len(ids)
+
+
+@pytest.mark.parametrize("name", ["scenes-classification", "scenes-detection", "scenes-pose"])
+def test_the_loop_keeps_most_of_a_bare_steps_speed(name: str, cache: Path, benchmark, capsys) -> None:
+    full, bare, batch = steps(name, cache)
+    seconds: dict[str, list[float]] = {"full": [], "bare": []}
+    for _ in range(REPEATS):
+        for kind, step in (("full", full), ("bare", bare)):
+            start = time.perf_counter()
+            step()
+            seconds[kind].append(time.perf_counter() - start)
+    medians = {kind: float(np.median(each[3:])) for kind, each in seconds.items()}
+    benchmark.extra_info |= {"images per second": batch / medians["full"], "of bare": medians["bare"] / medians["full"]}
+    benchmark.pedantic(full, rounds=10, warmup_rounds=1)
+    with capsys.disabled():
+        rate, share = batch / medians["full"], medians["bare"] / medians["full"]
+        print(f"\n{name}: {rate:.0f} images/s, {share:.0%} of a bare step (batch {batch}, fp32, 1 thread, {REPEATS - 3})")
