@@ -206,7 +206,8 @@ def test_a_seed_that_is_no_number_is_a_usage_error(lossbench_cli: Callable[..., 
     result = lossbench_cli("run", QUICKSTART, "--seed", "one")
     assert result.code == 2
     words = " ".join(result.errors.replace("│", " ").split())  # out of the frame that typer draws
-    assert "Invalid value for '--seed': 'one' is not a valid int" in words
+    assert "--seed" in words
+    assert "integer" in words
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)

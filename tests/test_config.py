@@ -12,6 +12,7 @@ from lossbench.config import ConfigError, Sweep, read_protocol, read_sweep, vali
 from strategies import load_strategy
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+AS_PUBLISHED = ("cifar10", "voc0712", "mpii")  # the paper holds nothing out
 
 TASK = """
 name = "tiny"
@@ -40,7 +41,8 @@ def test_every_committed_protocol_is_read(path: Path) -> None:
     protocol = read_protocol(path)
     assert protocol.name == path.stem
     assert json.loads(protocol.model_dump_json()) == protocol.model_dump(mode="json"), "records hold it as JSON"
-    assert protocol.task.data.validation > 0, "choices are made on a slice of the pool"
+    if path.stem not in AS_PUBLISHED:
+        assert protocol.task.data.validation > 0, "choices are made on a slice of the pool"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("sweeps/*.toml")), ids=lambda path: path.stem)

@@ -263,6 +263,16 @@ def test_a_fits_key_changes_with_all_that_decides_the_weights(classification: Ta
     assert key(track="native", strategy=LearningLoss()) != key(track="native")
 
 
+def test_the_order_of_labeling_decides_nothing(classification: Task, tmp_path: Path) -> None:
+    ids, protocol = np.random.default_rng(0).permutation(12), tiny_protocol("classification")
+    fitted = []
+    for folder, labeled in (("sorted", np.arange(12)), ("shuffled", ids)):
+        needs = Needs.of(Random(), classification, "shared")
+        learner, _ = Fits(tmp_path / folder, classification, protocol, 0, needs, Clock()).learner((labeled,))
+        fitted.append(learner.model.state_dict())
+    assert all(torch.equal(fitted[0][name], fitted[1][name]) for name in fitted[0])
+
+
 def test_weights_that_are_deleted_are_trained_again(
     run: Callable[..., Run], trainings: list[int], tmp_path: Path
 ) -> None:

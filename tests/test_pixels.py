@@ -189,6 +189,8 @@ def test_each_part_of_the_distortion_happens_and_half_of_the_time() -> None:
     grey = seen(maps, (100, 100, 100))[:, 0]
     untouched = (np.abs(grey - 100) < 1e-3).mean()
     assert untouched == pytest.approx(0.25, abs=0.03)  # neither brightness nor contrast
+    black = seen(maps, (0, 0, 0))[:, 0]  # 32 of brightness, and then 1.5 of contrast
+    assert (black.min(), black.max()) == pytest.approx((-48, 48), abs=2)
     red = seen(maps, (200, 50, 50))
     same = (np.abs(red - [200, 50, 50]) < 1e-2).all(1).mean()
     assert same == pytest.approx(1 / 16, abs=0.02)
