@@ -80,7 +80,7 @@ def curve_chart(section: Section, drawn: dict[str, Style], *, legend_columns: in
     data = section.summary[["strategy", "labeled", "score", "lower", "upper", "seeds"]]
     # Every layer carries both channels: Vega-Lite merges their legends into one only then.
     lines = alt.Chart(data).encode(x=labels, y=score, color=color, strokeDash=dash)
-    bands = alt.Chart(data[data["seeds"] >= FEWEST_BAND_SEEDS].dropna()).encode(x=labels, color=color, strokeDash=dash)
+    bands = alt.Chart(data.query("seeds >= @FEWEST_BAND_SEEDS").dropna()).encode(x=labels, color=color, strokeDash=dash)
     layers = [
         bands.mark_area(opacity=BAND_OPACITY).encode(
             y=alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS), y2="upper:Q"

@@ -46,8 +46,7 @@ def _mendable(error: Exception) -> str | None:
 
     faults: tuple[type[Exception], ...] = (RecordError, ConfigError, OSError)
     if "torch" in sys.modules:
-        from lossbench.loop import SelectionError
-        from strategies import StrategyError
+        from strategies import SelectionError, StrategyError
         from tasks.base import DataError
         from tasks.training import TrainingError
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from leaderboard.records import Track
@@ -24,6 +23,7 @@ from tasks.base import Ids, TapModel, Task
 from tasks.clock import Clock
 from tasks.learner import Learner
 from tasks.training import Attachment, CoTrained, Streams, fit
+from tasks.weights import save_weights
 
 FIT_VERSION = 1
 """Raised by hand when the same key would now give other weights."""
@@ -74,7 +74,7 @@ class Fits:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 self._train(model, attachments, rounds, member)
-                _save(path, _named(model, attachments), self.clock.seconds.pop("fit"))
+                save_weights(dict(_named(model, attachments)), path, {"seconds": repr(self.clock.seconds.pop("fit"))})
         seconds = _load(path, _named(model, attachments))
         modules = {name: each.module.eval() for name, each in attachments.items()}
         learner = Learner(
@@ -142,19 +142,6 @@ def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tupl
     for name, module in modules.items():
         for entry, value in module.state_dict().items():
             yield f"{name}.{entry}", value
-
-
-def _save(path: Path, named: Iterator[tuple[str, Tensor]], seconds: float) -> None:
-    beside = path.with_suffix(".part")
-    weights = {name: value.detach().cpu().contiguous() for name, value in named}
-    try:
-        save_file(weights, beside, metadata={"seconds": repr(seconds)})
-        beside.replace(path)
-    except SafetensorError as error:
-        msg = f"{beside} could not be written: {error}"
-        raise OSError(msg) from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _load(path: Path, named: Iterator[tuple[str, Tensor]]) -> float:

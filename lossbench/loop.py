@@ -16,15 +16,11 @@ from lossbench.fits import Fits, Needs
 from lossbench.machine import peak_memory_mebibytes
 from lossbench.streams import stream
 from lossnet import LossNet, ranking_accuracy
-from strategies import Context, Selection, Strategy
+from strategies import Context, Selection, SelectionError, Strategy
 from tasks.base import Ids, Task
 from tasks.clock import Clock
 from tasks.learner import Learner
 from tasks.training import TrainingError
-
-
-class SelectionError(ValueError):
-    """A strategy returned something other than distinct candidates, as many as the budget."""
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,8 @@ def run_sweep(planned: list[Job], places: Places, workers: int, events: Sink) ->
             _forward(shared, events, running)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # a run that is cut off goes on from its record
             raise
     return [each.result() for each in running]
 

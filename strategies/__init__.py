@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TypeGuard
 
-from strategies.base import Context, Selection, Strategy
+from strategies.base import Context, Selection, SelectionError, Strategy
 from strategies.core_set import CoreSet
 from strategies.entropy import Entropy
 from strategies.learning_loss import LearningLoss, LearningLossMSE
@@ -17,7 +17,7 @@ from strategies.random import Random
 
 STRATEGIES: tuple[type[Strategy], ...] = (Random, Entropy, CoreSet, LearningLoss, LearningLossMSE)
 
-__all__ = ["STRATEGIES", "Context", "Selection", "Strategy", "StrategyError", "load_strategy"]
+__all__ = ["STRATEGIES", "Context", "Selection", "SelectionError", "Strategy", "StrategyError", "load_strategy"]
 
 
 class StrategyError(ValueError):

@@ -19,6 +19,10 @@ from tasks.settings import Recipe
 from tasks.training import CoTrained
 
 
+class SelectionError(ValueError):
+    """A strategy did not pick as many distinct candidates as the budget says."""
+
+
 class Selection(NamedTuple):
     """What a strategy picked."""
 
@@ -92,11 +96,11 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
     """The candidates with the highest scores; of equal ones, those that come first.
 
     Raises:
-        ValueError: a score is not a number.
+        SelectionError: a score is not a number.
     """
     if torch.isnan(scores).any():
         msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
-        raise ValueError(msg)
+        raise SelectionError(msg)
     with ctx.learner.clock.phase("pick"):
         order = scores.sort(descending=True, stable=True).indices[: ctx.budget].cpu()
         return Selection(ctx.candidates[order.numpy()], scores[order.to(scores.device)].cpu())

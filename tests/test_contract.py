@@ -17,8 +17,8 @@ from contract import CHECKS, LABELED, Check, Trial, same_tensors, weights
 from torch import Tensor
 
 from lossbench.fits import Fits, Needs
-from lossbench.loop import Run, SelectionError, evaluate
-from strategies import STRATEGIES, Context, Selection, Strategy, StrategyError, load_strategy
+from lossbench.loop import Run, evaluate
+from strategies import STRATEGIES, Context, Selection, SelectionError, Strategy, StrategyError, load_strategy
 from strategies.base import highest
 from strategies.entropy import Entropy
 from strategies.learning_loss import LearningLoss, LearningLossMSE
@@ -476,9 +476,7 @@ def test_images_are_the_same_whenever_they_are_read(task: Task) -> None:
 
 
 def test_augmentation_is_a_function_of_its_generator(task: Task) -> None:
-    (images, targets), again, other = (
-        task.augmented(SOME, np.random.default_rng(seed)) for seed in (0, 0, 1)
-    )
+    (images, targets), again, other = (task.augmented(SOME, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert torch.equal(images, again[0])
     assert equal(targets, again[1])
     assert images.shape == task.reader.images(SOME).shape

@@ -111,9 +111,7 @@ def test_the_loss_of_an_image_ignores_the_batch_and_its_padding(ssd: Ssd, anchor
         alone = ssd_losses(one, targets(scene), anchors, coder)
         assert alone.item() == pytest.approx(together[image].item(), rel=1e-5)
         boxes, labels = targets(scene)
-        more = BoxTargets(
-            torch.cat([boxes, torch.zeros(1, 5, 4)], 1), torch.cat([labels, torch.full((1, 5), -1)], 1)
-        )
+        more = BoxTargets(torch.cat([boxes, torch.zeros(1, 5, 4)], 1), torch.cat([labels, torch.full((1, 5), -1)], 1))
         assert ssd_losses(one, more, anchors, coder).item() == pytest.approx(alone.item(), rel=1e-5)
     assert len(together.unique()) == 4
 
@@ -329,9 +327,7 @@ def test_average_precision_by_hand() -> None:
     truth = [objects((*ONE, 0, False), (*OTHER, 0, False))]
     found = [found_as((*ONE, 0, 0.9), (*AWAY, 0, 0.8), (*OTHER, 0, 0.7))]
     # Precision 1 up to recall 1/2 (six of eleven points), then 2/3.
-    assert voc_precision(found, truth, 1) == pytest.approx(
-        {"mAP": (6 + 5 * 2 / 3) / 11, "mAP_area": 0.5 + 0.5 * 2 / 3}
-    )
+    assert voc_precision(found, truth, 1) == pytest.approx({"mAP": (6 + 5 * 2 / 3) / 11, "mAP_area": 0.5 + 0.5 * 2 / 3})
     missed = [found_as((*ONE, 0, 0.9))]
     assert voc_precision(missed, truth, 1) == pytest.approx({"mAP": 6 / 11, "mAP_area": 0.5})
 

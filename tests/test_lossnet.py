@@ -186,9 +186,7 @@ def test_no_tap_is_refused() -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize(
-    ("progress", "felt"), [(0.0, True), (0.59, True), (0.6, False), (0.61, False), (1.0, False)]
-)
+@pytest.mark.parametrize(("progress", "felt"), [(0.0, True), (0.59, True), (0.6, False), (0.61, False), (1.0, False)])
 def test_the_model_feels_the_objective_until_detach_after(objective: type, progress: float, felt: bool) -> None:
     tracked = [tap.requires_grad_() for tap in taps()]
     chosen = objective(detach_after=0.6)

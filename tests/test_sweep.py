@@ -21,9 +21,8 @@ from test_config import TASK, written
 import lossbench.fits
 from leaderboard.records import RecordError, read_record
 from lossbench.config import ConfigError, read_sweep
-from lossbench.loop import SelectionError
 from lossbench.sweep import Event, Job, Places, jobs, run_sweep
-from strategies import load_strategy
+from strategies import SelectionError, load_strategy
 
 LONG_TASK = TASK.replace("step = 6, rounds = 3", "step = 4, rounds = 8").replace("epochs = 1", "epochs = 6")
 COMMAND = [sys.executable, "-c", "from lossbench.cli import main; main()", "run"]

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tasks.classification.task import ClassificationTask
 from tasks.settings import ClassificationSettings
 from tasks.training import Streams, fit
+from tasks.weights import save_weights
 
 VERSION = 1
 """Raised when the same settings would give another trunk."""
@@ -32,9 +33,7 @@ def pretrained_stages(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            beside = path.with_suffix(".part")
-            save_file(_trained(settings, data, cache, device), beside)
-            beside.replace(path)
+            save_weights(_trained(settings, data, cache, device), path)
     return load_file(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -45,4 +44,4 @@ def _trained(settings: ClassificationSettings, data: Path, cache: Path, device: 
         model = task.build_model().placed(device)
     streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
     fit(task, model, np.arange(task.pool_size), (), streams)
-    return {name: value.cpu().contiguous() for name, value in model.get_submodule("stages").state_dict().items()}
+    return model.get_submodule("stages").state_dict()

@@ -67,4 +67,6 @@ def test_the_loop_keeps_most_of_a_bare_steps_speed(name: str, cache: Path, bench
     benchmark.pedantic(full, rounds=10, warmup_rounds=1)
     with capsys.disabled():
         rate, share = batch / medians["full"], medians["bare"] / medians["full"]
-        print(f"\n{name}: {rate:.0f} images/s, {share:.0%} of a bare step (batch {batch}, fp32, 1 thread, {REPEATS - 3})")
+        print(
+            f"\n{name}: {rate:.0f} images/s, {share:.0%} of a bare step (batch {batch}, fp32, 1 thread, {REPEATS - 3})"
+        )
