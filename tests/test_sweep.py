@@ -18,7 +18,7 @@ import pytest
 from safetensors.torch import save_file
 from test_config import TASK, written
 
-import lossbench.fits
+import tasks.weights
 from leaderboard.records import RecordError, read_record
 from lossbench.config import ConfigError, read_sweep
 from lossbench.sweep import Event, Job, Places, jobs, run_sweep
@@ -306,7 +306,7 @@ def test_a_disk_too_full_for_weights_is_named_and_leaves_none(tmp_path: Path, mo
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     sweep, out = written(tmp_path), tmp_path / "out"
-    monkeypatch.setattr(lossbench.fits, "save_file", on_a_full_disk)
+    monkeypatch.setattr(tasks.weights, "save_file", on_a_full_disk)
     with pytest.raises(OSError, match=r"/out/fits/\w+\.part could not be written: .*File too large") as caught:
         run(sweep, out)
     assert "\n" not in str(caught.value)
