@@ -113,8 +113,11 @@ def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] =
     """List the task protocols."""
     from rich.table import Column, Table
 
-    from lossbench.config import read_protocol
+    from lossbench.config import ConfigError, read_protocol
 
+    if not any(folder.glob("*.toml")):
+        msg = f"no task protocols in {folder}; give the folder that holds them"
+        raise ConfigError(msg)
     table = Table(Column("task", no_wrap=True), "protocol", "kind", "images", "labels", "candidates", "epochs")
     for path in sorted(folder.glob("*.toml")):
         each = read_protocol(path)

@@ -64,14 +64,15 @@ class Sink(Interface):
 
 
 def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
-    """All runs of a sweep; neighbors differ in their seed, so that workers seldom wait for one first round."""
-    return [
+    """All runs of a sweep, each once; neighbors differ in their seed, so that workers seldom wait for one first round."""
+    every = (
         Job(protocol, strategy, seed, track, sweep.split)
         for protocol in protocols
         for track in sweep.tracks
         for strategy in sweep.strategies
         for seed in sweep.seeds
-    ]
+    )
+    return list(dict.fromkeys(every))
 
 
 def run_job(number: int, job: Job, places: Places, events: Sink) -> Path:

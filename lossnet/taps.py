@@ -27,7 +27,7 @@ def hooked_taps(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]
             msg = f"the output of {name!r} is a {type(output).__name__}; a tap must be one tensor"
             raise TypeError(msg)
         latest[name] = output
-        if len(latest) == len(names):
+        if len(latest) == len(set(names)):
             taps[:] = [latest[each] for each in names]
 
     def forget(_module: nn.Module, _inputs: object) -> None:

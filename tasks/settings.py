@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.scenes import SceneSettings
 
@@ -175,6 +175,14 @@ class PoseSettings(Settings):
     """`positive`: the heatmap's positive part, normalised to one; `softmax`: as the paper's entropy baseline."""
     counted_joints: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
     """PCKh is over these joints; pelvis and thorax are left out, as MPII's evaluation does."""
+
+    @model_validator(mode="after")
+    def _frame_has_whole_edges(self) -> PoseSettings:
+        beyond = round(self.model.pixels * self.data.margin) - self.model.pixels
+        if beyond % 2:
+            msg = f"margin {self.data.margin} leaves {beyond} pixels around the frame, which is odd; change it a little"
+            raise ValueError(msg)
+        return self
 
 
 TaskSettings = Annotated[ClassificationSettings | DetectionSettings | PoseSettings, Field(discriminator="kind")]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_protocol
 
-from lossbench.config import ConfigError, Sweep, read_protocol, read_sweep, validated
+from lossbench.config import ConfigError, Protocol, Sweep, read_protocol, read_sweep, validated
+from lossbench.sweep import jobs
 from strategies import load_strategy
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -130,3 +132,16 @@ def test_a_long_value_is_not_quoted_whole() -> None:
     with pytest.raises(ConfigError, match=r"^here: seeds: ") as caught:
         validated(Sweep, fields, "here")
     assert len(str(caught.value)) < 200
+
+
+def test_a_pose_frame_has_whole_edges() -> None:
+    protocol = tiny_protocol("pose").model_dump()
+    protocol["task"]["data"]["margin"] = 1.3
+    protocol["task"]["model"]["pixels"] = 64
+    with pytest.raises(ValueError, match="which is odd"):
+        Protocol.model_validate(protocol)
+
+
+def test_a_seed_given_twice_is_run_once() -> None:
+    sweep = Sweep(tasks=("tiny-pose",), strategies=("random",), seeds=(3, 3))
+    assert [job.seed for job in jobs(sweep, (tiny_protocol("pose"),))] == [3]

@@ -339,3 +339,11 @@ def test_any_model_learns_its_losses_in_ten_lines() -> None:
     assert scores.shape == (16,)
     after = [*model.parameters(), *lossnet.parameters()]
     assert all(not torch.equal(one, other) for one, other in zip(before[:-1], after[:-1], strict=True))
+
+
+def test_a_name_given_twice_is_a_tap_twice() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    with hooked_taps(model, ["0", "0"]) as taps:
+        model(torch.ones(1, 2))
+        assert len(taps) == 2
+        assert taps[0] is taps[1]

@@ -99,7 +99,7 @@ def _read(entry: Any, where: str, images: Path, center_shift: float) -> tuple[Cr
         msg = f"{where}: {type(error).__name__}: {error}; see the form of HRNet's MPII JSON"
         raise DataError(msg) from None
     require(
-        side > 0 and np.isfinite(joints[visible]).all(),
+        0 < side < np.inf and np.isfinite(joints[visible]).all(),
         f"{where}: a scale or a visible joint is not finite; correct it",
     )
     places = np.where(visible[:, None], (joints - center) / side + 0.5, 0.0)

@@ -134,7 +134,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         return (raw + mirrored) / 2
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
-        """PCKh at half of the head size, over all visible joints that count."""
+        """PCKh: the share of all visible joints that count nearer than half a head size (as mmpose, exactly half is a miss)."""
         found = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
         places, visible = self._labels(ids)
         heads = np.array([person.head for person in self.annotations[ids]])

@@ -112,9 +112,9 @@ def object_scene(rng: np.random.Generator, probabilities: np.ndarray = CLASS_PRO
     """A scene for classification, its class drawn with these probabilities."""
     size = OBJECT_SIZE_PIXELS
     label = int(rng.choice(len(CLASSES), p=probabilities))
-    scale = _tailed(rng, (0.65, 0.88), (0.38, 0.65), 0.25)
-    contrast = _tailed(rng, (0.65, 1.0), (0.15, 0.65), 0.25)
-    occlusion = _tailed(rng, (0.0, 0.0), (0.1, 0.4), 0.2)
+    scale = _tailed(rng, (0.65, 0.88), (0.38, 0.65), 0.1)
+    contrast = _tailed(rng, (0.65, 1.0), (0.15, 0.65), 0.1)
+    occlusion = _tailed(rng, (0.0, 0.0), (0.1, 0.4), 0.1)
     clutter = float(rng.beta(1, 2))
     back = drawing.background(size, clutter, rng)
     margin = scale * size / 2 + 1.5
