@@ -108,10 +108,10 @@ def _foreground(label: int, canvas: Canvas, contrast: float, rng: np.random.Gene
     return drawing.foreground_color(hue, drawing.mean_color(canvas), contrast, rng)
 
 
-def object_scene(rng: np.random.Generator, probabilities: np.ndarray = CLASS_PROBABILITIES) -> ObjectScene:
-    """A scene for classification, its class drawn with these probabilities."""
+def object_scene(rng: np.random.Generator) -> ObjectScene:
+    """A scene for classification."""
     size = OBJECT_SIZE_PIXELS
-    label = int(rng.choice(len(CLASSES), p=probabilities))
+    label = int(rng.choice(len(CLASSES), p=CLASS_PROBABILITIES))
     scale = _tailed(rng, (0.65, 0.88), (0.38, 0.65), 0.1)
     contrast = _tailed(rng, (0.65, 1.0), (0.15, 0.65), 0.1)
     occlusion = _tailed(rng, (0.0, 0.0), (0.1, 0.4), 0.1)

@@ -35,7 +35,7 @@ from tasks.scenes.render import (
 
 Kind: TypeAlias = Literal["classification", "detection", "pose"]
 
-GENERATOR = 3  # raised whenever the same settings give other files
+GENERATOR = 4  # raised whenever the same settings give other files
 BATCHES = 5  # CIFAR-10's
 JPEG_OPTIONS = [
     cv2.IMWRITE_JPEG_QUALITY, 95,

@@ -16,7 +16,6 @@ Split: TypeAlias = Literal["pool", "test"]
 
 DUPLICATE_SHARE = 0.1  # of the pool
 DUPLICATE_REACH = 36  # a near-duplicate repeats one of this many images before it
-BALANCED = np.full(len(compose.CLASSES), 1 / len(compose.CLASSES))
 EMPTY_SHARE = 0.02  # of the pool's detection scenes
 
 _KINDS = {"classification": 0, "detection": 1, "pose": 2}
@@ -25,10 +24,9 @@ _PURPOSES = {"scene": 0, "duplicate": 1, "jitter": 2}
 
 
 def render_object_scene(seed: int, split: Split, index: int) -> ObjectScene:
-    """Image `index` of a split for classification; the pool is unbalanced, the test images show all classes alike."""
+    """Image `index` of a split for classification."""
     origin = _origin(seed, "classification", split, index)
-    probabilities = compose.CLASS_PROBABILITIES if split == "pool" else BALANCED
-    scene = compose.object_scene(_stream(seed, "classification", split, origin, "scene"), probabilities)
+    scene = compose.object_scene(_stream(seed, "classification", split, origin, "scene"))
     if origin == index:
         return scene
     image, _ = _jitter(scene.image, _stream(seed, "classification", split, index, "jitter"))
