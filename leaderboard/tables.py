@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +13,8 @@ from leaderboard.records import Record
 from leaderboard.scores import Section, incomplete, section_key, sections
 
 ABSENT = "\N{EN DASH}"
+DECIMALS = 3
+"""As many as a terminal of 80 columns has room for; the page has more."""
 FEWEST_SEEDS = 5
 """Below this number a table says that it ranks nothing."""
 
@@ -50,14 +53,20 @@ def _task_table(section: Section, left_out: int) -> Table:
     caption = seed_line(section.standings["seeds"].tolist())
     if left_out:
         caption += f" {left_out} incomplete run{'s' if left_out > 1 else ''} left out."
-    table = Table(title=Text(f"{section.title} · {section.metric_title} by labels"), caption=caption)
+    decimals = min(section.decimals, DECIMALS)
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=Text(f"{section.title} · {section.metric_title} by labels"),
+        caption=caption,
+    )
     table.add_column("strategy", no_wrap=True)
     for heading in [*(f"{labeled:,}" for labeled in section.labels), "area", "ranking accuracy", "select s/round"]:
         table.add_column(heading, justify="right")
     points = section.summary.to_dict("records")
     scores = {(point["strategy"], point["labeled"]): point["score"] for point in points}
     for row in section.standings.to_dict("records"):
-        cells = [number(scores[row["strategy"], labeled], section.decimals) for labeled in section.labels]
-        cells += [number(row["area"], section.decimals), number(row["ranking_accuracy"], 3)]
+        cells = [number(scores[row["strategy"], labeled], decimals) for labeled in section.labels]
+        cells += [number(row["area"], decimals), number(row["ranking_accuracy"], 3)]
         table.add_row(Text(row["strategy"]), *cells, seconds(row["select_seconds"]))
     return table
