@@ -28,20 +28,21 @@ def pretrained_stages(
 
     They are trained once per cache folder; a second process waits for the first.
     """
-    key = hashlib.sha256(f"{VERSION} {settings.model_dump_json()}".encode()).hexdigest()[:16]
+    task = ClassificationTask(settings, data, cache, device)
+    decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())}"
+    key = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     path = cache / "trunks" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            save_weights(_trained(settings, data, cache, device), path)
+            save_weights(_trained(task), path)
     return load_file(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _trained(settings: ClassificationSettings, data: Path, cache: Path, device: torch.device) -> dict[str, Tensor]:
-    task = ClassificationTask(settings, data, cache, device)
+def _trained(task: ClassificationTask) -> dict[str, Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
-        model = task.build_model().placed(device)
+        model = task.build_model().placed(task.reader.device)
     streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
     fit(task, model, np.arange(task.pool_size), (), streams)
     return model.get_submodule("stages").state_dict()
