@@ -111,7 +111,7 @@ def test_names_from_strangers_stay_text(tmp_path: Path) -> None:
     assert HOSTILE in {row["strategy"] for rows in json.loads(spec[1])["datasets"].values() for row in rows}
 
 
-@pytest.mark.parametrize("name", ["../../../etc/passwd", "..", "/root/a", "a\\b", "con\x00", "x" * 400, "", "ü %2e"])
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "..", "/etc/a", "a\\b", "con\x00", "x" * 400, "", "ü %2e"])
 def test_file_names_stay_inside_the_page(name: str, tmp_path: Path) -> None:
     record = make_record(strategy=name, task=name)
     link = record_link(record)
