@@ -6,6 +6,7 @@ import platform
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -51,8 +52,12 @@ def peak_memory_mebibytes(device: torch.device) -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+@cache
 def commit() -> str:
-    """The commit of this checkout, with `+changes` where files differ from it; `unknown` outside of one."""
+    """The commit of this checkout when first asked, with `+changes` where files differ from it; `unknown` outside of one.
+
+    Asked as a process starts: a commit made while it runs is not the code that it has loaded.
+    """
     root = Path(__file__).parent.parent
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)

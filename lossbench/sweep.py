@@ -155,6 +155,9 @@ def prepare(device: str) -> None:
     import cv2  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
+    from lossbench.machine import commit  # noqa: PLC0415
+
+    commit()
     cv2.setNumThreads(0)
     if device == "cpu":
         torch.set_num_threads(1)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import lossbench.fits
 from leaderboard.records import Round
+from lossbench import machine
 from lossbench.config import ConfigError, Protocol
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Pool, Run, true_losses
@@ -421,3 +422,9 @@ def test_seconds_are_those_of_the_phases(run: Callable[..., Run]) -> None:
     assert min(first.seconds.fit, first.seconds.evaluate, first.seconds.forward, first.seconds.pick) > 0
     assert last.seconds.select == 0, "evaluation is no part of selecting"
     assert first.peak_memory_mebibytes > 10
+
+
+def test_the_commit_is_that_of_the_process_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = machine.commit()
+    monkeypatch.setattr(machine.subprocess, "run", None)
+    assert machine.commit() == first
