@@ -21,6 +21,7 @@ from lossnet import RankingObjective
 from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
 from tasks.clock import Clock
+from tasks.dropout import Dropout
 from tasks.learner import Learner
 from tasks.training import Attachment, CoTrained, Streams, fit
 from tasks.weights import save_weights
@@ -31,11 +32,12 @@ FIT_VERSION = 1
 
 @dataclass(frozen=True)
 class Needs:
-    """What is trained beside the model, and whether the model feels it."""
+    """What is trained beside the model, whether the model feels it, and the dropout with which it trains."""
 
     lossnet: CoTrained | None
     auxiliary: CoTrained | None
     auxiliary_detached: bool
+    dropout: float = 0.0
 
     @classmethod
     def of(cls, strategy: Strategy, task: Task, track: Track) -> Needs:
@@ -43,7 +45,8 @@ class Needs:
         recipe = task.recipe
         ranking = RankingObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, margin=recipe.margin)
         shared = track == "shared"
-        return cls(ranking if shared or strategy.needs_lossnet else None, strategy.auxiliary(recipe), shared)
+        lossnet = ranking if shared or strategy.needs_lossnet else None
+        return cls(lossnet, strategy.auxiliary(recipe), shared, 0.0 if shared else strategy.dropout)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Fits:
             "lossnet": repr(self.needs.lossnet),
             "auxiliary": f"{type(self.needs.auxiliary).__module__} {self.needs.auxiliary!r}",
             "detached": self.needs.auxiliary_detached and self.needs.auxiliary is not None,
+            "dropout": self.needs.dropout,
             "seed": self.seed,
             "member": member,
             "device": self.task.reader.device.type,
@@ -130,7 +134,12 @@ class Fits:
             _load(self.folder / f"{self.key(rounds[:-1], member)}.safetensors", _named(model, attachments))
         labeled = rounds[-1]
         words = (member, len(labeled))
-        streams = Streams(stream(self.seed, "order", *words), stream(self.seed, "augmentation", *words))
+        rate, device = self.needs.dropout, self.task.reader.device
+        streams = Streams(
+            stream(self.seed, "order", *words),
+            stream(self.seed, "augmentation", *words),
+            Dropout.of(rate, stream(self.seed, "dropout", *words), device) if rate else None,
+        )
         with self.clock.phase("fit"):
             fit(self.task, model, labeled, list(attachments.values()), streams)
         for module in (model, *(each.module for each in attachments.values())):

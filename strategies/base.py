@@ -5,18 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
+from torchvision.transforms.v2 import functional as pictures
 
 from tasks.base import Ids
 from tasks.learner import Learner
 from tasks.settings import Recipe
 from tasks.training import CoTrained
+
+Kind = Literal["baseline", "uncertainty", "diversity", "hybrid", "loss prediction", "adversarial", "reference"]
+"""What a strategy goes by: how unsure the model is, what is not yet covered, both, a predicted loss, an adversary."""
 
 
 class SelectionError(ValueError):
@@ -55,6 +59,11 @@ class Context:
         """The learner that is evaluated."""
         return self.committee[0]
 
+    def images(self, ids: Ids, size: int) -> Float[Tensor, "n 3 size size"]:
+        """Test-time images, normalised, scaled to a side of so many pixels: for a strategy's own networks."""
+        images = self.learner.reader.images(ids)
+        return images if images.shape[-1] == size else pictures.resize(images, [size, size], antialias=True)
+
 
 class Strategy(BaseModel, ABC):
     """Its hyper-parameters, what it needs trained, and `select`. It keeps nothing from one round to the next.
@@ -68,6 +77,11 @@ class Strategy(BaseModel, ABC):
     """As records and the command line call it: lower case, hyphens."""
     paper: ClassVar[str]
     """Authors and year."""
+    kind: ClassVar[Kind] = "hybrid"
+    reads: ClassVar[str] = ""
+    """What it asks of the context, in the context's words: posteriors, embeddings, images."""
+    cost: ClassVar[str] = ""
+    """After the forward pass, in N candidates, L labeled, K picks, D embedding, C categories, T passes."""
     needs_lossnet: ClassVar[bool] = False
     """Whether it reads `learner.lossnet`."""
     cheats: ClassVar[bool] = False
@@ -81,6 +95,11 @@ class Strategy(BaseModel, ABC):
     def committee_size(self) -> int:
         """How many models it needs, trained alike from different weights and orders."""
         return 1
+
+    @property
+    def dropout(self) -> float:
+        """Rate of dropout on the head's input; in the native track the model also trains with it."""
+        return 0.0
 
     @abstractmethod
     def select(self, ctx: Context) -> Selection:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from tasks.base import Features, Ids, Outputs, Posteriors, Reader, TapModel
 from tasks.clock import Clock
+from tasks.dropout import Dropout
+from tasks.gradients import GradientEmbeddings, gradient_embeddings
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,21 @@ class Learner:
             msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
             raise ValueError(msg)
         return self.map(ids, lambda outputs: module(outputs.taps))
+
+    def dropout_passes(
+        self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
+    ) -> Iterator[list[Posteriors]]:
+        """Predictions under so many masks of dropout on the head's input, batch by batch; only the head is repeated."""
+        dropout = Dropout.of(rate, rng, self.reader.device)
+        for _, outputs in self.batches(ids):
+            with torch.no_grad():
+                repeated = [self.decode(dropout(outputs.features)) for _ in range(passes)]
+            yield repeated
+
+    def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
+        """The gradient of each image's loss under the model's own prediction, in the weights of its head."""
+        parts = [gradient_embeddings(self.reader, self.model.head, outputs) for _, outputs in self.batches(ids)]
+        return GradientEmbeddings(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def decode(self, features: Features) -> Posteriors:
         """The prediction from given features; differentiable."""

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from tasks.base import Ids, Recipe, TapModel, Task
+from tasks.base import Ids, Outputs, Recipe, TapModel, Task
+from tasks.dropout import Dropout
 from tasks.learner import float32
 
 
@@ -50,6 +51,8 @@ class Streams:
 
     order: np.random.Generator
     augmentation: np.random.Generator
+    dropout: Dropout | None = None
+    """On the head's input; None where no strategy of the track trains with it."""
 
 
 def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachment], streams: Streams) -> None:
@@ -72,7 +75,7 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     for epoch in range(recipe.epochs):
         parts = np.array_split(ordered[streams.order.permutation(len(ordered))], per_epoch)
         for step, ids in enumerate(parts, start=epoch * per_epoch):
-            total = training_loss(task, model, ids, attachments, streams.augmentation, epoch / recipe.epochs)
+            total = training_loss(task, model, ids, attachments, streams, epoch / recipe.epochs)
             for each in optimizers:
                 each.zero_grad(set_to_none=True)
             total.backward()
@@ -90,13 +93,15 @@ def training_loss(
     model: TapModel,
     ids: Ids,
     attachments: Sequence[Attachment],
-    rng: np.random.Generator,
+    streams: Streams,
     progress: float,
 ) -> Float[Tensor, ""]:
     """The mean loss of augmented images plus the losses of what is attached."""
-    images, targets = task.augmented(ids, rng)
+    images, targets = task.augmented(ids, streams.augmentation)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=task.recipe.precision == "bf16"):
-        outputs = model(images)
+        taps, features = model.trunk(images)
+        thinned = streams.dropout(features) if streams.dropout else features
+        outputs = Outputs(taps, features, model.head(*thinned))
     outputs = float32(outputs)
     losses = task.reader.losses(outputs.raw, targets)
     total = losses.mean()

@@ -15,9 +15,9 @@ if not any("benchmarks" in argument for argument in sys.argv):  # checking shape
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from contract import LABELED, Trial
 
 from lossbench.config import Protocol
 from lossbench.fits import Fits, Needs
@@ -83,16 +83,29 @@ def task(kind: str, tiny_task: Callable[[str], Task]) -> Task:
 
 
 @pytest.fixture(scope="session")
-def trained(
-    tiny_task: Callable[[str], Task], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, Strategy], Learner]:
+def trained(tiny_task: Callable[[str], Task], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Learner]:
     """A learner of a tiny task, trained for a moment with what a strategy needs in the shared track."""
     folder = tmp_path_factory.mktemp("fits")
 
-    def of(kind: str, strategy: Strategy | None = None) -> Learner:
+    def of(kind: str, strategy: Strategy | None = None, member: int = 0) -> Learner:
         task = tiny_task(kind)
         needs = Needs.of(strategy or LearningLoss(), task, "shared")
         fits = Fits(folder, task, tiny_protocol(kind), 0, needs, Clock())
-        return fits.learner((np.arange(12),))[0]
+        return fits.learner((LABELED,), member)[0]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def trials(tiny_task: Callable[[str], Task], trained: Callable[..., Learner]) -> Callable[[str, Strategy], Trial]:
+    """A trial per task and set of needs, trained once; the strategy is put in."""
+    kept: dict[tuple[str, str, int], tuple[Learner, ...]] = {}
+
+    def of(kind: str, strategy: Strategy) -> Trial:
+        task = tiny_task(kind)
+        key = (kind, repr(Needs.of(strategy, task, "shared")), strategy.committee_size)
+        if key not in kept:
+            kept[key] = tuple(trained(kind, strategy, member) for member in range(strategy.committee_size))
+        return Trial(task, strategy, kept[key])
 
     return of

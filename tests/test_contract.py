@@ -35,21 +35,6 @@ def name_of(value: object) -> str | None:
     return getattr(value, "__name__", None)
 
 
-@pytest.fixture(scope="session")
-def trials(tiny_task: MakeTask, trained: MakeLearner) -> Callable[[str, Strategy], Trial]:
-    """A trial per task and set of needs, trained once; the strategy is put in."""
-    kept: dict[tuple[str, str], tuple[Learner, ...]] = {}
-
-    def of(kind: str, strategy: Strategy) -> Trial:
-        task = tiny_task(kind)
-        key = (kind, repr(Needs.of(strategy, task, "shared")))
-        if key not in kept:
-            kept[key] = (trained(kind, strategy),)
-        return Trial(task, strategy, kept[key])
-
-    return of
-
-
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=name_of)
 def test_every_strategy_keeps_the_contract(

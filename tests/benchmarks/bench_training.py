@@ -18,7 +18,7 @@ import torch
 from lossbench.config import read_protocol
 from lossnet import RankingObjective
 from tasks import build_task
-from tasks.training import Attachment, optimizer, training_loss
+from tasks.training import Attachment, Streams, optimizer, training_loss
 
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 REPEATS = 25
@@ -29,7 +29,7 @@ def steps(name: str, sizes: str, cache: Path) -> tuple[Callable[[], None], Calla
     shown, sized = (read_protocol(CONFIGS / f"{each}.toml").task for each in (name, sizes))
     settings = shown.model_copy(update={"model": sized.model, "recipe": sized.recipe, "pretraining": None})
     task = build_task(settings, cache, cache, torch.device("cpu"))
-    ids, rng = np.arange(task.recipe.batch), np.random.default_rng(0)
+    ids, streams = np.arange(task.recipe.batch), Streams(np.random.default_rng(0), np.random.default_rng(0))
     model = task.build_model().placed(torch.device("cpu")).train()
     taps, _ = model.trunk(task.reader.images(ids[:2]))
     objective = RankingObjective()
@@ -39,7 +39,7 @@ def steps(name: str, sizes: str, cache: Path) -> tuple[Callable[[], None], Calla
     targets = task.targets(ids)
 
     def full() -> None:
-        total = training_loss(task, model, ids, [attachment], rng, 0.0)
+        total = training_loss(task, model, ids, [attachment], streams, 0.0)
         for each in (ours, theirs):
             each.zero_grad(set_to_none=True)
         total.backward()
