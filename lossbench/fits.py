@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from leaderboard.records import Track
 from lossbench.config import Protocol
-from lossbench.streams import seeded, stream
+from lossbench.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
 from tasks.clock import Clock
 from tasks.dropout import Dropout
 from tasks.learner import Learner
+from tasks.seeding import seeded
 from tasks.training import Attachment, CoTrained, Streams, fit
 from tasks.weights import save_weights
 

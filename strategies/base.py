@@ -54,6 +54,11 @@ class Context:
     oracle: Callable[[Ids], Float[Tensor, " n"]] | None = None
     """True losses of any images; only for a strategy that `cheats`."""
 
+    def __post_init__(self) -> None:
+        if self.budget > len(self.candidates):
+            msg = f"{self.budget} images are to be picked, and there are {len(self.candidates)} candidates"
+            raise SelectionError(msg)
+
     @property
     def learner(self) -> Learner:
         """The learner that is evaluated."""
@@ -123,3 +128,16 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
     with ctx.learner.clock.phase("pick"):
         order = scores.sort(descending=True, stable=True).indices[: ctx.budget].cpu()
         return Selection(ctx.candidates[order.numpy()], scores[order.to(scores.device)].cpu())
+
+
+def finite(values: Tensor, what: str) -> Tensor:
+    """The values themselves, checked before an algorithm would turn them into arbitrary picks.
+
+    Raises:
+        SelectionError: one of them is infinite or not a number.
+    """
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        msg = f"{bad} of {values.numel()} numbers of the {what} are not finite"
+        raise SelectionError(msg)
+    return values

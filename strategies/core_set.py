@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from strategies.base import Context, Selection, Strategy
+from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.geometry import greedy_k_center
 
 
@@ -16,11 +16,13 @@ class CoreSet(Strategy):
 
     name: ClassVar[str] = "core-set"
     paper: ClassVar[str] = "Sener & Savarese 2018"
+    kind: ClassVar[Kind] = "diversity"
+    reads: ClassVar[str] = "embeddings"
+    cost: ClassVar[str] = "(L + K) N D"
 
     def select(self, ctx: Context) -> Selection:
         """One by one, the candidate farthest from everything labeled or picked; its distance is its score."""
-        points = ctx.learner.embeddings(ctx.candidates)
-        centers = ctx.learner.embeddings(ctx.labeled)
+        points, centers = (finite(ctx.learner.embeddings(ids), "embeddings") for ids in (ctx.candidates, ctx.labeled))
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(points, centers, ctx.budget)
             return Selection(ctx.candidates[rows.cpu().numpy()], distances.cpu())

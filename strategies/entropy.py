@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from strategies.base import Context, Selection, Strategy, highest
+from strategies.base import Context, Kind, Selection, Strategy, highest
 from strategies.information import entropy
 
 
@@ -18,6 +18,9 @@ class Entropy(Strategy):
 
     name: ClassVar[str] = "entropy"
     paper: ClassVar[str] = "Settles 2009"
+    kind: ClassVar[Kind] = "uncertainty"
+    reads: ClassVar[str] = "posteriors"
+    cost: ClassVar[str] = "N C"
 
     def select(self, ctx: Context) -> Selection:
         """The candidates of highest entropy."""

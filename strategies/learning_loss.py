@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from lossnet import RegressionObjective
-from strategies.base import Context, Selection, Strategy, highest
+from strategies.base import Context, Kind, Selection, Strategy, highest
 from tasks.settings import Recipe
 from tasks.training import CoTrained
 
@@ -15,6 +15,9 @@ class LearningLoss(Strategy):
 
     name: ClassVar[str] = "learning-loss"
     paper: ClassVar[str] = "Yoo & Kweon 2019"
+    kind: ClassVar[Kind] = "loss prediction"
+    reads: ClassVar[str] = "taps"
+    cost: ClassVar[str] = "N"
     needs_lossnet: ClassVar[bool] = True
 
     def select(self, ctx: Context) -> Selection:
@@ -27,6 +30,9 @@ class LearningLossMSE(Strategy):
 
     name: ClassVar[str] = "learning-loss-mse"
     paper: ClassVar[str] = "Yoo & Kweon 2019"
+    kind: ClassVar[Kind] = "loss prediction"
+    reads: ClassVar[str] = "taps"
+    cost: ClassVar[str] = "N"
 
     def auxiliary(self, recipe: Recipe) -> CoTrained:
         """A LossNet under mean squared error, weighted and detached as the ranking one is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from strategies.base import Context, Selection, Strategy
+from strategies.base import Context, Kind, Selection, Strategy
 
 
 class Random(Strategy):
@@ -12,6 +12,9 @@ class Random(Strategy):
 
     name: ClassVar[str] = "random"
     paper: ClassVar[str] = "baseline"
+    kind: ClassVar[Kind] = "baseline"
+    reads: ClassVar[str] = "nothing"
+    cost: ClassVar[str] = "N"
 
     def select(self, ctx: Context) -> Selection:
         """A random subset in random order."""

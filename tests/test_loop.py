@@ -22,7 +22,7 @@ from lossbench import machine
 from lossbench.config import ConfigError, Protocol
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Pool, Run, true_losses
-from lossbench.streams import seeded, stream
+from lossbench.streams import stream
 from lossnet import RankingObjective
 from strategies import STRATEGIES, Strategy
 from strategies.core_set import CoreSet
@@ -31,6 +31,7 @@ from strategies.learning_loss import LearningLoss, LearningLossMSE
 from strategies.random import Random
 from tasks.base import Task
 from tasks.clock import Clock
+from tasks.seeding import seeded
 from tasks.settings import Recipe
 from tasks.training import Attachment, Streams, TrainingError, fit
 
