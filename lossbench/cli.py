@@ -104,7 +104,7 @@ def _narrowed(
         raise ConfigError(msg)
     narrowed = validated(type(sweep), fields, "the command line")
     for each in narrowed.strategies:
-        load_strategy(each)
+        load_strategy(each, narrowed.parameters.get(each))
     return narrowed, tuple(each for each in protocols if each.name in narrowed.tasks)
 
 
@@ -147,6 +147,53 @@ def strategies() -> None:
         trains = "lossnet" if each.needs_lossnet else "a module of its own" if own else ""
         table.add_row(each.name, each.paper, trains, str(inspect.getdoc(each)).partition("\n")[0])
     console.print(table)
+
+
+@app.command()
+def profile(
+    task: Annotated[Path, typer.Option(help="A task protocol (configs/tasks/*.toml).")],
+    strategies: Annotated[str, typer.Option(help="Names or files, separated by commas; `all`.")] = "all",
+    pool: Annotated[str, typer.Option(help="Numbers of candidates, separated by commas.")] = "10000,100000",
+    budget: Annotated[str, typer.Option(help="Numbers of picks, separated by commas.")] = "1000",
+    repeats: Annotated[int, typer.Option(min=1, help="Measured, after one that warms up.")] = 5,
+    patience: Annotated[float, typer.Option(help="Seconds after which a cell is not repeated any more.")] = 600.0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the processor.")] = 1,
+    data: DataOption = Path("data"),
+    out: OutOption = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure what selections cost: forward, score and pick seconds and memory, and how they grow."""
+    os.environ.update({"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
+    from lossbench.config import read_protocol
+    from lossbench.machine import check_device
+    from lossbench.profile import Sizes, about, profiled, tables, write
+    from lossbench.sweep import Places, prepare
+    from strategies import STRATEGIES, load_strategy
+
+    check_device(device)
+    names = [each.name for each in STRATEGIES if not each.cheats] if strategies == "all" else strategies.split(",")
+    chosen = [load_strategy(name) for name in names]
+    sizes = Sizes(_numbers(pool, "--pool"), _numbers(budget, "--budget"), repeats, patience)
+    protocol, places = read_protocol(task), Places(data, out, device)
+    prepare(device, threads)
+    costs = []
+    for cost in profiled(protocol, chosen, sizes, places):
+        console.print(f"{cost.strategy}: {cost.pool:,} candidates, {cost.budget:,} picks", highlight=False)
+        costs.append(cost)
+    for table in tables(costs):
+        console.print(table)
+    for path in write(costs, about(protocol, places), out / "profiles" / protocol.name):
+        console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+
+
+def _numbers(listed: str, option: str) -> tuple[int, ...]:
+    from lossbench.config import ConfigError
+
+    parts = listed.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        msg = f"{option} {listed!r} is no list of positive whole numbers; write for instance 10000,100000"
+        raise ConfigError(msg)
+    return tuple(int(part) for part in parts)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from leaderboard.records import Split, Track
 from tasks.settings import Settings, TaskSettings
@@ -61,6 +61,8 @@ class Sweep(Settings):
     seeds: tuple[int, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ("shared",)
     split: Split = "test"
+    parameters: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """Hyper-parameters by strategy, where they are not the published ones; the records say so."""
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -87,6 +89,10 @@ def read_sweep(path: Path) -> tuple[Sweep, tuple[Protocol, ...]]:
         protocol = read_protocol(path)
         return Sweep(tasks=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
     sweep = validated(Sweep, table, path)
+    idle = set(sweep.parameters) - set(sweep.strategies)
+    if idle:
+        msg = f"{path}: parameters for {min(idle)!r}, which is not one of the sweep's strategies"
+        raise ConfigError(msg)
     folder = path.parent.parent / "tasks"
     return sweep, tuple(read_protocol(folder / f"{name}.toml") for name in sweep.tasks)
 

@@ -6,6 +6,8 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import torch
 
 from leaderboard.records import Machine
 from lossbench.config import ConfigError
+
+HIGH_WATER_RESET = Path("/proc/self/clear_refs")
 
 
 def check_device(name: str) -> None:
@@ -50,6 +54,33 @@ def peak_memory_mebibytes(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@contextmanager
+def memory_growth(device: torch.device) -> Iterator[list[float]]:
+    """A list that holds, after the block, by how many mebibytes memory grew in it at most.
+
+    On CUDA of the device's tensors; else of the process, whose high-water mark Linux resets on request (elsewhere the
+    list stays empty).
+    """
+    grown: list[float] = []
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device) / 2**20
+        torch.cuda.reset_peak_memory_stats(device)
+        yield grown
+        grown.append(torch.cuda.max_memory_allocated(device) / 2**20 - before)
+    elif HIGH_WATER_RESET.exists():
+        HIGH_WATER_RESET.write_text("5", encoding="ascii")  # Linux: proc(5), clear_refs
+        before = _high_water_mebibytes()
+        yield grown
+        grown.append(_high_water_mebibytes() - before)
+    else:
+        yield grown
+
+
+def _high_water_mebibytes() -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
 
 
 @cache

@@ -64,4 +64,4 @@ class SweepProgress:
 
 
 def _title(job: Job) -> str:
-    return f"{job.protocol.name} {job.strategy} {job.track} seed {job.seed}"
+    return f"{job.protocol.name} {job.reference} {job.track} seed {job.seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import threading
@@ -18,7 +19,7 @@ from filelock import FileLock
 
 from leaderboard.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import ConfigError, Protocol, Sweep
-from strategies import load_strategy
+from strategies import Strategy, load_strategy
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,21 @@ class Job:
     """One run to be made: plain values that travel to a worker."""
 
     protocol: Protocol
-    strategy: str
+    reference: str
+    """A strategy's name or file."""
     seed: int
     track: Track
     split: Split
+    parameters: str = "{}"
+    """Of the strategy, where they are not its defaults; JSON."""
+
+    def strategy(self) -> Strategy:
+        """The strategy with its hyper-parameters."""
+        return load_strategy(self.reference, json.loads(self.parameters))
 
     def path(self, out: Path) -> Path:
         """Where its record lies."""
-        name = load_strategy(self.strategy).name
+        name = self.strategy().name
         return record_path(out / "records", self.protocol.name, self.track, name, self.seed, self.split)
 
 
@@ -66,7 +74,7 @@ class Sink(Interface):
 def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
     """All runs of a sweep, each once; neighbors differ in their seed, so that workers seldom wait for one first round."""
     every = (
-        Job(protocol, strategy, seed, track, sweep.split)
+        Job(protocol, strategy, seed, track, sweep.split, json.dumps(sweep.parameters.get(strategy, {})))
         for protocol in protocols
         for track in sweep.tracks
         for strategy in sweep.strategies
@@ -103,7 +111,7 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
     from lossbench.machine import commit, describe  # noqa: PLC0415
 
     task = _task(job.protocol, places)  # pyright: ignore[reportArgumentType] - frozen models have a hash
-    strategy = load_strategy(job.strategy)
+    strategy = job.strategy()
     if record is None:
         record = Record(
             task=job.protocol.name,
@@ -136,7 +144,7 @@ def _same_protocol(record: Record, job: Job, path: Path) -> None:
     if record.config != job.protocol.model_dump(mode="json"):
         msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
         raise ConfigError(msg)
-    if record.strategy_config != load_strategy(job.strategy).model_dump(mode="json"):
+    if record.strategy_config != job.strategy().model_dump(mode="json"):
         msg = f"{path} was made with other hyper-parameters of {record.strategy}; move it away, or use another --out"
         raise ConfigError(msg)
 
@@ -150,7 +158,7 @@ def _task(protocol: Protocol, places: Places):  # noqa: ANN202 - a Task; its imp
     return build_task(protocol.task, places.data, places.out / "cache", torch.device(places.device))
 
 
-def prepare(device: str) -> None:
+def prepare(device: str, threads: int = 1) -> None:
     """One thread per process: results are then a function of the seed, and workers do not fight for cores."""
     import cv2  # noqa: PLC0415
     import torch  # noqa: PLC0415
@@ -160,7 +168,7 @@ def prepare(device: str) -> None:
     commit()
     cv2.setNumThreads(0)
     if device == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
 
 
 def run_sweep(planned: list[Job], places: Places, workers: int, events: Sink) -> list[Path]:

@@ -6,8 +6,11 @@ import importlib.util
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+from pydantic import ValidationError
 
 from strategies.base import Context, Selection, SelectionError, Strategy
 from strategies.core_set import CoreSet
@@ -24,22 +27,34 @@ class StrategyError(ValueError):
     """A strategy that is not there, or a file that does not hold one."""
 
 
-def load_strategy(reference: str) -> Strategy:
-    """A strategy with its default hyper-parameters.
+def load_strategy(reference: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
+    """A strategy with its default hyper-parameters, but for those that are given.
 
     Args:
         reference: a name in the list, or the path of a Python file that defines exactly one `Strategy`.
+        parameters: hyper-parameters by name.
 
     Raises:
-        StrategyError: no such name or file, or a file that does not define exactly one.
+        StrategyError: no such name or file, a file that does not define exactly one, or no such hyper-parameter.
     """
+    strategy = _class(reference)
+    try:
+        return strategy(**(parameters or {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        msg = f"{strategy.name}: hyper-parameter {where}: {first['msg']} (given: {first['input']!r:.80})"
+        raise StrategyError(msg) from None
+
+
+def _class(reference: str) -> type[Strategy]:
     known = {each.name: each for each in STRATEGIES}
     if reference in known:
-        return known[reference]()
+        return known[reference]
     if not reference.endswith(".py"):
         msg = f"no strategy {reference!r}; there are {', '.join(known)}, or give the path of a file my_strategy.py"
         raise StrategyError(msg)
-    return _from_file(Path(reference))()
+    return _from_file(Path(reference))
 
 
 def _from_file(path: Path) -> type[Strategy]:

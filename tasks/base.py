@@ -9,6 +9,7 @@ and only the training loop and the evaluation hold one. `Reader` and `Task` do n
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ class Reader(ABC, Generic[Raw, Target]):
     ) -> Float[Tensor, "n 3 h w"]:
         """The same images under random maps of places and colors, as `Pixels.warp` describes them."""
         return self._pixels.warp(ids, places, colors)
+
+    def repeated(self) -> Reader[Raw, Target]:
+        """The same reading of the same images over and over: any id from 0 on is one of them."""
+        endless = copy.copy(self)
+        endless._pixels = self._pixels.repeated()  # noqa: SLF001 - of its own class
+        return endless
 
     @property
     def size(self) -> int:

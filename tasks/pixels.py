@@ -49,6 +49,10 @@ class Pixels:
     def __len__(self) -> int:
         return len(self._stored)
 
+    def repeated(self) -> Pixels:
+        """The same images over and over: id n, past the last one, shows image 0 again."""
+        return _RepeatedPixels(self)
+
     @property
     def device(self) -> torch.device:
         """Where the images lie."""
@@ -94,3 +98,13 @@ class Pixels:
 
     def _normalised(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+class _RepeatedPixels(Pixels):
+    """Any id from 0 on shows one of a few images."""
+
+    def __init__(self, once: Pixels) -> None:
+        vars(self).update(vars(once))
+
+    def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
+        return super()._gathered(np.asarray(ids) % len(self))
