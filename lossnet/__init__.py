@@ -3,6 +3,7 @@
 Usable alone: it needs torch and a model's feature maps ("taps"), nothing else of Lossbench.
 """
 
+from lossnet.listwise import ListwiseObjective, SummaryLossNet, list_likelihood_loss, summarized
 from lossnet.module import LossNet
 from lossnet.objectives import (
     Objective,
@@ -15,12 +16,16 @@ from lossnet.objectives import (
 from lossnet.taps import hooked_taps
 
 __all__ = [
+    "ListwiseObjective",
     "LossNet",
     "Objective",
     "RankingObjective",
     "RegressionObjective",
+    "SummaryLossNet",
     "hooked_taps",
+    "list_likelihood_loss",
     "ranking_accuracy",
     "ranking_loss",
     "regression_loss",
+    "summarized",
 ]
