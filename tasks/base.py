@@ -87,7 +87,7 @@ class Posteriors:
 
     def pooled(self, rows: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """One number per image from one number per row: their weighted mean. A row of weight 0 is never read."""
-        return torch.where(self.weight > 0, rows * self.weight, 0.0).sum(1)
+        return torch.where(self.weight == 0, 0.0, rows * self.weight).sum(1)  # a weight that is NaN stays visible
 
 
 class Reader(ABC, Generic[Raw, Target]):
