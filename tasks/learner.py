@@ -68,13 +68,18 @@ class Learner:
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
-    ) -> Iterator[list[Posteriors]]:
-        """Predictions under so many masks of dropout on the head's input, batch by batch; only the head is repeated."""
+    ) -> Iterator[Iterator[Posteriors]]:
+        """Predictions under so many masks of dropout on the head's input, batch by batch; only the head is repeated.
+
+        The passes of a batch are made as they are asked for: SSD300's would take 900 MB at once.
+        """
         dropout = Dropout.of(rate, rng, self.reader.device)
         for _, outputs in self.batches(ids):
-            with torch.no_grad():
-                repeated = [self.decode(dropout(outputs.features)) for _ in range(passes)]
-            yield repeated
+            yield (self._thinned(outputs, dropout) for _ in range(passes))
+
+    @torch.no_grad()
+    def _thinned(self, outputs: Outputs, dropout: Dropout) -> Posteriors:
+        return self.decode(dropout(outputs.features))
 
     def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
         """The gradient of each image's loss under the model's own prediction, in the weights of its head."""

@@ -1,0 +1,107 @@
+"""Every strategy once on the real models at paper size: ResNet-18, SSD300 and the hourglass of two stacks.
+
+The models are untrained and the images rendered; what is measured is that it runs, how long it takes, and what it holds.
+`uv run pytest -m slow tests/test_paper_size.py -s` prints the table of docs/strategies.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench.config import read_protocol
+from lossbench.fits import Needs
+from lossbench.loop import checked, true_losses
+from lossbench.machine import memory_growth
+from lossbench.streams import stream
+from strategies import STRATEGIES, Context, Strategy
+from tasks import build_task
+from tasks.base import Task
+from tasks.learner import Learner
+from tasks.seeding import seeded
+
+pytestmark = pytest.mark.slow
+CONFIGS = Path(__file__).parent.parent / "configs/tasks"
+PAPER = {"classification": "cifar10", "detection": "voc0712", "pose": "mpii"}
+LABELED, CANDIDATES, BUDGET = np.arange(4), np.arange(4, 10), 2
+
+
+@dataclass
+class Measured:
+    """Seconds and mebibytes by strategy and kind of task."""
+
+    cells: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Iterator[Measured]:
+    """Filled by the tests, printed at the end."""
+    found = Measured()
+    yield found
+    names = dict.fromkeys(name for name, _ in found.cells)
+    print("\n| strategy | " + " | ".join(PAPER) + " |")
+    for name in names:
+        cells = [found.cells.get((name, kind)) for kind in PAPER]
+        print(
+            f"| {name} | " + " | ".join(f"{each[0]:.1f} s, {each[1]:.0f} MiB" if each else "" for each in cells) + " |"
+        )
+
+
+@pytest.fixture(scope="module")
+def paper_task(cache: Path) -> Callable[[str], Task]:
+    """A kind's task: the model of the paper on rendered scenes."""
+    built: dict[str, Task] = {}
+
+    def of(kind: str) -> Task:
+        if kind not in built:
+            built.clear()  # one at a time in memory
+            paper, scenes = (read_protocol(CONFIGS / f"{name}.toml").task for name in (PAPER[kind], f"scenes-{kind}"))
+            model = paper.model.model_copy(update={"imagenet": False}) if kind == "detection" else paper.model
+            changes = {"model": model} | ({"pretraining": None} if kind == "detection" else {})
+            built[kind] = build_task(scenes.model_copy(update=changes), cache, cache, torch.device("cpu"))
+        return built[kind]
+
+    return of
+
+
+def committee_of(task: Task, strategy: Strategy) -> tuple[Learner, ...]:
+    """Untrained models with what the strategy needs beside them."""
+    needs = Needs.of(strategy, task, "shared")
+    learners = []
+    for member in range(strategy.committee_size):
+        with seeded(stream(member, "weights")), torch.no_grad():
+            model = task.build_model().placed(torch.device("cpu")).eval()
+            taps, _ = model.trunk(task.reader.images(LABELED[:1]))
+            modules = [each.build(taps).eval() if each else None for each in (needs.lossnet, needs.auxiliary)]
+        learners.append(Learner(task.reader, model, *modules, batch=2))
+    return tuple(learners)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("size", PAPER)
+def test_a_strategy_picks_at_paper_size(
+    size: str, strategy: type[Strategy], paper_task: Callable[[str], Task], measured: Measured
+) -> None:
+    task, chosen = paper_task(size), strategy.smoke()
+    committee = committee_of(task, chosen)
+    ctx = Context(
+        budget=BUDGET,
+        labeled=LABELED,
+        candidates=CANDIDATES,
+        committee=committee,
+        rng=stream(0, "select"),
+        labeled_groups=lambda: task.groups(LABELED, LABELED),
+        labeled_losses=lambda: true_losses(task, committee[0], LABELED),
+        oracle=(lambda ids: true_losses(task, committee[0], ids)) if chosen.cheats else None,
+    )
+    start = time.perf_counter()
+    with memory_growth(torch.device("cpu")) as grown:
+        selection = chosen.select(ctx)
+    measured.cells[chosen.name, size] = time.perf_counter() - start, max(grown, default=0.0)
+    checked(selection, ctx, f"{chosen.name} at paper size")
