@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from pathlib import Path
@@ -136,17 +135,16 @@ def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] =
 
 @app.command()
 def strategies() -> None:
-    """List the selection strategies."""
+    """List the selection strategies: paper, kind, what each needs, and its cost after the forward pass."""
     from rich.table import Column, Table
 
-    from strategies import STRATEGIES, Strategy
+    from strategies import STRATEGIES
 
-    table = Table(Column("strategy", no_wrap=True), "paper", "trains", "what it does")
+    table = Table(Column("strategy", no_wrap=True), "paper", "kind", "needs", "cost")
     for each in STRATEGIES:
-        own = each.auxiliary is not Strategy.auxiliary
-        trains = "lossnet" if each.needs_lossnet else "a module of its own" if own else ""
-        table.add_row(each.name, each.paper, trains, str(inspect.getdoc(each)).partition("\n")[0])
+        table.add_row(each.name, each.paper, each.kind, each().needs, each.cost)
     console.print(table)
+    console.print("N candidates, L labeled, K picks, D embedding, C categories, T passes, G groups", highlight=False)
 
 
 @app.command()

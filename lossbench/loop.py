@@ -90,13 +90,14 @@ class Run:
 
     def _round(self, number: int, labeled: tuple[Ids, ...], pool: Pool) -> Round:
         clock = Clock(self.task.reader.device)
-        committee, fit_seconds = self._committee(labeled, clock)
+        last = number == self.protocol.budget.rounds - 1
+        committee, fit_seconds = self._committee(labeled, clock, 1 if last else self.strategy.committee_size)
         with clock.phase("evaluate"):
             held_out = self.task.test_ids if self.split == "test" else pool.validation
             metrics = evaluate(self.task, committee[0], held_out)
         evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
         picked = np.zeros(0, dtype=np.int64)
-        if number < self.protocol.budget.rounds - 1:
+        if not last:
             picked = self._select(number, labeled, pool, committee)
         groups = self.task.groups(picked, labeled[0]).sum(0).tolist() if len(picked) else []
         return Round(
@@ -108,10 +109,10 @@ class Run:
             peak_memory_mebibytes=peak_memory_mebibytes(self.task.reader.device),
         )
 
-    def _committee(self, labeled: tuple[Ids, ...], clock: Clock) -> tuple[tuple[Learner, ...], float]:
+    def _committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
         needs = Needs.of(self.strategy, self.task, self.track)
         fits = Fits(self.fits, self.task, self.protocol, self.seed, needs, clock)
-        trained = [fits.learner(labeled, member) for member in range(self.strategy.committee_size)]
+        trained = [fits.learner(labeled, member) for member in range(members)]
         return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
 
     def _select(self, number: int, labeled: tuple[Ids, ...], pool: Pool, committee: tuple[Learner, ...]) -> Ids:

@@ -12,13 +12,50 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
+from strategies.alfa_mix import AlfaMix, AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
+from strategies.badge import Badge
+from strategies.bald import Bald
 from strategies.base import Context, Selection, SelectionError, Strategy
+from strategies.cdal import CDAL
+from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
 from strategies.core_set import CoreSet
 from strategies.entropy import Entropy
+from strategies.gradient_length import ExpectedGradientLength
+from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
+from strategies.least_confidence import LeastConfidence
+from strategies.margin import Margin
+from strategies.probcover import ProbCover
 from strategies.random import Random
+from strategies.true_loss import TrueLoss
+from strategies.typiclust import TypiClust
 
-STRATEGIES: tuple[type[Strategy], ...] = (Random, Entropy, CoreSet, LearningLoss, LearningLossMSE)
+STRATEGIES: tuple[type[Strategy], ...] = (
+    Random,
+    LeastConfidence,
+    Margin,
+    Entropy,
+    Bald,
+    CommitteeVoteEntropy,
+    CommitteeDisagreement,
+    VariationRatio,
+    ExpectedGradientLength,
+    CoreSet,
+    TypiClust,
+    ProbCover,
+    CDAL,
+    Badge,
+    LearningLoss,
+    LearningLossMSE,
+    AlfaMix,
+    AlfaMixLearned,
+    AlfaMixNorm,
+    AlfaMixKL,
+    AlfaMixUniform,
+    CoreGCN,
+    UncertainGCN,
+    TrueLoss,
+)
 
 __all__ = ["STRATEGIES", "Context", "Selection", "SelectionError", "Strategy", "StrategyError", "load_strategy"]
 

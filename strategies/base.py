@@ -106,6 +106,16 @@ class Strategy(BaseModel, ABC):
         """Rate of dropout on the head's input; in the native track the model also trains with it."""
         return 0.0
 
+    @property
+    def needs(self) -> str:
+        """What it reads, and what has to be trained for it besides one model."""
+        trained = {
+            "lossnet": self.needs_lossnet,
+            "a module of its own beside the model": type(self).auxiliary is not Strategy.auxiliary,
+            f"{self.committee_size} models": self.committee_size > 1,
+        }
+        return ", ".join([self.reads, *(what for what, needed in trained.items() if needed)])
+
     @abstractmethod
     def select(self, ctx: Context) -> Selection:
         """As many of the candidates as the budget says, the most wanted first."""
@@ -117,7 +127,7 @@ class Strategy(BaseModel, ABC):
 
 
 def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
-    """The candidates with the highest scores; of equal ones, those that come first.
+    """The candidates with the highest scores; of equal ones, a random choice, for the order of a pool may mean something.
 
     Raises:
         SelectionError: a score is not a number.
@@ -126,8 +136,10 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
         msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
         raise SelectionError(msg)
     with ctx.learner.clock.phase("pick"):
-        order = scores.sort(descending=True, stable=True).indices[: ctx.budget].cpu()
-        return Selection(ctx.candidates[order.numpy()], scores[order.to(scores.device)].cpu())
+        shuffled = torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device)
+        best = scores[shuffled].sort(descending=True, stable=True)
+        order = shuffled[best.indices[: ctx.budget]]
+        return Selection(ctx.candidates[order.cpu().numpy()], best.values[: ctx.budget].cpu())
 
 
 def finite(values: Tensor, what: str) -> Tensor:

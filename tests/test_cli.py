@@ -39,7 +39,7 @@ def lossbench_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
     def call(*words: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["lossbench", *map(str, words)])
-        monkeypatch.setattr(lossbench.cli, "console", Console(width=250))
+        monkeypatch.setattr(lossbench.cli, "console", Console(width=300))
         code = 0
         try:
             lossbench.cli.main()
@@ -90,13 +90,14 @@ def test_tasks_are_listed_with_what_they_cost(lossbench_cli: Callable[..., Resul
     assert cells == ["tiny", "1", "classification", "rendered", "12 to 24 in 3 rounds", "30", "1"]
 
 
-def test_strategies_are_listed_with_their_papers(lossbench_cli: Callable[..., Result]) -> None:
+def test_strategies_are_listed_with_paper_kind_needs_and_cost(lossbench_cli: Callable[..., Result]) -> None:
     result = lossbench_cli("strategies")
     assert result.code == 0
     for each in STRATEGIES:
         (row,) = [line for line in result.output.splitlines() if line.startswith(f"│ {each.name} ")]
-        assert each.paper in row
-        assert ("lossnet" in row.split("│")[3]) == each.needs_lossnet
+        cells = [cell.strip() for cell in row.strip("│").split("│")]
+        assert cells == [each.name, each.paper, each.kind, each().needs, each.cost]
+        assert ("lossnet" in cells[3]) == each.needs_lossnet
 
 
 def test_data_says_what_is_missing_where(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:

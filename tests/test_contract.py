@@ -49,7 +49,9 @@ def test_every_strategy_says_what_it_is(strategy: type[Strategy]) -> None:
     assert strategy.paper
     assert strategy.__doc__.splitlines()[0].endswith((".", ":", ")"))
     assert type(load_strategy(strategy.name)) is strategy
-    assert not strategy.cheats, "a strategy that cheats is no entry"
+    assert strategy.reads
+    assert strategy.cost
+    assert strategy.cheats == (strategy.kind == "reference"), "a strategy that cheats is a reference, no entry"
 
 
 class Broken(Strategy):

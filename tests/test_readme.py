@@ -23,15 +23,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_the_strategy_in_one_file_runs_on_every_task(
     kind: str, task: Task, trained: Callable[..., Learner], tmp_path: Path
 ) -> None:
-    (block,) = (each for each in BLOCKS if "class Margin" in each)
-    (tmp_path / "margin.py").write_text(block, encoding="utf-8")
+    (block,) = (each for each in BLOCKS if "class ConfidenceRatio" in each)
+    (tmp_path / "confidence_ratio.py").write_text(block, encoding="utf-8")
     learner, candidates = trained(kind), np.arange(20, 40)
     ctx = Context(5, np.arange(12), candidates, (learner,), stream(0), lambda: None, lambda: None)
-    selection = load_strategy(str(tmp_path / "margin.py")).select(ctx)
+    selection = load_strategy(str(tmp_path / "confidence_ratio.py")).select(ctx)
     posteriors = next(learner.posteriors(candidates))
     top = posteriors.log_probs.exp().topk(2, 2).values
-    margins = (posteriors.weight * (top[..., 0] - top[..., 1])).sum(1)
-    assert set(selection.ids) == set(candidates[margins.argsort()[:5].numpy()])
+    ratios = (posteriors.weight * (top[..., 1] / top[..., 0])).sum(1)
+    assert set(selection.ids) == set(candidates[ratios.argsort(descending=True)[:5].numpy()])
 
 
 def test_lossnet_attaches_to_ones_own_model() -> None:
