@@ -25,10 +25,13 @@ from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
+from strategies.pal import PAL
 from strategies.probcover import ProbCover
 from strategies.random import Random
+from strategies.ta_vaal import TAVAAL
 from strategies.true_loss import TrueLoss
 from strategies.typiclust import TypiClust
+from strategies.vaal import VAAL
 
 STRATEGIES: tuple[type[Strategy], ...] = (
     Random,
@@ -52,6 +55,9 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     AlfaMixNorm,
     AlfaMixKL,
     AlfaMixUniform,
+    PAL,
+    VAAL,
+    TAVAAL,
     CoreGCN,
     UncertainGCN,
     TrueLoss,

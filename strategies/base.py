@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -68,6 +68,13 @@ class Context:
         """Test-time images, normalised, scaled to a side of so many pixels: for a strategy's own networks."""
         images = self.learner.reader.images(ids)
         return images if images.shape[-1] == size else pictures.resize(images, [size, size], antialias=True)
+
+    def narrowed(self, most: int) -> Context:
+        """The same with a random subset of so many candidates, or as many as the budget where that is more."""
+        wanted = max(most, self.budget)
+        if len(self.candidates) <= wanted:
+            return self
+        return replace(self, candidates=np.sort(self.rng.choice(self.candidates, wanted, replace=False)))
 
 
 class Strategy(BaseModel, ABC):
@@ -153,3 +160,13 @@ def finite(values: Tensor, what: str) -> Tensor:
         msg = f"{bad} of {values.numel()} numbers of the {what} are not finite"
         raise SelectionError(msg)
     return values
+
+
+def unit_embeddings(ctx: Context, ids: Ids) -> Float[Tensor, "n d"]:
+    """One vector of length 1 per image; of length 0 where the embedding is 0.
+
+    Raises:
+        SelectionError: a number of an embedding is not finite.
+    """
+    points = finite(ctx.learner.embeddings(ids), "embeddings")
+    return points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))

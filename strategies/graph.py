@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -13,9 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from strategies.base import Context, Kind, Selection, SelectionError, Strategy, highest
+from strategies.base import Context, Kind, Selection, SelectionError, Strategy, highest, unit_embeddings
 from strategies.geometry import greedy_k_center
-from strategies.typiclust import unit_embeddings
 from tasks.seeding import seeded
 
 LEAST_SIMILARITY = 1e-3
@@ -136,7 +134,7 @@ class CoreGCN(GraphStrategy):
 
     def select(self, ctx: Context) -> Selection:
         """One by one, the candidate farthest from everything labeled or picked; its distance is its score."""
-        ctx = narrowed(ctx, self.most_candidates)
+        ctx = ctx.narrowed(self.most_candidates)
         hidden, labeled = self.nodes(ctx).hidden, len(ctx.labeled)
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(hidden[labeled:], hidden[:labeled], ctx.budget)
@@ -159,16 +157,8 @@ class UncertainGCN(GraphStrategy):
 
     def select(self, ctx: Context) -> Selection:
         """The candidates whose confidence of being labeled is nearest to the margin."""
-        ctx = narrowed(ctx, self.most_candidates)
+        ctx = ctx.narrowed(self.most_candidates)
         return highest(ctx, -(self.nodes(ctx).confidence[len(ctx.labeled) :] - self.margin).abs())
-
-
-def narrowed(ctx: Context, most: int) -> Context:
-    """The same context with a random subset of so many candidates, or as many as the budget where that is more."""
-    wanted = max(most, ctx.budget)
-    if len(ctx.candidates) <= wanted:
-        return ctx
-    return replace(ctx, candidates=np.sort(ctx.rng.choice(ctx.candidates, wanted, replace=False)))
 
 
 def graph_network_outputs(

@@ -110,8 +110,8 @@ class PAL(Strategy):
     """Side of its images; CIFAR's, as in the paper. The published code reads Caltech-101 at 224."""
     width: int = Field(default=64, ge=1)
     """Channels of the first stage; 64 is ResNet-18, the paper's scoring network."""
-    stem: Literal["cifar", "half", "imagenet"] = "cifar"
-    """Ours: the published code keeps `imagenet`, the 7x7 convolution and max-pool, also on images of 32 pixels."""
+    stem: Literal["cifar", "half", "imagenet"] = "imagenet"
+    """Published code: the 7x7 convolution and max-pool, also on images of 32 pixels."""
     epochs: int = Field(default=100, ge=1)
     """Published code, CIFAR-10 and SVHN."""
     batch: int = Field(default=64, ge=1)

@@ -11,10 +11,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy
+from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
 from strategies.geometry import Space, k_means
-from strategies.graph import narrowed
-from strategies.typiclust import unit_embeddings
 
 CHUNK = 1024
 """Points whose balls are looked at once: bounds memory to CHUNK x n distances."""
@@ -45,7 +43,7 @@ class ProbCover(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """One by one, the candidate that covers most, of equal ones a random one; how many it covers is its score."""
-        candidates, labeled = ctx.rng.permutation(narrowed(ctx, self.most_candidates).candidates), len(ctx.labeled)
+        candidates, labeled = ctx.rng.permutation(ctx.narrowed(self.most_candidates).candidates), len(ctx.labeled)
         points = unit_embeddings(ctx, np.concatenate([ctx.labeled, candidates]))
         groups = max(ctx.labeled_groups().shape[1], 1)
         with ctx.learner.clock.phase("pick"):

@@ -20,7 +20,7 @@ def scaled(losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 class TAVAAL(VAAL):
-    """VAAL whose decoder and discriminator are told each image's predicted loss (Kim, Park, Kim & Chun 2021, section 3).
+    """VAAL whose decoder and discriminator are told each image's predicted loss (Kim, Park, Kim & Chun 2021).
 
     The number that the learning-loss module predicts joins the latent, so that the discriminator tells labeled from
     unlabeled images in the light of how hard they are.

@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy, finite
+from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
 from strategies.geometry import k_means
-from tasks.base import Ids
 
 CHUNK = 1024
 """Points whose neighbors are sought at once."""
@@ -52,16 +51,6 @@ class TypiClust(Strategy):
                 points, member, len(ctx.labeled), ctx.budget, self.neighbors, smallest=self.smallest_cluster
             )
             return Selection(ctx.candidates[rows.cpu().numpy() - len(ctx.labeled)])
-
-
-def unit_embeddings(ctx: Context, ids: Ids) -> Float[Tensor, "n d"]:
-    """One vector of length 1 per image; of length 0 where the embedding is 0.
-
-    Raises:
-        SelectionError: a number of an embedding is not finite.
-    """
-    points = finite(ctx.learner.embeddings(ids), "embeddings")
-    return points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))
 
 
 def typical_picks(

@@ -74,7 +74,7 @@ def _layers(
     try:
         with torch.enable_grad():
             raw = head(*(each.detach().requires_grad_() for each in features))
-            return layers, torch.autograd.grad(total(raw), results)
+            return layers, torch.autograd.grad(total(raw), results, allow_unused=True, materialize_grads=True)
     finally:
         for handle in handles:
             handle.remove()

@@ -20,8 +20,8 @@ from tasks.base import Reader, TapModel
 from tasks.learner import Learner
 from tasks.pixels import Pixels
 
-BLIND = ("random",)
-"""Strategies that do not look at what the model says."""
+BLIND = ("random", "true-loss")
+"""Strategies that do not look at what the model says; the true loss comes from the oracle."""
 OWN_NETWORKS = ("pal", "vaal")
 """Strategies that look at images only, with networks of their own."""
 

@@ -19,11 +19,12 @@ from torch.nn import functional
 from strategies import Context, SelectionError, Strategy
 from strategies import typiclust as typiclust_module
 from strategies.badge import Badge
+from strategies.base import unit_embeddings
 from strategies.cdal import CDAL, Absent, Mixtures, cdal_picks, contextual_space, joined, mixtures, pooled_cells
 from strategies.geometry import k_means, squared_distance_sampling
-from strategies.graph import CoreGCN, Graph, GraphStrategy, UncertainGCN, graph_network_outputs, narrowed
+from strategies.graph import CoreGCN, Graph, GraphStrategy, UncertainGCN, graph_network_outputs
 from strategies.probcover import ProbCover, covering_picks, pure_radius
-from strategies.typiclust import TypiClust, typical_picks, typicality, unit_embeddings
+from strategies.typiclust import TypiClust, typical_picks, typicality
 from tasks.base import Posteriors
 from tasks.gradients import EXACT_NUMBERS, SKETCH_NUMBERS, gradient_embeddings
 from tasks.learner import Learner
@@ -452,12 +453,12 @@ def test_of_more_candidates_a_random_subset_is_kept_that_holds_the_budget(
     most: int, left: int, context: MakeContext
 ) -> None:
     ctx = context(budget=5)
-    found = narrowed(ctx, most).candidates
+    found = ctx.narrowed(most).candidates
     assert len(set(found.tolist())) == left
     assert found.tolist() == sorted(set(found.tolist()) & set(CANDIDATES.tolist()))
     if left < len(CANDIDATES):
         other = replace(context(budget=5), rng=np.random.default_rng(1))
-        assert narrowed(other, most).candidates.tolist() != found.tolist()
+        assert other.narrowed(most).candidates.tolist() != found.tolist()
 
 
 def test_a_graph_network_needs_something_labeled(context: MakeContext) -> None:
@@ -625,6 +626,6 @@ def test_probcover_finds_its_radius_by_as_many_clusters_as_groups(context: MakeC
 
 def test_probcover_covers_a_subset_of_many(context: MakeContext) -> None:
     strategy = ProbCover(most_candidates=6)
-    kept = narrowed(context(), 6).candidates
+    kept = context().narrowed(6).candidates
     assert set(strategy.select(context()).ids.tolist()) <= set(kept.tolist())
     assert len(set(strategy.select(context(budget=20)).ids.tolist())) == 20

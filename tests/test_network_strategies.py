@@ -343,7 +343,9 @@ def novice() -> tuple[Context, PAL, ScoringNetwork]:
     """40 upright images are labeled; candidates are 20 upright ones and 20 upside down. The network has seen the former."""
     images = torch.cat([bright_above(60, 1), bright_above(20, 2).flip(2)])
     ctx = context(images, 40, 20)
-    pal = PAL(pixels=SIDE, width=8, epochs=6, batch=8, learning_rate=0.1, sub_query=1.0, fine_tuning_rate=1.0)
+    pal = PAL(
+        pixels=SIDE, width=8, stem="cifar", epochs=6, batch=8, learning_rate=0.1, sub_query=1.0, fine_tuning_rate=1.0
+    )
     return ctx, pal, pal._trained(ctx)
 
 
@@ -369,7 +371,7 @@ def test_pal_picks_the_class_that_it_takes_for_none() -> None:
     """With rotations left out of the score: bright and dark are the classes, the gray ones are neither."""
     images = torch.cat([noise(20, 40, 1), noise(20, 210, 2), noise(8, 40, 3), noise(8, 210, 4), noise(8, 125, 5)])
     groups = torch.arange(40)[:, None] // 20 == torch.arange(2)
-    pal = PAL(pixels=SIDE, width=8, epochs=8, batch=8, rotation_weight=0, diversity_weight=0)
+    pal = PAL(pixels=SIDE, width=8, stem="cifar", epochs=8, batch=8, rotation_weight=0, diversity_weight=0)
     found = pal.select(context(images, 40, 8, groups=groups))
     assert sum(image >= 56 for image in found.ids.tolist()) >= 6
 
