@@ -19,6 +19,7 @@ from strategies.base import Context, Selection, SelectionError, Strategy
 from strategies.cdal import CDAL
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
 from strategies.core_set import CoreSet
+from strategies.deepfool import DeepFool
 from strategies.entropy import Entropy
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
@@ -43,6 +44,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     CommitteeDisagreement,
     VariationRatio,
     ExpectedGradientLength,
+    DeepFool,
     CoreSet,
     TypiClust,
     ProbCover,

@@ -11,7 +11,8 @@ from conftest import tiny_protocol
 
 from lossbench.config import ConfigError, Protocol, Sweep, read_protocol, read_sweep, validated
 from lossbench.sweep import jobs
-from strategies import load_strategy
+from strategies import STRATEGIES, StrategyError, load_strategy
+from strategies.bald import Bald
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 AS_PUBLISHED = ("cifar10", "voc0712", "mpii")  # the paper holds nothing out
@@ -52,8 +53,40 @@ def test_every_committed_sweep_is_read_with_its_protocols(path: Path) -> None:
     sweep, protocols = read_sweep(path)
     assert tuple(each.name for each in protocols) == sweep.tasks
     for strategy in sweep.strategies:
-        assert load_strategy(strategy).name == strategy
+        assert load_strategy(strategy, sweep.parameters.get(strategy)).name == strategy
     assert len(set(sweep.seeds)) == len(sweep.seeds)
+
+
+def test_one_sweep_holds_every_strategy() -> None:
+    sweep, _ = read_sweep(CONFIGS / "sweeps/every-strategy.toml")
+    assert set(sweep.strategies) == {each.name for each in STRATEGIES}
+
+
+def test_hyper_parameters_of_a_sweep_reach_its_jobs(tmp_path: Path) -> None:
+    sweep = 'tasks = ["tiny"]\nstrategies = ["random", "bald"]\nseeds = [0]\nparameters = { bald = { passes = 3 } }\n'
+    random, bald = jobs(*read_sweep(written(tmp_path, sweep=sweep)))
+    assert bald.strategy() == Bald(passes=3)
+    assert random.parameters == "{}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fault"),
+    [
+        ("{ bald = { passes = 1 } }", "bald: hyper-parameter passes: Input should be greater than or equal to 2"),
+        ("{ bald = { depth = 1 } }", "bald: hyper-parameter depth: Extra inputs are not permitted"),
+    ],
+)
+def test_a_hyper_parameter_that_does_not_fit_is_refused(tmp_path: Path, parameters: str, fault: str) -> None:
+    sweep = f'tasks = ["tiny"]\nstrategies = ["bald"]\nseeds = [0]\nparameters = {parameters}\n'
+    (job,) = jobs(*read_sweep(written(tmp_path, sweep=sweep)))
+    with pytest.raises(StrategyError, match=fault):
+        job.strategy()
+
+
+def test_hyper_parameters_of_a_strategy_that_is_not_run_are_refused(tmp_path: Path) -> None:
+    sweep = 'tasks = ["tiny"]\nstrategies = ["random"]\nseeds = [0]\nparameters = { bald = { passes = 3 } }\n'
+    with pytest.raises(ConfigError, match="parameters for 'bald', which is not one of the sweep's strategies"):
+        read_sweep(written(tmp_path, sweep=sweep))
 
 
 def test_a_budget_says_how_many_are_labeled_in_each_round(tmp_path: Path) -> None:
