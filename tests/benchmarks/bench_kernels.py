@@ -14,10 +14,20 @@ import pytest
 import torch
 from conftest import Machine, seconds
 from sklearn.metrics import pairwise_distances
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from lossbench.machine import memory_growth
+from strategies import Context
+from strategies.alfa_mix import AlfaMix
+from strategies.cdal import Mixtures, cdal_picks
 from strategies.geometry import greedy_k_center, squared_distance_sampling
+from strategies.graph import CoreGCN, Graph, graph_network_outputs
+from strategies.mixing import CANDIDATE
+from tasks.base import Ids, Outputs
+from tasks.classification.task import COLORS, ClassificationReader
+from tasks.learner import Learner
+from tasks.pixels import Pixels
 
 N, L, K, D, C = 50_000, 10_000, 1_000, 512, 10
 NAIVE_PICKS = 20
@@ -37,7 +47,7 @@ def points() -> Tensor:
 def residuals() -> Tensor:
     """Softmax less the prediction, some of them sure."""
     logits = 3 * torch.randn(N, C, generator=torch.Generator().manual_seed(1))
-    return logits.softmax(1) - torch.nn.functional.one_hot(logits.argmax(1), C)
+    return logits.softmax(1) - functional.one_hot(logits.argmax(1), C)
 
 
 @pytest.fixture
@@ -116,3 +126,139 @@ def test_badge(points: Tensor, residuals: Tensor, machine: Machine, report: Call
     assert rows[:NAIVE_PICKS].tolist() == chosen[:NAIVE_PICKS]
     assert theirs >= 25 * ours
     assert grown[0] <= 400
+
+
+class Held(Learner):
+    """A classifier whose last features lie in memory: what a strategy does after the forward pass, and nothing else."""
+
+    def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
+        """Outputs of consecutive images."""
+        for start in range(0, len(ids), self.batch):
+            part = ids[start : start + self.batch]
+            held = self.model.features[torch.from_numpy(part)]
+            with torch.no_grad():
+                yield part, Outputs((), (held,), self.model.head(held))
+
+
+class LastLayer(nn.Module):
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+        with torch.random.fork_rng():
+            torch.manual_seed(2)
+            self.head = nn.Linear(D, C)
+
+
+def test_alfa_mix(points: Tensor, machine: Machine, report: Callable[..., None], benchmark) -> None:
+    model = LastLayer(points / points.std())
+    reader = ClassificationReader(Pixels(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), 32, COLORS))
+    learner = Held(reader, model, batch=1024)
+    labels = model.head(model.features[N:]).argmax(1)
+    member = functional.one_hot(labels, C).bool()
+    ctx = Context(
+        K, np.arange(N, N + L), np.arange(N), (learner,), np.random.default_rng(0), lambda: member, lambda: None
+    )
+    strategy = AlfaMix()
+    means = torch.stack([model.features[N:][labels == group].mean(0) for group in range(C) if (labels == group).any()])
+
+    def found() -> Tensor:
+        _, changes = strategy._closed_form(ctx, strategy._anchors(ctx))
+        return torch.stack([each.flipped >= CANDIDATE for each in changes])
+
+    def usual(kind: torch.dtype = torch.float32) -> Tensor:
+        """Gradients by autograd, then for every cap and class the mixture with as many copies of the anchor as points."""
+        head, held = nn.Linear(D, C).to(kind), model.features[:N].to(kind)
+        head.load_state_dict(model.head.state_dict())
+        leaf = held.clone().requires_grad_()
+        logits = head(leaf)
+        classes = logits.argmax(1)
+        (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, classes, reduction="sum"), leaf)
+        rows = []
+        for cap in strategy.caps:
+            changed = torch.zeros(N, dtype=torch.bool)
+            for mean in means.to(kind):
+                anchors = mean.repeat(N, 1)
+                gap = anchors - held
+                length = cap / D**0.5 * gap.norm(dim=1, keepdim=True) / gradient.norm(dim=1, keepdim=True)
+                alpha = length * gradient / gap
+                with torch.no_grad():
+                    changed |= head((1 - alpha) * held + alpha * anchors).argmax(1) != classes
+            rows.append(changed)
+        return torch.stack(rows)
+
+    ours, theirs = seconds(found, 3), seconds(usual, 1)
+    benchmark.pedantic(found)
+    floor = machine.floor(bytes_read=4 * D * (N + L))
+    exact = usual(torch.float64)
+    share = exact.float().mean(1)
+    shares = ", ".join(f"{each:.0%}" for each in share)
+    report("ALFA-Mix, 50,000 points, five caps", ours, theirs, floor, f", candidates {shares}")
+    assert 0 < share[-1] < 1, "what all or none are tells nothing"
+    assert (found() != exact).float().mean() < 1e-4, "but for points that lie on a border to float32's last digits"
+    assert theirs >= 5 * ours
+
+
+def test_cdal(machine: Machine, report: Callable[..., None], benchmark) -> None:
+    generator = torch.Generator().manual_seed(3)
+    probs = (3 * torch.randn(N + K, 1, C, generator=generator, dtype=torch.float64)).softmax(2)
+    given = Mixtures(probs, torch.ones(N + K, 1, dtype=torch.bool))
+    labeled = K
+
+    def picks() -> Tensor:
+        return cdal_picks(given, labeled, K)[0]
+
+    ours = seconds(picks, 3)
+    rows = benchmark.pedantic(picks)
+    flat = probs[:, 0].numpy()
+    logs = np.log(flat)
+
+    def divergence(center: int) -> np.ndarray:
+        """The loop's form: both divergences of all images from one."""
+        forth = (flat[labeled:] * (logs[labeled:] - logs[center])).sum(1)
+        back = (flat[center] * (logs[center] - logs[labeled:])).sum(1)
+        return (forth + back) / 2
+
+    near = np.full(N, np.inf)
+    for center in range(labeled):
+        np.minimum(near, divergence(center), out=near)
+    chosen = []
+
+    def pick(_: int) -> None:
+        chosen.append(int(near.argmax()) + labeled)
+        np.minimum(near, divergence(chosen[-1]), out=near)
+
+    first = seconds(lambda: [divergence(center) for center in range(NAIVE_PICKS)], 1) * labeled / NAIVE_PICKS
+    theirs = first + seconds(lambda: [pick(number) for number in range(K)], 0)
+    floor = machine.floor(bytes_read=8 * 2 * N * C * 2)
+    report("CDAL, 50,000 images, 1,000 labeled, 1,000 picks, float64", ours, theirs, floor)
+    assert rows.tolist() == chosen
+    assert theirs >= 10 * ours
+
+
+def test_core_gcn(points: Tensor, machine: Machine, report: Callable[..., None], benchmark) -> None:
+    nodes, labeled = 20_000, 5_000
+    features = functional.normalize(points[:nodes])
+    settings = CoreGCN(epochs=10)
+
+    def ours() -> Tensor:
+        graph = Graph.of(features)
+        return graph_network_outputs(graph.spread, graph.features, labeled, settings, np.random.default_rng(0)).hidden
+
+    def dense() -> Tensor:
+        matrix = features @ features.T
+        matrix.fill_diagonal_(0)
+        matrix = matrix / matrix.sum(1, keepdim=True)
+        matrix += torch.eye(nodes)
+        rng = np.random.default_rng(0)
+        return graph_network_outputs(lambda signal: matrix @ signal, features, labeled, settings, rng).hidden
+
+    with memory_growth(torch.device("cpu")) as grown:
+        hidden = ours()
+    fast = seconds(ours, 3) * 20  # of 200 epochs
+    benchmark.pedantic(ours)
+    slow = seconds(dense, 0) * 20
+    floor = machine.floor(flops=200 * 6 * nodes * D * settings.hidden)
+    report("CoreGCN's network, 20,000 nodes, 200 epochs from 10", fast, slow, floor, f", {grown[0]:.0f} MiB *")
+    torch.testing.assert_close(hidden, dense(), rtol=1e-3, atol=1e-4)
+    assert grown[0] <= 2048
+    assert slow > fast
