@@ -1,10 +1,11 @@
-"""The loss-prediction module of "Learning Loss for Active Learning" (Yoo & Kweon, CVPR 2019).
+"""The loss-prediction module of "Learning Loss for Active Learning" (Yoo & Kweon, CVPR 2019), and its successor's.
 
 Usable alone: it needs torch and a model's feature maps ("taps"), nothing else of Lossbench.
 """
 
 from lossnet.listwise import ListwiseObjective, SummaryLossNet, list_likelihood_loss, summarized
 from lossnet.module import LossNet
+from lossnet.multiscale import DivergenceObjective, MultiScaleLossNet, divergence_loss
 from lossnet.objectives import (
     Objective,
     RankingObjective,
@@ -16,12 +17,15 @@ from lossnet.objectives import (
 from lossnet.taps import hooked_taps
 
 __all__ = [
+    "DivergenceObjective",
     "ListwiseObjective",
     "LossNet",
+    "MultiScaleLossNet",
     "Objective",
     "RankingObjective",
     "RegressionObjective",
     "SummaryLossNet",
+    "divergence_loss",
     "hooked_taps",
     "list_likelihood_loss",
     "ranking_accuracy",

@@ -24,6 +24,7 @@ from strategies.entropy import Entropy
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
+from strategies.learning_loss_pp import LearningLossPlusPlus
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
 from strategies.pal import PAL
@@ -52,6 +53,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Badge,
     LearningLoss,
     LearningLossMSE,
+    LearningLossPlusPlus,
     AlfaMix,
     AlfaMixLearned,
     AlfaMixNorm,
