@@ -273,7 +273,7 @@ def candidates_of(strategy: AlfaMix, change: Change, budget: int, embeddings: Te
 
 def test_clustering_looks_at_angles_and_takes_one_of_each_bundle() -> None:
     angles = torch.tensor([0.0, 0.1, 0.12, 2.0, 2.02, 2.3, 4.0, 4.01, 4.3])
-    lengths = torch.tensor([1.0, 50.0, 1.0, 9.0, 1.0, 5.0, 2.0, 30.0, 4.0])[:, None]
+    lengths = torch.tensor([50.0, 1.0, 3.0, 9.0, 1.0, 90.0, 30.0, 2.0, 4.0])[:, None]
     embeddings = lengths * torch.stack([angles.cos(), angles.sin()], 1)
     found = candidates_of(AlfaMix(), change_of([1.0] * 9), 3, embeddings)
     assert sorted(found) == [1, 4, 7]  # the middle angle of each
