@@ -34,9 +34,7 @@ class SummaryLossNet(LossNet):
         Args:
             taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
         """
-        if len(taps) != len(self.norms):
-            msg = f"SummaryLossNet was built for {len(self.norms)} taps and was given {len(taps)}"
-            raise ValueError(msg)
+        self.check(taps)
         return super().forward([self._normalised(tap, norm) for tap, norm in zip(taps, self.norms, strict=True)])
 
     def _normalised(self, tap: Tensor, norm: nn.Module) -> Float[Tensor, "n c"]:

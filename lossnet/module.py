@@ -39,11 +39,15 @@ class LossNet(nn.Module):
         Args:
             taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
         """
-        if len(taps) != len(self.branches):
-            msg = f"LossNet was built for {len(self.branches)} taps and was given {len(taps)}"
-            raise ValueError(msg)
+        self.check(taps)
         hidden = [torch.relu(branch(pooled(tap))) for branch, tap in zip(self.branches, taps, strict=True)]
         return self.last(torch.cat(hidden, dim=1)).squeeze(1)
+
+    def check(self, taps: Sequence[Tensor]) -> None:
+        """Raise a ValueError unless there are as many taps as it was built for."""
+        if len(taps) != len(self.branches):
+            msg = f"{type(self).__name__} was built for {len(self.branches)} taps and was given {len(taps)}"
+            raise ValueError(msg)
 
 
 def pooled(tap: Tensor) -> Float[Tensor, "n c"]:

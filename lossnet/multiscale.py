@@ -59,9 +59,7 @@ class MultiScaleLossNet(LossNet):
         Args:
             taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
         """
-        if len(taps) != len(self.branches):
-            msg = f"MultiScaleLossNet was built for {len(self.branches)} taps and was given {len(taps)}"
-            raise ValueError(msg)
+        self.check(taps)
         maps = [self._branch(tap, taps[tap]) for tap in self.order]
         fused = self.down[0](maps[0])
         for finer, down in zip(maps[1:], self.down[1:], strict=True):
