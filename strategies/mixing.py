@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from strategies.base import SelectionError, finite
 from tasks.base import Posteriors
 
 CANDIDATE = 0.5
 """Of the weight of an image's rows, so much has to change its category. Of a single row that is: it changes."""
-CACHED_NUMBERS = 2**18  # 1 MiB of float32: what a core keeps near while a piece is read several times
 
 
 class Anchors(NamedTuple):
@@ -54,30 +51,6 @@ class Change(NamedTuple):
         divergence = torch.where(other.length < self.length, other.divergence, self.divergence)
         flipped = torch.maximum(self.flipped, other.flipped)
         return Change(flipped, torch.minimum(self.length, other.length), divergence)
-
-
-def closed_form_flips(
-    points: Float[Tensor, "n d"],
-    means: Float[Tensor, "g d"],
-    weight: Float[Tensor, "k d"],
-    bias: Float[Tensor, " k"],
-    caps: Sequence[float],
-) -> Bool[Tensor, "n c"]:
-    """Whether each point's class changes at each cap, towards any of the means, under softmax(weight z + bias).
-
-    What the strategy does to a classifier, for points that are held. Costs n d (3 k + g) multiplications and one reading
-    of the points.
-    """
-    anchors = Anchors.of(means)
-    found = []
-    for part in points.split(max(1, CACHED_NUMBERS // points.shape[1])):
-        logits = torch.addmm(bias, part, weight.T)
-        classes = logits.argmax(1)
-        residuals = logits.softmax(1) - functional.one_hot(classes, len(bias))
-        slope = directions(residuals @ weight) @ weight.T
-        reach = (anchors.farthest(part) / math.sqrt(points.shape[1])).unsqueeze(1)
-        found.append(torch.stack([(logits + cap * reach * slope).argmax(1) != classes for cap in caps], 1))
-    return torch.cat(found)
 
 
 def directions(gradients: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

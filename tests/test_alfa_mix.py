@@ -28,7 +28,6 @@ from strategies.alfa_mix import (
 from strategies.mixing import (
     Anchors,
     Change,
-    closed_form_flips,
     directions,
     nearest_to_centers,
     symmetric_divergence,
@@ -115,6 +114,13 @@ def field_form(points: Tensor, means: Tensor, head: nn.Module, cap: float) -> Te
     return found
 
 
+def flips(points: Tensor, means: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Which points are candidates (n, caps) where these means are the labeled images, each a group of its own."""
+    ctx = context(torch.cat([means, points]), weight, bias, torch.eye(len(means)).bool())
+    _, changes = AlfaMix()._closed_form(ctx, AlfaMix()._anchors(ctx))
+    return torch.stack([each.flipped.bool() for each in changes], 1)
+
+
 def test_the_closed_form_maximises_the_linearised_loss() -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -136,19 +142,19 @@ def test_flips_on_a_line_by_hand() -> None:
     # Class 0 where z > 0. The loss grows towards the border, and epsilon is the cap, for D = 1.
     weight, bias, points = torch.tensor([[1.0], [-1.0]]), torch.zeros(2), torch.tensor([[1.0], [3.0], [-1.0]])
     # From 1 to -3 are 4: 1 - 4 cap < 0 from .4 on. From 3: 3 - 6 cap < 0 from .6 on. From -1: -1 + 2 cap > 0 from .6 on.
-    found = closed_form_flips(points, torch.tensor([[-3.0]]), weight, bias, CAPS)
+    found = flips(points, torch.tensor([[-3.0]]), weight, bias)
     assert found.tolist() == [[False, True, True, True, True]] + [[False, False, True, True, True]] * 2
     # An anchor behind is as good: from 1 to 7 are 6, 1 - 6 * .2 < 0; from -1 are 8, -1 + 8 * .2 > 0.
-    found = closed_form_flips(points, torch.tensor([[-3.0], [7.0]]), weight, bias, CAPS)
+    found = flips(points, torch.tensor([[-3.0], [7.0]]), weight, bias)
     assert found.tolist() == [[True] * 5, [False, False, True, True, True], [True] * 5]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_kernel_finds_the_candidates_of_the_fields_form(seed: int) -> None:
+def test_the_closed_form_finds_the_candidates_of_the_fields_form(seed: int) -> None:
     points, means, weight, bias = random_problem(seed)
     head = Line(weight, bias).head
     expected = torch.stack([field_form(points, means, head, cap) for cap in CAPS], 1)
-    assert torch.equal(closed_form_flips(points, means, weight, bias, CAPS), expected)
+    assert torch.equal(flips(points, means, weight, bias), expected)
     assert 0.05 < expected.float().mean() < 0.95
 
 
@@ -226,9 +232,9 @@ def test_directions_have_length_one_and_a_zero_gradient_has_none() -> None:
 
 def test_an_image_without_a_gradient_is_no_candidate() -> None:
     points, means, weight, bias = random_problem(2)
-    assert not closed_form_flips(points, means, weight * 0, bias, CAPS).any()
+    assert not flips(points, means, weight * 0, bias).any()
     certain = bias.index_fill(0, torch.tensor([1]), 1e4)  # softmax is exactly one-hot
-    assert not closed_form_flips(points, means, weight, certain, CAPS).any()
+    assert not flips(points, means, weight, certain).any()
 
 
 def change_of(flipped: list[float], length: list[float] | None = None, divergence: list[float] | None = None) -> Change:
