@@ -113,23 +113,33 @@ def farthest_first(
 
 
 def squared_distance_sampling(
-    left: Float[Tensor, "n a"], right: Float[Tensor, "n b"], picks: int, rng: np.random.Generator
+    left: Float[Tensor, "n a"],
+    right: Float[Tensor, "n b"],
+    picks: int,
+    rng: np.random.Generator,
+    weights: Float[Tensor, " n"] | None = None,
 ) -> Int[Tensor, " k"]:
     """The seeding of k-means++ (Arthur & Vassilvitskii 2007) on the vectors left[i] (x) right[i], never formed.
 
     The first is drawn evenly, each next with a probability proportional to its squared distance to the nearest pick;
     where all distances are 0, evenly among what is left. One uniform number a pick, inverted over the cumulative sum, so
     that another implementation can repeat the draws. Costs k n (a + b) multiplications.
+
+    Args:
+        left: one factor of each vector.
+        right: the other.
+        picks: how many are wanted; all where there are fewer.
+        rng: gives the uniform numbers.
+        weights: as if a vector stood there so often: a factor of its probability. Positive.
     """
+    often = torch.ones_like(left[:, 0]).double() if weights is None else weights.double()
     norms = squared_lengths(left).double() * squared_lengths(right)
     nearest = torch.ones_like(norms)
     chosen: list[Tensor] = []
     for number, draw in enumerate(rng.random(min(picks, len(norms))).tolist()):
-        sums = nearest.cumsum(0)
+        sums = (often * nearest).cumsum(0)
         if not sums[-1] > 0:
-            nearest = torch.ones_like(norms)
-            nearest[torch.stack(chosen)] = 0
-            sums = nearest.cumsum(0)
+            sums = often.index_fill(0, torch.stack(chosen), 0).cumsum(0)
         last = torch.searchsorted(sums, sums[-1:])  # of those with a chance
         pick = torch.minimum(torch.searchsorted(sums, sums[-1:] * draw, right=True), last)[0]
         chosen.append(pick)
@@ -150,24 +160,45 @@ class Clusters(NamedTuple):
     """Squared distance of each point to its center."""
 
 
-def k_means(points: Float[Tensor, "n d"], clusters: int, rng: np.random.Generator, iterations: int = 20) -> Clusters:
+def k_means(
+    points: Float[Tensor, "n d"],
+    clusters: int,
+    rng: np.random.Generator,
+    *,
+    iterations: int = 20,
+    weights: Float[Tensor, " n"] | None = None,
+) -> Clusters:
     """Lloyd's k-means from k-means++ seeds, drawn from at most 16,384 of the points.
 
     Ends early when no point changes its cluster. At most as many clusters as points; where points are equal some
     clusters stay empty. Our own because scikit-learn's wants the points in the host's memory.
+
+    Args:
+        points: what is clustered.
+        clusters: how many are wanted.
+        rng: draws the seeds.
+        iterations: at most.
+        weights: as if a point stood there so often. Positive.
     """
-    sample = rng.permutation(len(points))[:SEEDING_POINTS]
-    seeds = points[torch.from_numpy(np.sort(sample)).to(points.device)]
-    centers = seeds[squared_distance_sampling(torch.ones_like(seeds[:, :1]), seeds, clusters, rng)]
+    often = torch.ones_like(points[:, 0]) if weights is None else weights
+    sample = torch.from_numpy(np.sort(rng.permutation(len(points))[:SEEDING_POINTS])).to(points.device)
+    seeds = points[sample]
+    centers = seeds[squared_distance_sampling(torch.ones_like(seeds[:, :1]), seeds, clusters, rng, often[sample])]
     found = _assigned(points, centers)
     for _ in range(iterations):
-        sums = torch.zeros_like(centers).index_add_(0, found.member, points)
-        counts = found.member.bincount(minlength=len(centers)).unsqueeze(1)
-        before, found = found, _assigned(points, torch.where(counts > 0, sums / counts, centers))
-        centers = found.centers
+        before, found = found, _assigned(points, _means(points, often, found))
         if torch.equal(before.member, found.member):
             break
     return found
+
+
+def _means(points: Float[Tensor, "n d"], often: Float[Tensor, " n"], found: Clusters) -> Float[Tensor, "k d"]:
+    """The weighted mean of each cluster; of an empty one, the center that it had."""
+    sums = torch.zeros_like(found.centers)
+    for part, member, weight in zip(points.split(CHUNK), found.member.split(CHUNK), often.split(CHUNK), strict=True):
+        sums.index_add_(0, member, part * weight.unsqueeze(1))
+    counts = torch.zeros_like(sums[:, 0]).index_add_(0, found.member, often).unsqueeze(1)
+    return torch.where(counts > 0, sums / counts, found.centers)
 
 
 def _assigned(points: Float[Tensor, "n d"], centers: Float[Tensor, "k d"]) -> Clusters:
