@@ -24,6 +24,7 @@ from strategies.entropy import Entropy
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
+from strategies.learning_loss_clusters import LearningLossClusters
 from strategies.learning_loss_pp import LearningLossPlusPlus
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
@@ -54,6 +55,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
+    LearningLossClusters,
     AlfaMix,
     AlfaMixLearned,
     AlfaMixNorm,

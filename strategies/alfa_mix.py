@@ -12,13 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
-from strategies.geometry import k_means
+from strategies.geometry import k_means, nearest_to_centers
 from strategies.mixing import (
     CANDIDATE,
     Anchors,
     Change,
     directions,
-    nearest_to_centers,
     symmetric_divergence,
     until_enough,
 )
@@ -93,8 +92,7 @@ class AlfaMix(Strategy):
         elif len(rows) > ctx.budget:
             points = embeddings[rows]
             points /= points.norm(dim=1, keepdim=True).clamp(min=1e-12)  # in place: a million of them are 2 GB
-            found = k_means(points, ctx.budget, ctx.rng)
-            rows = rows[nearest_to_centers(found.member, found.squares)]
+            rows = rows[nearest_to_centers(k_means(points, ctx.budget, ctx.rng))]
         return rows[: ctx.budget]
 
     def _anchors(self, ctx: Context) -> Anchors:

@@ -206,3 +206,12 @@ def _assigned(points: Float[Tensor, "n d"], centers: Float[Tensor, "k d"]) -> Cl
     parts = [torch.addmm(lengths, part, centers.T, alpha=-2).min(1) for part in points.split(CHUNK)]
     squares = torch.cat([each.values for each in parts]) + squared_lengths(points)
     return Clusters(centers, torch.cat([each.indices for each in parts]), squares.clamp_(min=0))
+
+
+def nearest_to_centers(found: Clusters) -> Int[Tensor, " k"]:
+    """Of each cluster that has a point, the point nearest to its center."""
+    nearest_first = found.squares.sort(stable=True).indices
+    clusters, order = found.member[nearest_first].sort(stable=True)
+    first = torch.ones_like(clusters, dtype=torch.bool)
+    first[1:] = clusters[1:] != clusters[:-1]
+    return nearest_first[order[first]]

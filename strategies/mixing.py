@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from strategies.base import SelectionError, finite
@@ -81,12 +81,3 @@ def symmetric_divergence(one: Posteriors, other: Posteriors) -> Float[Tensor, "n
     """KL(p | q) + KL(q | p) of each row, in nats."""
     difference = one.log_probs.exp() - other.log_probs.exp()
     return torch.where(difference == 0, 0.0, difference * (one.log_probs - other.log_probs)).sum(2)
-
-
-def nearest_to_centers(member: Int[Tensor, " n"], squares: Float[Tensor, " n"]) -> Int[Tensor, " k"]:
-    """Of each cluster that has a point, the point nearest to its center."""
-    nearest_first = squares.sort(stable=True).indices
-    clusters, order = member[nearest_first].sort(stable=True)
-    first = torch.ones_like(clusters, dtype=torch.bool)
-    first[1:] = clusters[1:] != clusters[:-1]
-    return nearest_first[order[first]]

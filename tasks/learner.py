@@ -56,15 +56,9 @@ class Learner:
         return self.map(ids, self.reader.embed)
 
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
-        """What a module that reads taps, such as `lossnet`, says of each image.
-
-        Raises:
-            ValueError: the module is None: it was not trained, because the strategy does not declare it.
-        """
-        if module is None:
-            msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
-            raise ValueError(msg)
-        return self.map(ids, lambda outputs: module(outputs.taps))
+        """What a module that reads taps, such as `lossnet`, says of each image."""
+        trained = existing(module)
+        return self.map(ids, lambda outputs: trained(outputs.taps))
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
@@ -101,6 +95,18 @@ class Learner:
         """The precision in which the model runs, as a context."""
         device = next(self.model.parameters()).device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def existing(module: nn.Module | None) -> nn.Module:
+    """The module itself.
+
+    Raises:
+        ValueError: it is None: it was not trained, because the strategy does not declare it.
+    """
+    if module is None:
+        msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
+        raise ValueError(msg)
+    return module
 
 
 def float32(outputs: Outputs) -> Outputs:

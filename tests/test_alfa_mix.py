@@ -29,7 +29,6 @@ from strategies.mixing import (
     Anchors,
     Change,
     directions,
-    nearest_to_centers,
     symmetric_divergence,
     until_enough,
 )
@@ -262,12 +261,6 @@ def test_the_smallest_cap_with_more_candidates_than_the_budget_is_taken() -> Non
     assert (until_enough(changes(*rows[:2]), 2).flipped >= 0.5).sum() == 2  # the largest cap, however few
     with pytest.raises(SelectionError, match="at least one cap"):
         until_enough([], 2)
-
-
-def test_each_cluster_gives_its_nearest_point() -> None:
-    member, squares = torch.tensor([2, 0, 2, 0, 5, 2]), torch.tensor([3.0, 1.0, 2.0, 1.0, 0.0, 9.0])
-    assert nearest_to_centers(member, squares).tolist() == [1, 2, 4]
-    assert nearest_to_centers(member[:1], squares[:1]).tolist() == [0]
 
 
 def candidates_of(strategy: AlfaMix, change: Change, budget: int, embeddings: Tensor | None = None) -> list[int]:

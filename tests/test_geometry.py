@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from strategies.geometry import k_means, squared_distance_sampling
+from strategies.geometry import Clusters, k_means, nearest_to_centers, squared_distance_sampling
 
 
 def naive_draws(vectors: Tensor, picks: int, rng: np.random.Generator, weights: Tensor) -> list[int]:
@@ -84,3 +84,9 @@ def test_equal_points_are_one_cluster() -> None:
     found = k_means(torch.full((7, 2), 0.3), 3, np.random.default_rng(0))
     assert len(set(found.member.tolist())) == 1
     assert found.squares.max() < 1e-6
+
+
+def test_each_cluster_gives_its_nearest_point() -> None:
+    member, squares = torch.tensor([2, 0, 2, 0, 5, 2]), torch.tensor([3.0, 1.0, 2.0, 1.0, 0.0, 9.0])
+    assert nearest_to_centers(Clusters(torch.zeros(6, 1), member, squares)).tolist() == [1, 2, 4]
+    assert nearest_to_centers(Clusters(torch.zeros(6, 1), member[:1], squares[:1])).tolist() == [0]

@@ -17,9 +17,8 @@ from torch.nn import functional
 
 from lossbench.machine import memory_growth
 from strategies.cdal import Mixtures, cdal_picks
-from strategies.geometry import greedy_k_center, k_means, squared_distance_sampling
+from strategies.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
 from strategies.information import disagreement, entropy, expected_residual, least_confidence, margin
-from strategies.mixing import nearest_to_centers
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
 
@@ -57,8 +56,7 @@ def badge(points: Tensor) -> Tensor:
 
 
 def clusters_of_alfa_mix(points: Tensor) -> Tensor:
-    found = k_means(points, K, np.random.default_rng(0))
-    return nearest_to_centers(found.member, found.squares)
+    return nearest_to_centers(k_means(points, K, np.random.default_rng(0)))
 
 
 def typiclust(points: Tensor) -> Tensor:
