@@ -146,7 +146,8 @@ class VAAL(Strategy):
     Differs from the published code in that labeled images and candidates pass in one batch, so that batch norm, which
     would center each kind by itself, cannot hide what sets them apart; candidates are scored in evaluation mode; the
     divergence is averaged, where summing it over the batch drives the latent towards zero; an epoch runs over the labeled
-    images, not over the whole data set; and the autoencoder takes one step a turn, not two.
+    images, not over the whole data set; training images are mirrored at random; and the autoencoder takes one step a
+    turn, not two.
     """
 
     name: ClassVar[str] = "vaal"
