@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from conftest import Machine, seconds
+from limits import Machine, seconds
 from sklearn.metrics import pairwise_distances
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,6 +29,7 @@ from tasks.classification.task import COLORS, ClassificationReader
 from tasks.learner import Learner
 from tasks.pixels import Pixels
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 N, L, K, D, C = 50_000, 10_000, 1_000, 512, 10
 NAIVE_PICKS = 20
 

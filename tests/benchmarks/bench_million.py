@@ -22,7 +22,7 @@ from strategies.information import disagreement, entropy, expected_residual, lea
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("two_threads")]
 N, L, K, D, C = 1_000_000, 10_000, 1_000, 512, 10
 MOST_SECONDS, MOST_MEBIBYTES = 600, 6 * 1024
 
