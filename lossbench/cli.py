@@ -150,7 +150,9 @@ def strategies() -> None:
 @app.command()
 def profile(
     task: Annotated[Path, typer.Option(help="A task protocol (configs/tasks/*.toml).")],
-    strategies: Annotated[str, typer.Option(help="Names or files, separated by commas; `all`.")] = "all",
+    strategies: Annotated[
+        str, typer.Option(help="Names or files, separated by commas; `all` takes hours on a CPU.")
+    ] = "all",
     pool: Annotated[str, typer.Option(help="Numbers of candidates, separated by commas.")] = "10000,100000",
     budget: Annotated[str, typer.Option(help="Numbers of picks, separated by commas.")] = "1000",
     repeats: Annotated[int, typer.Option(min=1, help="Measured, after one that warms up.")] = 5,

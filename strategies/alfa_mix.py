@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +18,8 @@ from strategies.mixing import (
     Anchors,
     Change,
     directions,
+    flat,
+    joined,
     symmetric_divergence,
     until_enough,
 )
@@ -122,7 +124,7 @@ class AlfaMix(Strategy):
                 embeddings.append(ctx.learner.reader.embed(outputs))
                 for features in _pieces(outputs):
                     self._along_the_gradient(ctx.learner, features, anchors, changes)
-        return finite(torch.cat(embeddings), "embeddings"), map(_joined, changes)
+        return finite(torch.cat(embeddings), "embeddings"), map(joined, changes)
 
     def _along_the_gradient(
         self, learner: Learner, features: Features, anchors: Anchors, changes: list[list[Change]]
@@ -156,7 +158,7 @@ class AlfaMix(Strategy):
                         self._learned_at(cap, ctx.learner, features, anchors, generator)
                         for features in _pieces(outputs)
                     ]
-            return _joined(found)
+            return joined(found)
 
         earliest = at(self.caps[0])
         return finite(torch.cat(embeddings), "embeddings"), chain([earliest], map(at, self.caps[1:]))
@@ -267,11 +269,6 @@ class AlfaMixUniform(AlfaMix):
     spread: Literal["clustering", "norm", "kl", "uniform"] = "uniform"
 
 
-def flat(features: Features) -> Float[Tensor, "n d"]:
-    """All features of an image as one vector."""
-    return torch.cat([each.flatten(1) for each in features], 1)
-
-
 def _pieces(outputs: Outputs) -> Iterator[Features]:
     """The features of so few images at a time that they and the gradients in them can be held."""
     most = max(1, HELD_NUMBERS // sum(each[0].numel() for each in outputs.features))
@@ -295,7 +292,3 @@ def _gradient(losses: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = at.detach().requires_grad_()
         return torch.autograd.grad(losses(leaf).sum(), leaf)[0]
-
-
-def _joined(changes: Sequence[Change]) -> Change:
-    return Change(*(torch.cat(each) for each in zip(*changes, strict=True)))

@@ -36,7 +36,7 @@ class LearningLossClusters(Strategy):
     cost: ClassVar[str] = "20 N K D"
 
     power: float = Field(default=1.0, ge=0)
-    """Of the weight: 0 ignores the loss. With 3 (and sampling instead of clusters) it fell below random."""
+    """Of the weight: 0 ignores the loss. What was tried stands in docs/strategies.md."""
 
     def auxiliary(self, recipe: Recipe) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
         """A listwise loss module on taps that the model does not feel."""

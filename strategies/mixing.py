@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from strategies.base import SelectionError, finite
-from tasks.base import Posteriors
+from tasks.base import Features, Posteriors
 
 CANDIDATE = 0.5
 """Of the weight of an image's rows, so much has to change its category. Of a single row that is: it changes."""
@@ -81,3 +81,13 @@ def symmetric_divergence(one: Posteriors, other: Posteriors) -> Float[Tensor, "n
     """KL(p | q) + KL(q | p) of each row, in nats."""
     difference = one.log_probs.exp() - other.log_probs.exp()
     return torch.where(difference == 0, 0.0, difference * (one.log_probs - other.log_probs)).sum(2)
+
+
+def flat(features: Features) -> Float[Tensor, "n d"]:
+    """All features of an image as one vector."""
+    return torch.cat([each.flatten(1) for each in features], 1)
+
+
+def joined(changes: Sequence[Change]) -> Change:
+    """The changes of one batch of images after the other."""
+    return Change(*(torch.cat(each) for each in zip(*changes, strict=True)))

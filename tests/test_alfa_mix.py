@@ -23,12 +23,12 @@ from strategies.alfa_mix import (
     AlfaMixLearned,
     AlfaMixNorm,
     AlfaMixUniform,
-    flat,
 )
 from strategies.mixing import (
     Anchors,
     Change,
     directions,
+    flat,
     symmetric_divergence,
     until_enough,
 )
