@@ -135,19 +135,20 @@ def squared_distance_sampling(
     often = torch.ones_like(left[:, 0]).double() if weights is None else weights.double()
     norms = squared_lengths(left).double() * squared_lengths(right)
     nearest = torch.ones_like(norms)
-    chosen: list[Tensor] = []
-    for number, draw in enumerate(rng.random(min(picks, len(norms))).tolist()):
+    draws = rng.random(min(picks, len(norms))).tolist()
+    chosen = torch.zeros(len(draws), dtype=torch.long, device=norms.device)  # in one piece: a list splits the heap
+    for number, draw in enumerate(draws):
         sums = (often * nearest).cumsum(0)
         if not sums[-1] > 0:
-            sums = often.index_fill(0, torch.stack(chosen), 0).cumsum(0)
+            sums = often.index_fill(0, chosen[:number], 0).cumsum(0)
         last = torch.searchsorted(sums, sums[-1:])  # of those with a chance
         pick = torch.minimum(torch.searchsorted(sums, sums[-1:] * draw, right=True), last)[0]
-        chosen.append(pick)
+        chosen[number] = pick
         inner = (left @ left[pick]).double() * (right @ right[pick])
         squares = (norms + norms[pick] - 2 * inner).clamp_(min=0)
         nearest = squares if number == 0 else torch.minimum(nearest, squares)
-        nearest[torch.stack(chosen)] = 0
-    return torch.stack(chosen) if chosen else torch.zeros(0, dtype=torch.long, device=norms.device)
+        nearest[chosen[: number + 1]] = 0
+    return chosen
 
 
 class Clusters(NamedTuple):
