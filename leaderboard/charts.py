@@ -1,17 +1,18 @@
-"""Charts: one definition of the learning curves, for the page (Vega-Lite) and for pictures (PNG)."""
+"""Charts: one definition of each, for the page (Vega-Lite) and for pictures (`leaderboard.pictures`)."""
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import altair as alt
 import vl_convert
 
-from leaderboard.records import Record, RecordError
-from leaderboard.scores import Section, sections
+from leaderboard.entries import BASELINE, PAPER
+from leaderboard.picks import GroupShare
+from leaderboard.published import Published
+from leaderboard.sections import Section
 
 # Okabe & Ito (2008), "Color universal design": told apart under every common color vision. Their black is a grey here,
 # seen on white and on black paper alike; their yellow is left out, for it is faint on white.
@@ -19,15 +20,16 @@ GREY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = (GREY, BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
-"""Line patterns; the palette starts again with the next one when it runs out."""
-HEIGHT_PIXELS, WIDTH_PIXELS = 300, 340
-SPACING_PIXELS, PADDING_PIXELS = 80, 12
-CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
+SHAPES = ("circle", "square", "triangle-up", "diamond")
+"""The palette starts again with the next dash when it runs out, and the dashes with the next shape."""
+HEIGHT_PIXELS = 300
+CELL_PIXELS, BAR_PIXELS = 26, 9
+PADDING_PIXELS = 12
 BAND_OPACITY = 0.14
-
-
 FEWEST_BAND_SEEDS = 3
 """With two seeds a 95 % interval reaches 12.7 standard errors either way: the tables give it, a chart cannot show it."""
+MOST_LINES = 8
+"""Where a section has more strategies, a chart begins with the best of them, random and learning loss."""
 
 
 class Style(NamedTuple):
@@ -35,11 +37,12 @@ class Style(NamedTuple):
 
     color: str
     dash: tuple[int, ...]
+    shape: str = SHAPES[0]
 
 
 RESERVED = {
-    "random": Style(GREY, DASHES[0]),
-    "learning-loss": Style(VERMILLION, DASHES[0]),
+    BASELINE: Style(GREY, DASHES[0]),
+    PAPER: Style(VERMILLION, DASHES[0]),
     "entropy": Style(BLUE, DASHES[0]),
     "core-set": Style(GREEN, DASHES[0]),
     "badge": Style(PURPLE, DASHES[0]),
@@ -49,15 +52,72 @@ RESERVED = {
 def styles(strategies: Iterable[str]) -> dict[str, Style]:
     """A style for each strategy: its own where one is reserved, otherwise the next free one, in the order of names."""
     names = sorted(set(strategies))
-    every = [Style(color, dash) for dash in DASHES for color in PALETTE]
+    every = [Style(color, dash, shape) for shape in SHAPES for dash in DASHES for color in PALETTE]
     free = [style for style in every if style not in RESERVED.values()]
     strangers = [name for name in names if name not in RESERVED]
     given = {name: free[place % len(free)] for place, name in enumerate(strangers)}
     return {name: given.get(name) or RESERVED[name] for name in names}
 
 
-def curve_chart(section: Section, drawn: dict[str, Style], *, legend_columns: int = 0) -> alt.LayerChart:
-    """Score by labels, a color a strategy: lines through the means, bands for 95 % intervals from three seeds on."""
+def shown_first(section: Section) -> list[str]:
+    """The strategies that a chart of a section begins with."""
+    names = [standing.strategy for standing in section.standings]
+    if len(names) <= MOST_LINES:
+        return names
+    return [name for place, name in enumerate(names) if place < MOST_LINES - 2 or name in {BASELINE, PAPER}]
+
+
+def curve_chart(
+    section: Section, drawn: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
+) -> alt.LayerChart:
+    """Score by labels, a color a strategy: lines through the means, bands for 95 % intervals from three seeds on.
+
+    Lines of small points are published figures of the same protocol. The parameter `hidden` lists strategies left out.
+    """
+    means = [
+        {
+            "strategy": entry.strategy,
+            "labeled": point.labeled,
+            "seeds": point.seeds,
+            "banded": point.seeds >= FEWEST_BAND_SEEDS,
+        }
+        | _bounds(point.score._asdict())
+        for entry in section.entries
+        for point in entry.points
+    ]
+    look = _look(drawn, legend_columns)
+    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, values=section.labels))
+    labels = labels.scale(zero=False, nice=False, padding=PADDING_PIXELS)
+    score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
+    clear = [each for each in means if each["banded"]]
+    lines = _shown(means).encode(x=labels, y=score, **look)
+    layers = [
+        lines.mark_line(strokeWidth=2),
+        lines.mark_point(filled=True, size=46, opacity=1).encode(tooltip=_tooltip(section)),
+    ]
+    if clear:
+        lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
+        # Vega-Lite merges the legends of layers into one only where they carry the same channels.
+        same = {name: channel for name, channel in look.items() if legend_columns or name == "color"}
+        bands = _shown(clear).encode(x=labels, y=lower, y2="upper:Q", **same)
+        layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
+    if published:
+        layers += _published_layers(published, look)
+    return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
+
+
+def _hidden(section: Section, drawn: dict[str, Style]) -> alt.Parameter:
+    first = {*shown_first(section)}
+    return alt.param(name="hidden", value=[name for name in drawn if name not in first])
+
+
+def _shown(rows: list[dict[str, Any]]) -> alt.Chart:
+    """A chart of rows, without those of hidden strategies."""
+    return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
+
+
+def _look(drawn: dict[str, Style], legend_columns: int = 0) -> dict[str, Any]:
+    """Color, dash and shape of each strategy; in the page the legend is HTML."""
     names = list(drawn)
     legend = alt.Legend(
         title=None,
@@ -71,24 +131,41 @@ def curve_chart(section: Section, drawn: dict[str, Style], *, legend_columns: in
         symbolLimit=0,
     )
     shown = legend if legend_columns else None
-    dashes = [list(style.dash) for style in drawn.values()]
-    color = alt.Color("strategy:N", legend=shown).scale(domain=names, range=[style.color for style in drawn.values()])
-    dash = alt.StrokeDash("strategy:N", legend=shown).scale(domain=names, range=dashes)
-    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(values=section.labels, format=",d", grid=False))
-    labels = labels.scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    score = alt.Y("score:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    data = section.summary[["strategy", "labeled", "score", "lower", "upper", "seeds"]]
-    # Every layer carries both channels: Vega-Lite merges their legends into one only then.
-    lines = alt.Chart(data).encode(x=labels, y=score, color=color, strokeDash=dash)
-    bands = alt.Chart(data.query("seeds >= @FEWEST_BAND_SEEDS").dropna()).encode(x=labels, color=color, strokeDash=dash)
-    layers = [
-        bands.mark_area(opacity=BAND_OPACITY).encode(
-            y=alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS), y2="upper:Q"
-        ),
-        lines.mark_line(strokeWidth=2),
-        lines.mark_point(filled=True, size=46, opacity=1).encode(tooltip=_tooltip(section)),
+    ranges = {
+        "color": (alt.Color, [style.color for style in drawn.values()], shown),
+        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], shown),
+        "shape": (alt.Shape, [style.shape for style in drawn.values()], None),
+    }
+    return {
+        name: channel("strategy:N", legend=legended).scale(domain=names, range=values)
+        for name, (channel, values, legended) in ranges.items()
+    }
+
+
+def _bounds(numbers: dict[str, float]) -> dict[str, float | None]:
+    """The same numbers, with nothing for NaN: JSON has no word for it."""
+    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
+
+
+def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
+    """Score by the seconds that training and selection have taken so far, on the section's machine."""
+    rows = [
+        {"strategy": entry.strategy, "labeled": point.labeled, "mean": point.score.mean, "seconds": spent}
+        for entry in section.entries
+        for point, spent in zip(entry.points, entry.seconds_so_far(section.hardware), strict=False)
     ]
-    return alt.LayerChart(layer=layers)
+    look = _look(drawn)
+    tooltip = [
+        "strategy:N",
+        alt.Tooltip("seconds:Q", format=",.0f"),
+        alt.Tooltip("labeled:Q", title="labeled images", format=",d"),
+        alt.Tooltip("mean:Q", title=section.metric_title, format=f".{section.decimals}f"),
+    ]
+    seconds = alt.X("seconds:Q", title="seconds of training and selection so far", axis=alt.Axis(grid=False))
+    score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
+    base = _shown(rows).encode(x=seconds.scale(zero=False), y=score, **look)
+    layers = [base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=46, opacity=1).encode(tooltip=tooltip)]
+    return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
 
 
 def _tooltip(section: Section) -> list[alt.Tooltip]:
@@ -96,52 +173,125 @@ def _tooltip(section: Section) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("strategy:N", title="strategy"),
         alt.Tooltip("labeled:Q", title="labeled images", format=",d"),
-        alt.Tooltip("score:Q", title=section.metric_title, format=digits),
+        alt.Tooltip("mean:Q", title=section.metric_title, format=digits),
         alt.Tooltip("lower:Q", title="95 % from", format=digits),
         alt.Tooltip("upper:Q", title="95 % to", format=digits),
         alt.Tooltip("seeds:Q", title="seeds", format="d"),
     ]
 
 
-def curve_spec(section: Section, drawn: dict[str, Style]) -> dict[str, Any]:
-    """The chart as Vega-Lite, as wide as its box; without a legend, which the page writes itself."""
-    chart = curve_chart(section, drawn)
-    described = f"Learning curves of {section.title}: {section.metric_title} by labeled images."
-    return chart.properties(width="container", height=HEIGHT_PIXELS, description=described).to_dict()
+def _published_layers(published: Sequence[Published], look: dict[str, Any]) -> list[alt.Chart]:
+    rows = [
+        {"strategy": strategy, "labeled": labeled, "mean": score, "source": each.title}
+        for each in published
+        for strategy, scores in each.scores.items()
+        for labeled, score in zip(each.labeled, scores, strict=True)
+    ]
+    tooltip = [
+        "strategy:N",
+        alt.Tooltip("labeled:Q", format=",d"),
+        alt.Tooltip("mean:Q", title="published"),
+        "source:N",
+    ]
+    base = _shown(rows).encode(
+        x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=look["color"], detail="source:N"
+    )
+    dashes = alt.StrokeDash("strategy:N", legend=None).scale(domain=["published"], range=[[1, 4]])
+    return [
+        base.mark_line(strokeWidth=1, opacity=0.7, strokeDash=[1, 3]).encode(strokeDash=dashes),
+        base.mark_point(size=14, opacity=0.9, shape="cross").encode(tooltip=tooltip),
+    ]
+
+
+def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> alt.LayerChart:
+    """Published curves alone, where no run of ours is comparable."""
+    layers = _published_layers(published, _look(drawn))
+    layers[0] = layers[0].encode(x=alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False)))
+    layers[0] = layers[0].encode(y=alt.Y("mean:Q", title="published score").scale(zero=False))
+    return alt.LayerChart(layer=layers).add_params(alt.param(name="hidden", value=[]))
+
+
+def penalty_chart(section: Section) -> alt.LayerChart:
+    """How often rows beat columns, as a heat map; the last row is how often a column loses."""
+    found = section.penalties
+    names = list(found.strategies)
+    cells = [
+        {"row": row, "column": column, "wins": None if math.isnan(found.wins[i, j]) else float(found.wins[i, j])}
+        for i, row in enumerate(names)
+        for j, column in enumerate(names)
+        if i != j
+    ]
+    base = alt.Chart(alt.Data(values=cells)).encode(
+        x=alt.X("column:N", title="loses", sort=names, axis=alt.Axis(labelAngle=-90, orient="top", labelLimit=180)),
+        y=alt.Y("row:N", title="wins", sort=names, axis=alt.Axis(labelLimit=180)),
+        tooltip=["row:N", "column:N", alt.Tooltip("wins:Q", title="share of rounds", format=".2f")],
+    )
+    color = alt.Color("wins:Q", legend=alt.Legend(title="share of rounds", format=".1f")).scale(
+        domain=[0, 1], scheme="viridis"
+    )
+    layers = [base.mark_rect().encode(color=color)]
+    side = CELL_PIXELS * len(names)
+    return alt.LayerChart(layer=layers).properties(width=side, height=side)
+
+
+def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = False) -> alt.LayerChart:
+    """What a strategy gains over random against the seconds that it selects for, by the page's machine."""
+    rows = [
+        {"strategy": each.strategy, "seconds": max(each.costs.select, 1e-4)} | _bounds(each.to_baseline._asdict())
+        for each in section.standings
+        if not math.isnan(each.costs.select) and not math.isnan(each.to_baseline.mean)
+    ]
+    look = _look(drawn)
+    seconds = alt.X("seconds:Q", title="selection, seconds a round", axis=alt.Axis(format="~g", grid=False)).scale(
+        type="log"
+    )
+    gain = alt.Y("mean:Q", title=f"area minus {BASELINE}")
+    digits = f"+.{section.decimals}f"
+    tooltip = [
+        "strategy:N",
+        alt.Tooltip("seconds:Q", format=".3~g"),
+        alt.Tooltip("mean:Q", title=f"area minus {BASELINE}", format=digits),
+        alt.Tooltip("lower:Q", title="95 % from", format=digits),
+        alt.Tooltip("upper:Q", title="95 % to", format=digits),
+    ]
+    base = _shown(rows).encode(x=seconds, y=gain, color=look["color"])
+    rule = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
+    return alt.LayerChart(
+        layer=[
+            rule,
+            base.mark_point(filled=True, size=70, opacity=1).encode(shape=look["shape"], tooltip=tooltip),
+            base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
+        ]
+    ).add_params(alt.param(name="hidden", value=[]) if everyone else _hidden(section, drawn))
+
+
+def group_chart(shares: Sequence[GroupShare]) -> alt.Chart:
+    """What share of the picked images shows each group, beside random's."""
+    rows = [each._asdict() for each in shares]
+    order = list(dict.fromkeys(each.group for each in shares))
+    height = 2 * BAR_PIXELS * len(order)
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of picks", axis=alt.Axis(format="%", tickCount=5)),
+            y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=140)),
+            yOffset=alt.YOffset("strategy:N"),
+            color=alt.Color("strategy:N", legend=None).scale(
+                domain=list(dict.fromkeys(each.strategy for each in shares))[::-1], range=[GREY, VERMILLION]
+            ),
+            tooltip=["group:N", "strategy:N", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(height=height)
+    )
+
+
+def page_spec(chart: alt.LayerChart | alt.Chart, described: str, **size: Any) -> dict[str, Any]:
+    """A chart as Vega-Lite, as wide as its box unless it has a width."""
+    return chart.properties(description=described, **size).to_dict()
 
 
 def script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one classic script, in the version that the charts are written in."""
     version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-
-
-def curves_png(records: Sequence[Record], path: Path) -> Path:
-    """Draw the learning curves of every section into one picture, side by side.
-
-    Raises:
-        RecordError: there is no complete record to draw.
-    """
-    found = sections(records)
-    if not found:
-        msg = f"{path}: no complete record to draw; finish a run first"
-        raise RecordError(msg)
-    drawn = styles(record.strategy for section in found for record in section.records)
-    in_a_row = min(len(found), CHARTS_IN_A_ROW)
-    charts = [
-        curve_chart(section, drawn, legend_columns=LEGEND_COLUMNS * in_a_row).properties(
-            width=WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title
-        )
-        for section in found
-    ]
-    whole = alt.concat(*charts, columns=in_a_row, spacing=SPACING_PIXELS, bounds="flush")
-    whole = whole.resolve_scale(color="shared", strokeDash="shared").configure_view(stroke=None)
-    whole = whole.configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e6e6")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        whole.save(beside, format="png", scale_factor=2)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path

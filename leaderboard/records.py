@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 SCHEMA = 1
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+"""Of tasks and strategies: they become file names and addresses."""
+Text = Annotated[str, Field(max_length=200)]
 Track = Literal["shared", "native"]
 Split = Literal["test", "validation"]
 
@@ -30,8 +33,8 @@ class Part(BaseModel):
 class MetricInfo(Part):
     """The metric by which a task is ranked."""
 
-    name: str
-    unit: str
+    name: Text
+    unit: Text
     larger_is_better: bool
 
 
@@ -67,28 +70,30 @@ class Round(Part):
 class Machine(Part):
     """Where a run was made. Times are comparable, and runs bit-equal, between equal machines only."""
 
-    processor: str
-    device: str
-    threads: int
-    python: str
-    torch: str
+    processor: Text
+    device: Text
+    threads: Annotated[int, Field(ge=1)]
+    python: Text
+    torch: Text
 
 
 class Record(Part):
     """One run of one strategy on one task protocol under one seed."""
 
     schema_number: Literal[1] = SCHEMA
-    task: str
+    task: Name
     """Name of the task protocol, for instance `cifar10-mini`."""
     protocol: int
     """Rises whenever a number of the protocol changes; records of different protocols are never mixed."""
     track: Track
-    strategy: str
-    seed: int
+    strategy: Name
+    reference: bool = False
+    """Whether it knows more than a strategy may (true losses, all labels): shown, never ranked."""
+    seed: Annotated[int, Field(ge=0)]
     split: Split
     """What the metrics were measured on; `validation` is for making choices and never on the board."""
     metric: MetricInfo
-    group_names: tuple[str, ...]
+    group_names: tuple[Text, ...]
     config: dict[str, JsonValue]
     """The whole task protocol, as read."""
     strategy_config: dict[str, JsonValue]
@@ -96,7 +101,7 @@ class Record(Part):
     fingerprints: dict[str, str] = {}
     """SHA-256 of what the run was built from besides this repository: data, pre-trained weights."""
     machine: Machine
-    commit: str
+    commit: Text
     planned_rounds: int = Field(ge=1)
     rounds: tuple[Round, ...]
 
@@ -156,15 +161,28 @@ def read_record(path: Path) -> Record:
         RecordError: the file is not a record of this schema; one line that names the file and the first fault.
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        _check_keys(content)
+        return Record.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        msg = f"{path}: not a valid record ({where}: {first['msg']}); move it away and run again"
-        raise RecordError(msg) from None
+        fault = f"{where}: {first['msg']}"
+    except (OSError, ValueError, RecursionError) as error:
+        fault = f"file: {error}"
+    msg = f"{path}: not a valid record ({fault}); move it away and run again"
+    raise RecordError(msg)
 
 
-def read_records(folder: Path) -> Iterator[Record]:
-    """Every record below a folder, in the order of their paths."""
-    for path in sorted(folder.glob("*/*.json")):
-        yield read_record(path)
+def _check_keys(content: bytes) -> None:
+    """Raise where an object names a key twice: readers would disagree about which of the two counts."""
+
+    def distinct(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            msg = f"key {next(key for key in keys if keys.count(key) > 1)[:60]!r} stands twice"
+            raise ValueError(msg)
+        return found
+
+    json.loads(content, object_pairs_hook=distinct)

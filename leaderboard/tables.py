@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from leaderboard.entries import Key
 from leaderboard.records import Record
-from leaderboard.scores import Section, incomplete, section_key, sections
+from leaderboard.sections import Section, incomplete, sections
 
 ABSENT = "\N{EN DASH}"
 DECIMALS = 3
@@ -23,7 +24,7 @@ def number(value: float, decimals: int, *, sign: bool = False) -> str:
     """A number for people: fixed decimals, a true minus, a dash where there is none."""
     if math.isnan(value):
         return ABSENT
-    return f"{value:{'+' if sign else ''}z.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:{'+' if sign else ''}z,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(value: float) -> str:
@@ -44,13 +45,12 @@ def task_tables(records: Sequence[Record]) -> list[Table]:
     """A table per task protocol, track and split: strategies by label counts, means over the seeds."""
     left_out = incomplete(records)
     return [
-        _task_table(section, sum(section_key(record) == section_key(section.records[0]) for record in left_out))
-        for section in sections(records)
+        _task_table(section, sum(Key.of(record) == section.key for record in left_out)) for section in sections(records)
     ]
 
 
 def _task_table(section: Section, left_out: int) -> Table:
-    caption = seed_line(section.standings["seeds"].tolist())
+    caption = seed_line([standing.seeds for standing in section.standings])
     if left_out:
         caption += f" {left_out} incomplete run{'s' if left_out > 1 else ''} left out."
     decimals = min(section.decimals, DECIMALS)
@@ -63,10 +63,9 @@ def _task_table(section: Section, left_out: int) -> Table:
     table.add_column("strategy", no_wrap=True)
     for heading in [*(f"{labeled:,}" for labeled in section.labels), "area", "ranking accuracy", "select s/round"]:
         table.add_column(heading, justify="right")
-    points = section.summary.to_dict("records")
-    scores = {(point["strategy"], point["labeled"]): point["score"] for point in points}
-    for row in section.standings.to_dict("records"):
-        cells = [number(scores[row["strategy"], labeled], decimals) for labeled in section.labels]
-        cells += [number(row["area"], decimals), number(row["ranking_accuracy"], 3)]
-        table.add_row(Text(row["strategy"]), *cells, seconds(row["select_seconds"]))
+    for standing in section.standings:
+        points = section.by_name[standing.strategy].points
+        cells = [number(point.score.mean, decimals) for point in points]
+        cells += [number(standing.area.mean, decimals), number(standing.ranking.mean, 3)]
+        table.add_row(Text(standing.strategy), *cells, seconds(standing.costs.select))
     return table

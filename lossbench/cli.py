@@ -20,9 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Lossbench: active-learning strategies on classification, detection and pose, around one loss module.",
 )
+records_app = typer.Typer(no_args_is_help=True, help="What the leaderboard is computed from.")
+app.add_typer(records_app, name="records")
 console = Console()
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds the real data sets.")]
+SweepsOption = Annotated[Path, typer.Option("--sweeps", help="Folder of sweeps, for the comparisons planned in them.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for records, weights and pictures.")]
 
 
@@ -101,6 +104,8 @@ def _narrowed(
     if unknown:
         msg = f"no task {min(unknown)!r} in this sweep; there are {', '.join(sweep.tasks)}"
         raise ConfigError(msg)
+    if chosen["strategies"] or chosen["seeds"]:
+        fields["full_pool_seeds"] = ()
     narrowed = validated(type(sweep), fields, "the command line")
     for each in narrowed.strategies:
         load_strategy(each, narrowed.parameters.get(each))
@@ -213,13 +218,43 @@ def data(
 def page(
     records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
     out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = Path("runs/page"),
+    sweeps: SweepsOption = Path("configs/sweeps"),
 ) -> None:
-    """Build the leaderboard page from records alone."""
+    """Build the leaderboard page from records alone; what is damaged is left out and named."""
     from leaderboard.page import build_page
-    from leaderboard.records import RecordError, read_records
+    from lossbench.report import gathered
 
-    found = list(read_records(records))
-    if not found:
-        msg = f"no records below {records}; make some with `lossbench run`"
-        raise RecordError(msg)
-    console.print(f"{len(found)} records: {build_page(found, out).resolve().as_uri()}", soft_wrap=True, highlight=False)
+    board = gathered(records, sweeps)
+    for line in board.damages:
+        console.print(f"left out: {line}", soft_wrap=True, highlight=False, markup=False)
+    index = build_page(board, out).resolve().as_uri()
+    console.print(f"{len(board.records)} records: {index}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def export(
+    records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the tables and charts.")] = Path("runs/export"),
+    sweeps: SweepsOption = Path("configs/sweeps"),
+) -> None:
+    """Write the page's tables as CSV, and its charts as SVG and PNG."""
+    from leaderboard.export import write
+    from lossbench.report import gathered
+
+    for path in write(gathered(records, sweeps), out):
+        console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+
+
+@records_app.command("check")
+def check_records(
+    records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
+) -> None:
+    """Find damaged, misnamed, repeated and foreign records, and name them; exit code 1 where there is one."""
+    from leaderboard.survey import survey
+
+    found = survey(records)
+    for line in found.damages:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{len(found.records)} records are sound, {len(found.damages)} are not", highlight=False)
+    if found.damages:
+        raise typer.Exit(1)

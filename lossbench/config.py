@@ -51,6 +51,11 @@ class Protocol(Settings):
     budget: Budget
     task: TaskSettings
 
+    def on_all(self, pool_size: int) -> Protocol:
+        """The same with one round, on all images that may be labeled."""
+        everything = Budget(initial=pool_size - self.task.data.validation, step=1, rounds=1, subset=None)
+        return self.model_copy(update={"budget": everything})
+
 
 class Sweep(Settings):
     """Runs to be made: one file of `configs/sweeps`."""
@@ -63,6 +68,10 @@ class Sweep(Settings):
     split: Split = "test"
     parameters: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """Hyper-parameters by strategy, where they are not the published ones; the records say so."""
+    full_pool_seeds: tuple[int, ...] = ()
+    """Seeds under which a model is also trained on all images that may be labeled: what gains are measured in."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Comparisons named before the runs, as pairs of strategies, first minus second: the page gives these alone a p."""
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -92,6 +101,10 @@ def read_sweep(path: Path) -> tuple[Sweep, tuple[Protocol, ...]]:
     idle = set(sweep.parameters) - set(sweep.strategies)
     if idle:
         msg = f"{path}: parameters for {min(idle)!r}, which is not one of the sweep's strategies"
+        raise ConfigError(msg)
+    strange = {name for pair in sweep.contrasts for name in pair} - set(sweep.strategies)
+    if strange:
+        msg = f"{path}: a contrast with {min(strange)!r}, which is not one of the sweep's strategies"
         raise ConfigError(msg)
     folder = path.parent.parent / "tasks"
     return sweep, tuple(read_protocol(folder / f"{name}.toml") for name in sweep.tasks)

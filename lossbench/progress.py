@@ -29,14 +29,14 @@ class SweepProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        total = sum(job.protocol.budget.rounds for job in planned)
+        total = sum(job.rounds for job in planned)
         self._all = self._bars.add_task(f"{len(planned)} runs", total=total)
         self._lines = {}
 
     def put(self, event: Event) -> None:
         """Show that a run has gone on."""
         job = self._jobs[event.job]
-        rounds = job.protocol.budget.rounds
+        rounds = job.rounds
         new = event.rounds - self._done[event.job]
         self._done[event.job] = event.rounds
         self._bars.advance(self._all, new)

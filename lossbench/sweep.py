@@ -17,6 +17,7 @@ from typing import Protocol as Interface
 
 from filelock import FileLock
 
+from leaderboard.entries import FULL_POOL
 from leaderboard.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import ConfigError, Protocol, Sweep
 from strategies import Strategy, load_strategy
@@ -38,21 +39,35 @@ class Job:
 
     protocol: Protocol
     reference: str
-    """A strategy's name or file."""
+    """A strategy's name or file, or `full-pool`."""
     seed: int
     track: Track
     split: Split
     parameters: str = "{}"
     """Of the strategy, where they are not its defaults; JSON."""
 
+    @property
+    def full_pool(self) -> bool:
+        """Whether it trains on all images that may be labeled, and selects nothing."""
+        return self.reference == FULL_POOL
+
+    @property
+    def rounds(self) -> int:
+        """How many models it trains one after another."""
+        return 1 if self.full_pool else self.protocol.budget.rounds
+
     def strategy(self) -> Strategy:
-        """The strategy with its hyper-parameters."""
-        return load_strategy(self.reference, json.loads(self.parameters))
+        """The strategy with its hyper-parameters; for the full pool, one that needs nothing trained besides the model."""
+        return load_strategy("random" if self.full_pool else self.reference, json.loads(self.parameters))
+
+    @property
+    def name(self) -> str:
+        """As its record calls it."""
+        return FULL_POOL if self.full_pool else self.strategy().name
 
     def path(self, out: Path) -> Path:
         """Where its record lies."""
-        name = self.strategy().name
-        return record_path(out / "records", self.protocol.name, self.track, name, self.seed, self.split)
+        return record_path(out / "records", self.protocol.name, self.track, self.name, self.seed, self.split)
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,8 @@ def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
         Job(protocol, strategy, seed, track, sweep.split, json.dumps(sweep.parameters.get(strategy, {})))
         for protocol in protocols
         for track in sweep.tracks
-        for strategy in sweep.strategies
-        for seed in sweep.seeds
+        for strategy, seeds in [*((each, sweep.seeds) for each in sweep.strategies), (FULL_POOL, sweep.full_pool_seeds)]
+        for seed in seeds
     )
     return list(dict.fromkeys(every))
 
@@ -99,7 +114,7 @@ def run_job(number: int, job: Job, places: Places, events: Sink) -> Path:
                 write_record(record, path)
                 events.put(Event(number, len(record.rounds), "running"))
     path.with_suffix(".lock").unlink(missing_ok=True)
-    events.put(Event(number, job.protocol.budget.rounds, "done"))
+    events.put(Event(number, job.rounds, "done"))
     return path
 
 
@@ -117,7 +132,8 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             task=job.protocol.name,
             protocol=job.protocol.protocol,
             track=job.track,
-            strategy=strategy.name,
+            strategy=job.name,
+            reference=job.full_pool or strategy.cheats,
             seed=job.seed,
             split=job.split,
             metric=MetricInfo(**task.metric._asdict()),
@@ -127,13 +143,14 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             fingerprints=dict(task.fingerprints),
             machine=describe(torch.device(places.device)),
             commit=commit(),
-            planned_rounds=job.protocol.budget.rounds,
+            planned_rounds=job.rounds,
             rounds=(),
         )
     elif record.fingerprints != dict(task.fingerprints):
         msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
         raise ConfigError(msg)
-    run = Run(task, job.protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
+    protocol = job.protocol.on_all(task.pool_size) if job.full_pool else job.protocol
+    run = Run(task, protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record

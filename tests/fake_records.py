@@ -44,7 +44,7 @@ def make_record(scores: Sequence[float] = (50.0, 60.0, 70.0), **changes: object)
     return Record(**(fields | changes))
 
 
-def realistic_records(seeds: int = 3, strategies: Sequence[str] = ("random", "learning_loss")) -> list[Record]:
+def realistic_records(seeds: int = 3, strategies: Sequence[str] = ("random", "learning-loss")) -> list[Record]:
     """Noisy, rising curves of three tasks that look like the real ones."""
     rng = np.random.default_rng(7)
     tasks = {

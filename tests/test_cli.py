@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 import torch
 from fake_records import make_record
@@ -137,12 +138,46 @@ def test_page_is_built_from_records_alone(lossbench_cli: Callable[..., Result], 
 
 def test_page_without_records_says_how_to_make_some(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     line = the_line(lossbench_cli("page", tmp_path, "--out", tmp_path / "page"))
-    assert line == f"no records below {tmp_path}; make some with `lossbench run`"
+    assert line == f"no sound records below {tmp_path}; make some with `lossbench run`"
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes/half.json").write_text('{"schema_number": 1')
     line = the_line(lossbench_cli("page", tmp_path, "--out", tmp_path / "page"))
-    assert line.startswith(f"{tmp_path}/shapes/half.json: not a valid record")
+    assert f"; {tmp_path}/shapes/half.json: not a valid record" in line
     assert not (tmp_path / "page").exists()
+
+
+def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    write_record(make_record(), tmp_path / "records/shapes-mini/random-shared-s0.json")
+    broken = tmp_path / "records/shapes-mini/random-shared-s1.json"
+    broken.write_text("{")
+    result = lossbench_cli("page", tmp_path / "records", "--out", tmp_path / "page")
+    assert result.code == 0
+    assert result.output.startswith(f"left out: {broken}: not a valid record")
+    result = lossbench_cli("records", "check", tmp_path / "records")
+    assert result.code == 1
+    assert f"{broken}: not a valid record" in result.output
+    assert "1 records are sound, 1 are not" in result.output
+    broken.unlink()
+    assert lossbench_cli("records", "check", tmp_path / "records").code == 0
+
+
+def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    for name in ("random", "entropy"):
+        for seed in (0, 1):
+            record = make_record((10.0, 20.0 + seed), strategy=name, seed=seed)
+            write_record(record, tmp_path / f"records/shapes-mini/{name}-shared-s{seed}.json")
+    result = lossbench_cli("export", tmp_path / "records", "--out", tmp_path / "export")
+    assert result.code == 0
+    written = [Path(line) for line in result.output.splitlines()]
+    assert sorted(written) == sorted((tmp_path / "export").iterdir())
+    assert sum(path.suffix == ".csv" for path in written) == 5
+    standings = pd.read_csv(tmp_path / "export/standings.csv").set_index("strategy")
+    assert standings.loc["entropy", "area"] == 15.25
+    assert standings.loc["entropy", "fit_seconds"] == 10.5
+    curves = pd.read_csv(tmp_path / "export/curves.csv")
+    assert curves.query("strategy == 'random'")["score"].tolist() == [10.0, 20.5]
+    assert (tmp_path / "export/shapes-mini-p1-shared-curves.svg").read_text().startswith("<svg")
+    assert (tmp_path / "export/shapes-mini-p1-shared-penalties.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_sweep_ends_with_tables_a_picture_and_a_page(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:

@@ -83,6 +83,12 @@ def test_a_hyper_parameter_that_does_not_fit_is_refused(tmp_path: Path, paramete
         job.strategy()
 
 
+def test_a_contrast_names_strategies_of_its_sweep(tmp_path: Path) -> None:
+    sweep = 'tasks = ["tiny"]\nstrategies = ["random"]\nseeds = [0]\ncontrasts = [["random", "entropy"]]\n'
+    with pytest.raises(ConfigError, match="a contrast with 'entropy', which is not one of the sweep's strategies"):
+        read_sweep(written(tmp_path, sweep=sweep))
+
+
 def test_hyper_parameters_of_a_strategy_that_is_not_run_are_refused(tmp_path: Path) -> None:
     sweep = 'tasks = ["tiny"]\nstrategies = ["random"]\nseeds = [0]\nparameters = { bald = { passes = 3 } }\n'
     with pytest.raises(ConfigError, match="parameters for 'bald', which is not one of the sweep's strategies"):

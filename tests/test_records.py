@@ -11,7 +11,7 @@ from fake_records import make_record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.records import Record, RecordError, read_record, read_records, record_path, write_record
+from leaderboard.records import Record, RecordError, read_record, record_path, write_record
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -19,7 +19,6 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = record_path(tmp_path, record.task, record.track, record.strategy, record.seed)
     write_record(record, path)
     assert read_record(path) == record
-    assert list(read_records(tmp_path)) == [record]
     assert [file.name for file in path.parent.iterdir()] == ["random-shared-s0.json"]
 
 
@@ -111,6 +110,6 @@ def test_a_malformed_record_is_refused_in_one_line(spoil: Any, reason: str, tmp_
 def test_a_truncated_record_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "half.json"
     path.write_text(make_record().model_dump_json()[:200])
-    with pytest.raises(RecordError, match=r"half\.json: not a valid record \(file: Invalid JSON") as caught:
+    with pytest.raises(RecordError, match=r"half\.json: not a valid record \(file: (Unterminated|Expecting)") as caught:
         read_record(path)
     assert "\n" not in str(caught.value)

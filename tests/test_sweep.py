@@ -373,3 +373,14 @@ def test_a_record_that_is_cut_off_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"random-shared-s0\.json: not a valid record .*; move it away and run again"):
         run(sweep, out)
     assert len(path.read_bytes()) == 500
+
+
+def test_the_full_pool_is_one_training_on_all_that_may_be_labeled(tmp_path: Path) -> None:
+    text = 'tasks = ["tiny"]\nstrategies = ["random"]\nseeds = [0]\nfull_pool_seeds = [0]\n'
+    random, full = map(read_record, run(written(tmp_path, sweep=text), tmp_path / "out"))
+    assert (full.strategy, full.reference, full.planned_rounds) == ("full-pool", True, 1)
+    data = full.config["task"]["data"]
+    assert full.rounds[0].labeled == data["scenes"]["pool"] - data["validation"]
+    assert full.rounds[0].picked == ()
+    assert full.config == random.config
+    assert (random.reference, random.planned_rounds) == (False, 3)

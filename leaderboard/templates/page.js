@@ -1,15 +1,100 @@
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
+"use strict";
 
-function draw() {
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const drawn = new Set();
+const switched = new Map(); // views of charts that heed the buttons, by their boxes
+
+function config() {
   const [ink, rule] = dark.matches ? ["#c3cad2", "#333a42"] : ["#3b434c", "#e3e7eb"];
-  const axis = { labelColor: ink, titleColor: ink, domainColor: ink, tickColor: ink, gridColor: rule,
-    labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, labelOverlap: "greedy" };
-  const config = { background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis };
-  const options = { actions: false, renderer: "svg", config, tooltip: { theme: dark.matches ? "dark" : "light" } };
-  for (const chart of document.querySelectorAll("[data-spec]")) {
-    vegaEmbed(chart, JSON.parse(document.getElementById(chart.dataset.spec).textContent), options);
-  }
+  const text = { labelColor: ink, titleColor: ink };
+  const axis = { ...text, domainColor: ink, tickColor: ink, gridColor: rule, labelFontSize: 12, titleFontSize: 12,
+    titleFontWeight: 500, labelOverlap: "greedy" };
+  return { background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis, legend: text };
 }
 
-draw();
-dark.addEventListener("change", draw);
+function hidden() {
+  const off = document.querySelectorAll('.toggle[aria-pressed="false"]');
+  return Array.from(off, (button) => button.dataset.strategy);
+}
+
+function update(view) {
+  view.signal("hidden", hidden()).runAsync();
+}
+
+async function draw(box) {
+  const spec = JSON.parse(document.getElementById(box.dataset.spec).textContent);
+  const options = { actions: false, logLevel: 1, renderer: "svg", config: config(),
+    tooltip: { theme: dark.matches ? "dark" : "light" } };
+  const { view } = await vegaEmbed(box, spec, options);
+  drawn.add(box);
+  if (box.dataset.switched === undefined) return;
+  switched.set(box, view);
+  update(view);
+}
+
+// A chart is drawn when it comes near the screen, and when its box is opened: a closed box has no width.
+const near = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (isIntersecting) {
+      near.unobserve(target);
+      draw(target);
+    }
+  }
+}, { rootMargin: "400px" });
+for (const box of document.querySelectorAll("[data-spec]")) near.observe(box);
+dark.addEventListener("change", () => drawn.forEach(draw));
+
+function pressed(buttons, on) {
+  for (const button of buttons) button.setAttribute("aria-pressed", on);
+  switched.forEach(update);
+}
+
+for (const button of document.querySelectorAll(".toggle")) {
+  button.addEventListener("click", () => pressed([button], button.getAttribute("aria-pressed") === "false"));
+}
+for (const button of document.querySelectorAll(".every")) {
+  button.addEventListener("click", () =>
+    pressed(button.parentElement.querySelectorAll(".toggle"), button.dataset.show === "all"));
+}
+
+function sort(table, column, direction) {
+  const key = (row) => {
+    const cell = row.cells[column];
+    if (table.tHead.rows[0].cells[column].classList.contains("text")) return cell.textContent.trim();
+    return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
+  };
+  const rows = Array.from(table.tBodies[0].rows, (row) => [key(row), row]);
+  rows.sort(([a], [b]) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
+  });
+  table.tBodies[0].append(...rows.map(([, row]) => row));
+}
+
+for (const button of document.querySelectorAll(".sort")) {
+  button.addEventListener("click", () => {
+    const heading = button.closest("th");
+    const table = heading.closest("table");
+    const ascending = heading.getAttribute("aria-sort") !== "ascending";
+    for (const other of heading.parentElement.cells) if (other.ariaSort) other.setAttribute("aria-sort", "none");
+    heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    sort(table, heading.cellIndex, ascending ? 1 : -1);
+  });
+}
+
+function filter(form) {
+  const rows = document.querySelectorAll("table.filtered tbody tr");
+  let count = 0;
+  for (const row of rows) {
+    const wanted = Array.from(form.querySelectorAll("select"), (select) => {
+      const { filter: name, most } = select.dataset;
+      if (!select.value) return true;
+      return name ? row.dataset[name] === select.value : Number(row.dataset[most]) <= Number(select.value);
+    });
+    row.hidden = wanted.includes(false);
+    count += !row.hidden;
+  }
+  form.querySelector("output").textContent = count < rows.length ? `${count} of ${rows.length}` : "";
+}
+
+for (const form of document.querySelectorAll(".filters")) form.addEventListener("change", () => filter(form));

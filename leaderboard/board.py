@@ -1,0 +1,114 @@
+"""A board: everything that a page shows, gathered before anything is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from leaderboard.contrasts import Contrast, Plan, contrasts
+from leaderboard.entries import Key
+from leaderboard.published import Published
+from leaderboard.records import Record
+from leaderboard.sections import Section, incomplete, sections
+
+
+class About(NamedTuple):
+    """What is known of a strategy besides its runs."""
+
+    paper: str
+    kind: str
+    needs: str
+    cost: str
+    summary: str
+    """One sentence."""
+
+    @property
+    def year(self) -> int | None:
+        """Of the paper, where it names one."""
+        found = re.search(r"\b(19|20)\d\d\b", self.paper)
+        return int(found[0]) if found else None
+
+
+UNKNOWN = About("not given", "not given", "not given", "not given", "")
+
+
+class Sheet(NamedTuple):
+    """A picture of what a run picked first and last."""
+
+    image: bytes
+    """PNG."""
+    alt: str
+
+
+class Lead(NamedTuple):
+    """Since its paper's year, this strategy's mean area has been the best of a section."""
+
+    year: int
+    strategy: str
+    area: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """Records, and what is said beside them."""
+
+    records: Sequence[Record]
+    strategies: Mapping[str, About] = field(default_factory=dict)
+    plans: Sequence[Plan] = ()
+    published: Sequence[Published] = ()
+    damages: Sequence[str] = ()
+    """One line for each file that could not be used."""
+    sheet: Callable[[Record], Sheet | None] = lambda _: None
+    """Draws what a run picked; nothing where its images may not be shown."""
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """Of test records; those of the validation split serve choices and are not shown."""
+        return sections(record for record in self.records if record.split == "test")
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """Of all plans."""
+        return [each for plan in self.plans for each in contrasts(self.sections, plan)]
+
+    @cached_property
+    def incomplete(self) -> list[Record]:
+        """Test runs that lack a planned round."""
+        return incomplete(record for record in self.records if record.split == "test")
+
+    @property
+    def validation_runs(self) -> int:
+        """How many are left out because they serve choices."""
+        return sum(record.split != "test" for record in self.records)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All strategies that have a complete test run."""
+        return sorted({entry.strategy for section in self.sections for entry in section.entries})
+
+    def about(self, strategy: str) -> About:
+        """What is known of it."""
+        return self.strategies.get(strategy, UNKNOWN)
+
+    def contrasts_of(self, key: Key) -> list[Contrast]:
+        """The planned comparisons of one section."""
+        return [each for each in self.contrasts if each.key == key]
+
+    def published_for(self, section: Section, *, same_protocol: bool) -> list[Published]:
+        """Published figures for a section: of the protocol that it runs, or of others that its page shows."""
+        name = section.key.task
+        return [each for each in self.published if name in each.tasks and (each.protocol == name) == same_protocol]
+
+    def history(self, section: Section) -> list[Lead]:
+        """Which strategy's area was the best at hand when its paper came out; strategies without a year are left out."""
+        dated = [(self.about(each.strategy).year, each) for each in section.standings if each.rank]
+        leads: list[Lead] = []
+        for year, each in sorted(
+            ((year, each) for year, each in dated if year), key=lambda pair: (pair[0], pair[1].rank or 0)
+        ):
+            if not leads or section.sign * (each.area.mean - leads[-1].area) > 0:
+                leads.append(Lead(year, each.strategy, each.area.mean))
+        return leads

@@ -1,0 +1,74 @@
+"""A folder of records, as it is found: what can be used, and what is damaged and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from leaderboard.entries import FULL_POOL, Key
+from leaderboard.records import Record, RecordError, read_record, record_path
+
+
+class Survey(NamedTuple):
+    """What lies below a folder."""
+
+    records: list[Record]
+    """In the order of their paths."""
+    damages: list[str]
+    """One line for each file that is left out: where it is, what is wrong."""
+
+
+def survey(folder: Path) -> Survey:
+    """Every record below a folder that can be read, that is named like its run, and that fits its neighbors."""
+    found: dict[Path, Record] = {}
+    damages = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            found[path] = read_record(path)
+        except RecordError as error:
+            damages.append(str(error))
+    for faults in (_misnamed, _repeated, _strangers):
+        for path, fault in faults(found).items():
+            damages.append(f"{path}: {fault}")
+            del found[path]
+    return Survey(list(found.values()), sorted(damages))
+
+
+def _misnamed(found: dict[Path, Record]) -> dict[Path, str]:
+    names = {
+        path: record_path(Path(), one.task, one.track, one.strategy, one.seed, one.split).name
+        for path, one in found.items()
+    }
+    return {path: f"the record in it is of {name}" for path, name in names.items() if path.name != name}
+
+
+def _repeated(found: dict[Path, Record]) -> dict[Path, str]:
+    first: dict[tuple[object, ...], Path] = {}
+    faults = {}
+    for path, one in found.items():
+        earlier = first.setdefault((*Key.of(one), one.strategy, one.seed), path)
+        if earlier != path:
+            faults[path] = f"the same run as {earlier}; keep one of the two"
+    return faults
+
+
+def _strangers(found: dict[Path, Record]) -> dict[Path, str]:
+    """Runs whose numbers are not those of most runs of the same task protocol."""
+    whole = {path: one for path, one in found.items() if one.complete and one.strategy != FULL_POOL}
+    odd = _minority(found, lambda one: repr((one.metric, sorted(one.config.items()))))
+    odd += _minority(whole, lambda one: repr([each.labeled for each in one.rounds]))
+    return {
+        path: f"other numbers than most runs of {found[path].task}, protocol {found[path].protocol}; raise its protocol"
+        for path in odd
+    }
+
+
+def _minority(found: dict[Path, Record], numbers: Callable[[Record], str]) -> list[Path]:
+    """Those that differ from most records of their task protocol, track and split."""
+    counts: dict[Key, Counter[str]] = {}
+    for one in found.values():
+        counts.setdefault(Key.of(one), Counter())[numbers(one)] += 1
+    usual = {key: each.most_common(1)[0][0] for key, each in counts.items()}
+    return [path for path, one in found.items() if numbers(one) != usual[Key.of(one)]]

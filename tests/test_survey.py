@@ -1,0 +1,95 @@
+"""A folder of records as strangers leave it: what is damaged is named and left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_records import make_record
+
+from leaderboard.records import Record, record_path, write_record
+from leaderboard.survey import survey
+
+
+def stored(folder: Path, *records: Record) -> list[Path]:
+    paths = []
+    for record in records:
+        paths.append(record_path(folder, record.task, record.track, record.strategy, record.seed, record.split))
+        write_record(record, paths[-1])
+    return paths
+
+
+def test_sound_records_are_all_found(tmp_path: Path) -> None:
+    records = [make_record(), make_record(seed=1), make_record(split="validation"), make_record(task="other")]
+    stored(tmp_path, *records)
+    found = survey(tmp_path)
+    assert sorted(map(str, found.records)) == sorted(map(str, records))
+    assert found.damages == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "EOF"),
+        ('{"task": 1', "Expecting"),
+        ('{"task": "a", "task": "b"}', "key 'task' stands twice"),
+        ("[" * 100_000, "recursion"),
+        ("null", "Input should be"),
+        ('{"schema_number": 99}', "schema_number"),
+        ("\udcff", "codec"),
+    ],
+)
+def test_a_damaged_file_is_named_and_left_out(content: str, fault: str, tmp_path: Path) -> None:
+    (good,) = stored(tmp_path, make_record())
+    bad = good.with_name("random-shared-s7.json")
+    bad.write_bytes(content.encode("utf-8", "surrogateescape"))
+    found = survey(tmp_path)
+    assert found.records == [make_record()]
+    (line,) = found.damages
+    assert line.startswith(str(bad))
+    assert fault.lower() in line.lower() or "valid" in line
+    assert "\n" not in line
+
+
+def test_half_a_file_is_named(tmp_path: Path) -> None:
+    good, bad = stored(tmp_path, make_record(), make_record(seed=1))
+    bad.write_bytes(good.read_bytes()[:300])
+    assert [str(bad) in line for line in survey(tmp_path).damages] == [True]
+
+
+def test_a_record_under_another_runs_name_is_left_out(tmp_path: Path) -> None:
+    stored(tmp_path, make_record(), make_record(seed=1))
+    (tmp_path / "shapes-mini" / "random-shared-s1.json").write_bytes(
+        (tmp_path / "shapes-mini" / "random-shared-s0.json").read_bytes()
+    )
+    found = survey(tmp_path)
+    assert found.records == [make_record()]
+    assert "the record in it is of random-shared-s0.json" in found.damages[0]
+
+
+def test_one_run_in_two_folders_counts_once(tmp_path: Path) -> None:
+    stored(tmp_path / "a", make_record())
+    stored(tmp_path / "b", make_record())
+    found = survey(tmp_path)
+    assert found.records == [make_record()]
+    assert "the same run as" in found.damages[0]
+
+
+def test_a_run_under_other_numbers_does_not_spoil_the_rest(tmp_path: Path) -> None:
+    stored(tmp_path, *(make_record(seed=seed) for seed in range(3)))
+    stored(tmp_path, make_record(strategy="ours", config={"budget": 999}), make_record((1.0,), strategy="short"))
+    found = survey(tmp_path)
+    assert {record.strategy for record in found.records} == {"random"}
+    assert len(found.damages) == 2
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "a/b", "<script>", "x" * 61, "", "A", "a\n"])
+def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    content = json.loads(make_record().model_dump_json()) | {"strategy": name}
+    path = tmp_path / "shapes-mini" / "x.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content))
+    found = survey(tmp_path)
+    assert found.records == []
+    assert "strategy: String should" in found.damages[0]
