@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from leaderboard.badges import Badge
 from leaderboard.contrasts import Contrast, Plan, contrasts
 from leaderboard.entries import Key
 from leaderboard.published import Published
@@ -59,6 +60,8 @@ class Board:
     strategies: Mapping[str, About] = field(default_factory=dict)
     plans: Sequence[Plan] = ()
     published: Sequence[Published] = ()
+    badges: Mapping[str, Badge] = field(default_factory=dict)
+    """Of the strategies that were submitted."""
     damages: Sequence[str] = ()
     """One line for each file that could not be used."""
     sheet: Callable[[Record], Sheet | None] = lambda _: None

@@ -141,12 +141,17 @@ def record_path(folder: Path, task: str, track: str, strategy: str, seed: int, s
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write a record whole or not at all: beside its place first, then renamed."""
+    """Write a record whole or not at all."""
+    write_whole(path, record.model_dump_json(indent=1) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write beside the place first, then rename: a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")  # one name: what a killed process left is written over
     try:
         with beside.open("w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(indent=1) + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -1,9 +1,9 @@
-"""A folder of records, as it is found: what can be used, and what is damaged and why."""
+"""Folders of records, as they are found: what can be used, and what is damaged and why."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +20,24 @@ class Survey(NamedTuple):
     """One line for each file that is left out: where it is, what is wrong."""
 
 
-def survey(folder: Path) -> Survey:
-    """Every record below a folder that can be read, that is named like its run, and that fits its neighbors."""
+def survey(folder: Path, submitted: Mapping[Path, str] | None = None) -> Survey:
+    """Every record below a folder that can be read, that is named like its run, and that fits its neighbors.
+
+    Args:
+        folder: searched with all folders in it.
+        submitted: further folders, each of which may hold records of one strategy alone.
+    """
     found: dict[Path, Record] = {}
     damages = []
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            found[path] = read_record(path)
-        except RecordError as error:
-            damages.append(str(error))
+    for place, owner in {folder: None, **(submitted or {})}.items():
+        for path in sorted(place.rglob("*.json")):
+            try:
+                found[path] = read_record(path)
+            except RecordError as error:
+                damages.append(str(error))
+                continue
+            if owner not in {None, found[path].strategy}:
+                damages.append(f"{path}: a record of {found.pop(path).strategy} in the submission of {owner}")
     for faults in (_misnamed, _repeated, _strangers):
         for path, fault in faults(found).items():
             damages.append(f"{path}: {fault}")

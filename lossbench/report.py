@@ -8,16 +8,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from leaderboard.badges import read_badge
 from leaderboard.board import About, Board
 from leaderboard.contrasts import Plan
 from leaderboard.page import build_page
 from leaderboard.pictures import curves_png
 from leaderboard.published import read_published
-from leaderboard.records import Record, RecordError, read_record
+from leaderboard.records import RecordError, read_record
 from leaderboard.survey import survey
 from leaderboard.tables import seed_line, task_tables
 from lossbench.config import ConfigError, read_sweep
 from lossbench.sheets import sheet
+from lossbench.submissions import RECORDS, Meta, submissions
 from strategies import STRATEGIES, Strategy
 
 
@@ -28,30 +30,38 @@ def report(paths: Sequence[Path], out: Path, console: Console) -> None:
         console.print(table)
     picture = out / "curves.png"
     curves_png(records, picture)
-    index = build_page(board(records), out / "page")
+    index = build_page(Board(records, known(), published=read_published(), sheet=sheet), out / "page")
     places = f"Curves: {picture}\nPage:   {index.resolve().as_uri()}"
     console.print(places, soft_wrap=True, highlight=False, markup=False)
     console.print(seed_line([len({record.seed for record in records})]))
 
 
-def gathered(records: Path, sweeps: Path) -> Board:
-    """The board of a folder of records, with the comparisons that a folder of sweeps planned.
+def gathered(records: Path, sweeps: Path, submitted: Path) -> Board:
+    """The board of a folder of records and of a folder of submissions, with the comparisons that sweeps planned.
 
     Raises:
         RecordError: there is no record.
-        ConfigError: there is no such folder of sweeps.
+        ConfigError: there is no such folder of sweeps, or a submission lacks a part.
     """
-    found = survey(records)
+    entries = list(submissions(submitted))
+    found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     if not found.records:
         msg = f"no sound records below {records}; make some with `lossbench run`"
         raise RecordError("; ".join([msg, *found.damages[:1]]))
-    return board(found.records, plans(sweeps), found.damages)
+    given = {entry.meta.name: told(entry.meta) for entry in entries}
+    badges = {entry.meta.name: read_badge(entry.folder) for entry in entries}
+    return Board(found.records, given | known(), plans(sweeps), read_published(), badges, found.damages, sheet)
 
 
-def board(records: Sequence[Record], planned: Sequence[Plan] = (), damages: Sequence[str] = ()) -> Board:
-    """Records with what the repository knows of their strategies."""
-    known = {each.name: about(each) for each in STRATEGIES}
-    return Board(records, known, planned, read_published(), damages, sheet)
+def known() -> dict[str, About]:
+    """What the repository's own strategies say of themselves."""
+    return {each.name: about(each) for each in STRATEGIES}
+
+
+def told(meta: Meta) -> About:
+    """What the author of a submission says of it."""
+    paper = meta.title if meta.paper == "none" else meta.paper
+    return About(paper, meta.kind, meta.needs, meta.cost, meta.summary)
 
 
 def about(strategy: type[Strategy]) -> About:

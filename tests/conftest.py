@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import LABELED, Trial
 
-from lossbench.config import Protocol
+from lossbench.conformance import KINDS, LABELED, Trial, tiny_protocol
 from lossbench.fits import Fits, Needs
 from lossbench.sweep import prepare
 from strategies import Strategy
@@ -28,22 +27,6 @@ from tasks import build_task
 from tasks.base import Task
 from tasks.clock import Clock
 from tasks.learner import Learner
-
-KINDS = ("classification", "detection", "pose")
-RECIPE = {"epochs": 1, "batch": 16, "optimizer": "adamw", "learning_rate": 1e-3}
-DATA = {"scenes": {"seed": 3, "pool": 60, "test": 24}, "validation": 12}
-TASKS = {
-    "classification": {"model": {"width": 8}},
-    "detection": {"model": {"kind": "resnet18", "width": 8, "pixels": 64}},
-    "pose": {"model": {"stacks": 2, "width": 16, "pixels": 32, "depth": 2}, "sigma": 1.0},
-}
-
-
-def tiny_protocol(kind: str, **recipe: object) -> Protocol:
-    """A protocol of three rounds that trains in a moment."""
-    task = {"kind": kind, "data": DATA, "recipe": RECIPE | recipe, **TASKS[kind]}
-    budget = {"initial": 12, "step": 6, "rounds": 3, "subset": 30}
-    return Protocol.model_validate({"name": f"tiny-{kind}", "protocol": 1, "budget": budget, "task": task})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from contract import Trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -16,6 +15,7 @@ from scipy.stats import entropy as relative_entropy
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lossbench.conformance import Trial
 from strategies import Context, SelectionError, Strategy
 from strategies.alfa_mix import (
     AlfaMix,

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from contract import LABELED, Trial
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lossbench.conformance import LABELED, Trial
 from lossbench.loop import checked
 from strategies import STRATEGIES, Context, SelectionError, Strategy
 from tasks.base import Reader, TapModel

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_protocol
 
 from lossbench.config import ConfigError, Protocol, Sweep, read_protocol, read_sweep, validated
+from lossbench.conformance import tiny_protocol
 from lossbench.sweep import jobs
 from strategies import STRATEGIES, StrategyError, load_strategy
 from strategies.bald import Bald

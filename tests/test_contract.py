@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import contract
 import numpy as np
 import pytest
 import torch
-from conftest import KINDS, tiny_protocol
-from contract import CHECKS, LABELED, Check, Trial, same_tensors, weights
 from torch import Tensor
 
+from lossbench import conformance
+from lossbench.conformance import CHECKS, KINDS, LABELED, Check, Trial, same_tensors, tiny_protocol, weights
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Run, evaluate
 from strategies import STRATEGIES, Context, Selection, SelectionError, Strategy, StrategyError, load_strategy
@@ -191,25 +190,35 @@ def peeking(task: Task) -> Strategy:
 
 
 REFUSED: list[tuple[type[Strategy], Check, type[Exception], str]] = [
-    (TooFew, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 5 ids; the budget is 6"),
-    (TooMany, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 7 ids; the budget is 6"),
-    (Repeats, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 1 ids twice"),
-    (Labeled, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are labeled already"),
-    (Foreign, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are no candidates"),
-    (Positions, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "that are no candidates"),
-    (Fractions, contract.picks_are_candidates_as_many_as_the_budget, SelectionError, "a vector of integers is wanted"),
-    (NotANumber, contract.picks_are_candidates_as_many_as_the_budget, AssertionError, "not a number"),
-    (ChangesWeights, contract.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
-    (ChangesLossNet, contract.models_are_left_as_they_were, AssertionError, "lossnet 0 has other weights"),
-    (MovesStatistics, contract.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
-    (LeavesTrainingMode, contract.models_are_left_as_they_were, AssertionError, "left in training mode"),
-    (LeavesGradients, contract.models_are_left_as_they_were, AssertionError, "left with gradients"),
-    (Freezes, contract.models_are_left_as_they_were, AssertionError, "left frozen"),
-    (WritesToTheLearner, contract.learners_are_not_written_to, AssertionError, "came or went"),
-    (UsesTheGlobalGenerator, contract.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
-    (Remembers, contract.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
-    (DrawsGlobally, contract.global_generators_are_left_alone, AssertionError, "global generator"),
-    (Warns, contract.nothing_warns, UserWarning, "hello"),
+    (TooFew, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 5 ids; the budget is 6"),
+    (
+        TooMany,
+        conformance.picks_are_candidates_as_many_as_the_budget,
+        SelectionError,
+        "returned 7 ids; the budget is 6",
+    ),
+    (Repeats, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 1 ids twice"),
+    (Labeled, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are labeled already"),
+    (Foreign, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are no candidates"),
+    (Positions, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "that are no candidates"),
+    (
+        Fractions,
+        conformance.picks_are_candidates_as_many_as_the_budget,
+        SelectionError,
+        "a vector of integers is wanted",
+    ),
+    (NotANumber, conformance.picks_are_candidates_as_many_as_the_budget, AssertionError, "not a number"),
+    (ChangesWeights, conformance.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
+    (ChangesLossNet, conformance.models_are_left_as_they_were, AssertionError, "lossnet 0 has other weights"),
+    (MovesStatistics, conformance.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
+    (LeavesTrainingMode, conformance.models_are_left_as_they_were, AssertionError, "left in training mode"),
+    (LeavesGradients, conformance.models_are_left_as_they_were, AssertionError, "left with gradients"),
+    (Freezes, conformance.models_are_left_as_they_were, AssertionError, "left frozen"),
+    (WritesToTheLearner, conformance.learners_are_not_written_to, AssertionError, "came or went"),
+    (UsesTheGlobalGenerator, conformance.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
+    (Remembers, conformance.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
+    (DrawsGlobally, conformance.global_generators_are_left_alone, AssertionError, "global generator"),
+    (Warns, conformance.nothing_warns, UserWarning, "hello"),
 ]
 
 
@@ -236,7 +245,7 @@ def test_a_strategy_that_peeks_at_labels_is_refused(task: Task, kind: str, train
     before = task.annotations.copy()
     trial = Trial(task, peeking(task), (trained(kind, Random()),))
     with pytest.raises(AssertionError, match="depend on labels"):
-        contract.picks_are_blind_to_labels(trial)
+        conformance.picks_are_blind_to_labels(trial)
     assert all(one is other or one == other for one, other in zip(before, task.annotations, strict=True))
 
 

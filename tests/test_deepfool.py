@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from contract import Trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lossbench.conformance import Trial
 from strategies import Context, SelectionError, Strategy
 from strategies.deepfool import DeepFool, heaviest_margins, perturbation_norms
 from tasks.base import Posteriors, Reader, TapModel

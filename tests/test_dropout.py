@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_protocol
-from contract import LABELED, same_tensors, weights
 
+from lossbench.conformance import LABELED, same_tensors, tiny_protocol, weights
 from lossbench.fits import Fits, Needs
 from strategies.bald import Bald
 from strategies.random import Random

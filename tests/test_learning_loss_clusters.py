@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from contract import Trial
 from torch import Tensor, nn
 
+from lossbench.conformance import Trial
 from strategies import Context, Strategy
 from strategies.learning_loss_clusters import LearningLossClusters
 from tasks.base import Ids, Outputs, TapModel

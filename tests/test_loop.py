@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ import lossbench.fits
 from leaderboard.records import Round
 from lossbench import machine
 from lossbench.config import ConfigError, Protocol
+from lossbench.conformance import tiny_protocol
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Pool, Run, true_losses
 from lossbench.streams import stream

@@ -8,13 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_protocol
-from contract import LABELED, Trial, same_tensors, weights
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy as relative_entropy
 from torch import Tensor
 
+from lossbench.conformance import LABELED, Trial, same_tensors, tiny_protocol, weights
 from lossbench.fits import Fits, Needs
 from lossbench.loop import evaluate
 from lossnet import (

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from contract import same_tensors, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.nn import functional
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
+from lossbench.conformance import same_tensors, weights
 from strategies.base import Context, SelectionError
 from strategies.networks import Descent, Epochs, consecutive, endless, flipped, shuffled, train
 from strategies.pal import (

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_protocol
 
 from lossbench.config import ConfigError
+from lossbench.conformance import tiny_protocol
 from lossbench.profile import Cost, Sizes, growths, profiled, tables, write
 from lossbench.replay import BANK_IMAGES, Bank
 from lossbench.sweep import Places

@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import KINDS, tiny_protocol
 from fake_records import make_record
 from PIL import Image
 
 from leaderboard.records import Record
+from lossbench.conformance import KINDS, tiny_protocol
 from lossbench.sheets import CELL_PIXELS, COLUMNS, DRAWN, GAP_PIXELS, sheet
 from tasks.scenes import render_detection_scene
 

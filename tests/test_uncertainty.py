@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from contract import Trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional
 
+from lossbench.conformance import Trial
 from strategies import Context, Selection, SelectionError, Strategy
 from strategies.bald import Bald
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio, pooled

@@ -1,25 +1,60 @@
-"""What every strategy owes the benchmark, as checks: each raises an AssertionError, a SelectionError or a warning."""
+"""What every strategy owes the benchmark, as checks on three tiny rendered tasks; contributors write none of them."""
 
 from __future__ import annotations
 
 import random
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lossbench.config import Protocol
+from lossbench.fits import Fits, Needs
 from lossbench.loop import checked, true_losses
+from lossbench.machine import memory_growth
 from lossbench.streams import stream
-from strategies import Context, Selection, Strategy
+from strategies import Context, Selection, SelectionError, Strategy
+from tasks import build_task
 from tasks.base import Ids, Task
+from tasks.clock import Clock
 from tasks.learner import Learner
 
+KINDS = ("classification", "detection", "pose")
+RECIPE = {"epochs": 1, "batch": 16, "optimizer": "adamw", "learning_rate": 1e-3}
+DATA = {"scenes": {"seed": 3, "pool": 60, "test": 24}, "validation": 12}
+TASKS = {
+    "classification": {"model": {"width": 8}},
+    "detection": {"model": {"kind": "resnet18", "width": 8, "pixels": 64}},
+    "pose": {"model": {"stacks": 2, "width": 16, "pixels": 32, "depth": 2}, "sigma": 1.0},
+}
 LABELED = np.arange(12)
 CANDIDATES = 30
+MOST_SECONDS, MOST_MEBIBYTES = 60.0, 2048.0
+"""For one selection of 6 among 30 tiny images, at the strategy's `smoke` sizes: far more than any here needs."""
+
+
+class ConformanceError(AssertionError):
+    """A strategy does not keep a part of the contract: one line that says which."""
+
+
+def owed(condition: object, fault: str) -> None:
+    """Raise a ConformanceError unless the condition holds."""
+    if not condition:
+        raise ConformanceError(fault)
+
+
+def tiny_protocol(kind: str, **recipe: object) -> Protocol:
+    """A protocol of three rounds on rendered scenes that trains in a moment."""
+    task = {"kind": kind, "data": DATA, "recipe": RECIPE | recipe, **TASKS[kind]}
+    budget = {"initial": 12, "step": 6, "rounds": 3, "subset": 30}
+    return Protocol.model_validate({"name": f"tiny-{kind}", "protocol": 1, "budget": budget, "task": task})
 
 
 @dataclass(frozen=True)
@@ -75,8 +110,8 @@ def picks_are_candidates_as_many_as_the_budget(trial: Trial) -> None:
     selection = trial.select()
     checked(selection, trial.context(), trial.strategy.name)
     if selection.scores is not None:
-        assert selection.scores.shape == (trial.budget,), "not a score for each pick"
-        assert not torch.isnan(selection.scores).any(), "a score is not a number"
+        owed(selection.scores.shape == (trial.budget,), "not a score for each pick")
+        owed(not torch.isnan(selection.scores).any(), "a score is not a number")
 
 
 def picks_are_a_function_of_the_seed(trial: Trial) -> None:
@@ -87,7 +122,7 @@ def picks_are_a_function_of_the_seed(trial: Trial) -> None:
         np.random.seed(number)  # noqa: NPY002 - a strategy that reads it is to be caught
         torch.manual_seed(number)
         picks.append(trial.picks())
-    assert picks[0] == picks[1] == picks[2], "not a function of the context and its rng"
+    owed(picks[0] == picks[1] == picks[2], "not a function of the context and its rng")
 
 
 def picks_are_blind_to_labels(trial: Trial) -> None:
@@ -95,7 +130,7 @@ def picks_are_blind_to_labels(trial: Trial) -> None:
     before = trial.picks()
     with shuffled_labels(trial.task):
         after = trial.picks()
-    assert trial.strategy.cheats or before == after, "the picks depend on labels of candidates"
+    owed(trial.strategy.cheats or before == after, "the picks depend on labels of candidates")
 
 
 def models_are_left_as_they_were(trial: Trial) -> None:
@@ -104,10 +139,10 @@ def models_are_left_as_they_were(trial: Trial) -> None:
     trainable = {name: [each.requires_grad for each in module.parameters()] for name, module in trial.modules.items()}
     trial.select()
     for name, module in trial.modules.items():
-        assert same_tensors(before[name], weights(module)), f"{name} has other weights"
-        assert not any(each.training for each in module.modules()), f"{name} is left in training mode"
-        assert all(each.grad is None for each in module.parameters()), f"{name} is left with gradients"
-        assert trainable[name] == [each.requires_grad for each in module.parameters()], f"{name} is left frozen"
+        owed(same_tensors(before[name], weights(module)), f"{name} has other weights")
+        owed(not any(each.training for each in module.modules()), f"{name} is left in training mode")
+        owed(all(each.grad is None for each in module.parameters()), f"{name} is left with gradients")
+        owed(trainable[name] == [each.requires_grad for each in module.parameters()], f"{name} is left frozen")
 
 
 def learners_are_not_written_to(trial: Trial) -> None:
@@ -118,21 +153,21 @@ def learners_are_not_written_to(trial: Trial) -> None:
     trial.select()
     for each, values in zip(held, before, strict=True):
         now = vars(each)
-        assert now.keys() == values.keys(), f"attributes of {type(each).__name__} came or went"
-        assert all(now[name] is values[name] for name in values), f"an attribute of {type(each).__name__} was set"
-    assert torch.equal(images, trial.task.reader.images(trial.candidates)), "the images have changed"
+        owed(now.keys() == values.keys(), f"attributes of {type(each).__name__} came or went")
+        owed(all(now[name] is values[name] for name in values), f"an attribute of {type(each).__name__} was set")
+    owed(torch.equal(images, trial.task.reader.images(trial.candidates)), "the images have changed")
 
 
 def global_generators_are_left_alone(trial: Trial) -> None:
-    """Neither torch's nor numpy's generator has moved. (Python's has: beartype draws from it.)"""
+    """Neither torch's nor numpy's generator has moved; Python's may, for beartype draws from it."""
 
     def states() -> tuple[object, ...]:
-        _, words, place, *_ = np.random.get_state()  # noqa: NPY002
-        return words.tolist(), place, torch.get_rng_state().tolist()
+        words = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+        return words["key"].tolist(), words["pos"], torch.get_rng_state().tolist()
 
     before = states()
     trial.select()
-    assert states() == before, "a global generator was used and not put back"
+    owed(states() == before, "a global generator was used and not put back")
 
 
 def nothing_warns(trial: Trial) -> None:
@@ -140,6 +175,16 @@ def nothing_warns(trial: Trial) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trial.select()
+
+
+def one_selection_costs_little(trial: Trial) -> None:
+    """At most a minute and 2 GiB, for a handful of tiny images."""
+    started = time.perf_counter()
+    with memory_growth(trial.task.reader.device) as grown:
+        trial.select()
+    seconds = time.perf_counter() - started
+    owed(seconds <= MOST_SECONDS, f"one selection took {seconds:.0f} s; at most {MOST_SECONDS:.0f} s are allowed")
+    owed(max(grown, default=0.0) <= MOST_MEBIBYTES, f"one selection took {max(grown, default=0.0):.0f} MiB of memory")
 
 
 Check = Callable[[Trial], None]
@@ -151,7 +196,44 @@ CHECKS: tuple[Check, ...] = (
     learners_are_not_written_to,
     global_generators_are_left_alone,
     nothing_warns,
+    one_selection_costs_little,
 )
+
+
+class Verdict(NamedTuple):
+    """Whether a strategy keeps one part of the contract on one kind of task."""
+
+    check: str
+    kind: str
+    fault: str
+    """What is wrong; empty where nothing is."""
+
+
+def verdicts(strategy: Strategy, folder: Path) -> Iterator[Verdict]:
+    """Every check on every kind of task, one after another. `folder` takes what is rendered and trained."""
+    for kind in KINDS:
+        trial = _trial(strategy, kind, folder)
+        for check in CHECKS:
+            yield Verdict(check.__name__.replace("_", " "), kind, _fault(check, trial))
+
+
+def _trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
+    protocol = tiny_protocol(kind)
+    task = build_task(protocol.task, folder, folder, torch.device("cpu"))
+    fits = Fits(folder / "fits", task, protocol, 0, Needs.of(strategy, task, "shared"), Clock())
+    return Trial(
+        task, strategy, tuple(fits.learner((LABELED,), member)[0] for member in range(strategy.committee_size))
+    )
+
+
+def _fault(check: Check, trial: Trial) -> str:
+    try:
+        check(trial)
+    except (ConformanceError, SelectionError, Warning) as error:
+        return " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises is the verdict
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""What runs inside the sandbox: `python -m lossbench.rerun JSON`. It prints nothing that is believed: its records are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lossbench.config import read_protocol
+from lossbench.sweep import Event, Job, Places, run_sweep
+
+
+class Unheard:
+    """A sink that drops its events."""
+
+    def put(self, event: Event, /) -> None:
+        """Drop it."""
+
+
+def run(wanted: dict[str, Any]) -> None:
+    """Make the wanted runs, one after another, in this process."""
+    planned = [
+        Job(
+            read_protocol(Path(protocol)),
+            wanted["strategy"],
+            wanted["seed"],
+            wanted["track"],
+            "test",
+            json.dumps(wanted["parameters"]),
+        )
+        for protocol in wanted["protocols"]
+    ]
+    run_sweep(planned, Places(Path(wanted["data"]), Path(wanted["out"])), 1, Unheard())
+
+
+def check(wanted: dict[str, Any]) -> None:
+    """Run the conformance checks, and write the verdicts."""
+    from lossbench.conformance import verdicts  # noqa: PLC0415 - heavy
+    from lossbench.sweep import prepare  # noqa: PLC0415
+    from strategies import load_strategy  # noqa: PLC0415
+
+    prepare("cpu")
+    strategy = load_strategy(wanted["strategy"], wanted["parameters"])
+    found = [(*each[:2], each.fault[:2000]) for each in verdicts(type(strategy).smoke(), Path(wanted["out"]))]
+    lines = {"name": strategy.name, "verdicts": found}
+    (Path(wanted["out"]) / "verdicts.json").write_text(json.dumps(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    {"run": run, "check": check}[sys.argv[1]](json.loads(sys.argv[2]))
