@@ -11,18 +11,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leaderboard import charts, picks
+from leaderboard import charts
 from leaderboard.board import Board
-from leaderboard.charts import HEIGHT_PIXELS, Style, page_spec, styles
-from leaderboard.entries import BASELINE, FULL_POOL, PAPER, Point
+from leaderboard.charts import Style, styles
+from leaderboard.entries import BASELINE, PAPER
 from leaderboard.records import Record
 from leaderboard.sections import Section
 from leaderboard.tables import number, seconds, seed_line
+from leaderboard.views import sparkline, strategy_parts, task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
 """Marks a folder as a page of ours, which the next build may replace."""
 ASSETS = ("style.css", "page.js")
-SPARK_WIDTH, SPARK_HEIGHT = 72, 20
 
 
 def build_page(board: Board, folder: Path) -> Path:
@@ -104,12 +104,12 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
     for section in board.sections:
         here = section_link(section)
-        yield here, rendered("task.html", root="../", here=here, section=section, **_task_charts(board, section, drawn))
+        yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
         for record in section.records:
             yield record_link(record), record.model_dump_json(indent=1).encode() + b"\n"
     for strategy in board.names:
-        parts, sheets = _parts(board, strategy, drawn)
-        yield from sheets
+        parts = strategy_parts(board, strategy, drawn)
+        yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
         here = strategy_link(strategy)
         yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
 
@@ -129,10 +129,10 @@ def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
         "drawn": drawn,
         "baseline": BASELINE,
         "paper": PAPER,
-        "full_pool": FULL_POOL,
         "section_link": section_link,
         "strategy_link": strategy_link,
         "record_link": record_link,
+        "sheet_link": sheet_link,
         "seed_line": lambda section: seed_line([each.seeds for each in section.standings]),
         "sparkline": sparkline,
     }
@@ -149,90 +149,3 @@ def _rank_rows(board: Board) -> list[dict[str, Any]]:
         for section in board.sections
         for standing in section.standings
     ]
-
-
-def sparkline(section: Section, strategy: str) -> str:
-    """The mean curve as points of an SVG polyline, in a box that is the same for all strategies of a section."""
-    means = [point.score.mean for entry in section.entries for point in entry.points]
-    low, high = min(means), max(means)
-
-    def place(point: Point) -> str:
-        across = (point.labeled - section.labels[0]) / max(section.labels[-1] - section.labels[0], 1)
-        up = (point.score.mean - low) / (high - low) if high > low else 0.5
-        return f"{2 + across * (SPARK_WIDTH - 4):.1f},{SPARK_HEIGHT - 2 - up * (SPARK_HEIGHT - 4):.1f}"
-
-    return " ".join(map(place, section.by_name[strategy].points))
-
-
-def _task_charts(board: Board, section: Section, drawn: dict[str, Style]) -> dict[str, Any]:
-    """The charts of a section's page as Vega-Lite; None for one that has nothing to show."""
-    own = {name: drawn[name] for name in section.by_name}
-    same, others = (board.published_for(section, same_protocol=same) for same in (True, False))
-    wide = {"width": "container", "height": HEIGHT_PIXELS}
-    title, metric = section.title, section.metric_title
-    curves = charts.curve_chart(section, own, same)
-    spent = charts.seconds_chart(section, own)
-    several = any(standing.seeds > 1 for standing in section.standings) and section.penalties.rounds
-    gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
-    return {
-        "curves": page_spec(curves, f"Learning curves of {title}: {metric} by labeled images.", **wide),
-        "spent": page_spec(spent, f"{metric} of {title} by seconds of training and selection.", **wide),
-        "penalties": page_spec(charts.penalty_chart(section), f"How often strategies beat each other on {title}.")
-        if several and len(section.penalties.strategies) > 1
-        else None,
-        "pareto": page_spec(charts.pareto_chart(section, own), f"Gain over random by seconds on {title}.", **wide)
-        if gains
-        else None,
-        "published": page_spec(
-            charts.published_chart(others, styles({*drawn, *(name for each in others for name in each.scores)})),
-            f"Published curves related to {section.key.task}.",
-            **wide,
-        )
-        if others
-        else None,
-        "sources": [each.title for each in (*same, *others)],
-        "shown": charts.shown_first(section),
-    }
-
-
-def _parts(
-    board: Board, strategy: str, drawn: dict[str, Style]
-) -> tuple[list[dict[str, Any]], list[tuple[str, bytes]]]:
-    """What a strategy's page shows of each section that it has runs in, and the pictures among it."""
-    parts, sheets = [], []
-    for section in board.sections:
-        if strategy not in section.by_name:
-            continue
-        few = section.only((strategy, BASELINE, PAPER))
-        shares = picks.group_shares(section, strategy)
-        record = section.by_name[strategy].records[0]
-        sheet = board.sheet(record)
-        if sheet:
-            sheets.append((sheet_link(record), sheet.image))
-        described = f"{strategy} on {section.title}: {section.metric_title} by labeled images."
-        parts.append(
-            {
-                "section": section,
-                "standing": next(each for each in section.standings if each.strategy == strategy),
-                "record": record,
-                "legend": list(few.by_name),
-                "curves": page_spec(
-                    charts.curve_chart(few, {name: drawn[name] for name in few.by_name}),
-                    described,
-                    width="container",
-                    height=220,
-                ),
-                "groups": page_spec(
-                    charts.group_chart(shares),
-                    f"Groups of what {strategy} picked on {section.title}.",
-                    width="container",
-                )
-                if shares
-                else None,
-                "shares": shares,
-                "overlaps": picks.overlaps(section, strategy),
-                "seed_overlap": picks.seed_overlap(section.by_name[strategy]),
-                "sheet": (sheet_link(record), sheet.alt) if sheet else None,
-            }
-        )
-    return parts, sheets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -393,3 +394,13 @@ def test_numbers_for_people() -> None:
     ]
     assert number(0.5, 1, sign=True) == "+0.5"
     assert [seconds(value) for value in (0.01234, 1.234, 12.34, 1234.5)] == ["0.012", "1.23", "12.3", "1,234"]
+
+
+@pytest.mark.slow
+def test_two_thousand_records_make_a_page_within_a_minute(tmp_path: Path) -> None:
+    names = ["random", "learning-loss", *(f"strategy-{place}" for place in range(28))]
+    records = realistic_records(23, names)[:2000]
+    started = time.process_time()
+    index = build_page(Board(records), tmp_path / "page")
+    assert time.process_time() - started < 60
+    assert index.stat().st_size < 3e6
