@@ -212,7 +212,7 @@ def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> 
 
 
 def penalty_chart(section: Section) -> alt.LayerChart:
-    """How often rows beat columns, as a heat map; the last row is how often a column loses."""
+    """How often rows beat columns, as a heat map, the best first."""
     found = section.penalties
     names = list(found.strategies)
     cells = [
@@ -256,13 +256,26 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
     ]
     base = _shown(rows).encode(x=seconds, y=gain, color=look["color"])
     rule = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
+    front = alt.Chart(alt.Data(values=_front(rows, section.sign))).encode(x=seconds, y=gain, order="seconds:Q")
     return alt.LayerChart(
         layer=[
             rule,
+            front.mark_line(interpolate="step-after", color=GREY, strokeWidth=1),
             base.mark_point(filled=True, size=70, opacity=1).encode(shape=look["shape"], tooltip=tooltip),
             base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
         ]
     ).add_params(alt.param(name="hidden", value=[]) if everyone else _hidden(section, drawn))
+
+
+def _front(rows: list[dict[str, Any]], sign: float) -> list[dict[str, Any]]:
+    """Those that no other beats in both gain and seconds, the cheapest first."""
+    best = -math.inf
+    front = []
+    for row in sorted(rows, key=lambda each: (each["seconds"], -sign * each["mean"])):
+        if sign * row["mean"] > best:
+            best = sign * row["mean"]
+            front.append(row)
+    return front
 
 
 def group_chart(shares: Sequence[GroupShare]) -> alt.Chart:

@@ -197,8 +197,8 @@ class Section:
 
     @cached_property
     def penalties(self) -> Penalties:
-        """Of the ranked strategies, over all rounds after the first."""
-        ranked = [entry for entry in self.entries if not entry.reference]
+        """Of the ranked strategies, the best first, over all rounds after the first."""
+        ranked = [self.by_name[each.strategy] for each in self.standings if each.rank]
         wins = np.full((len(ranked), len(ranked)), np.nan)
         rounds = max(len(self.labels) - 1, 0)
         for row, first in enumerate(ranked):

@@ -324,6 +324,12 @@ def test_too_few_seeds_draw_no_band(seeds: int) -> None:
     assert (values(spec, "line")[0]["lower"] is None) == (seeds == 1)
 
 
+def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:
+    rows = [{"seconds": second, "mean": gain} for second, gain in ((1, 2.0), (2, 1.0), (3, 5.0), (3, 4.0), (9, 5.0))]
+    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, 1.0)] == [(1, 2.0), (3, 5.0)]
+    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, -1.0)] == [(1, 2.0), (2, 1.0)]
+
+
 def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None:
     names = [f"s{place}" for place in range(9)]
     records = [make_record((float(place),), strategy=name) for place, name in enumerate(names)]
