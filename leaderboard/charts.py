@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import vl_convert
@@ -13,15 +13,8 @@ from leaderboard.entries import BASELINE, PAPER
 from leaderboard.picks import GroupShare
 from leaderboard.published import Published
 from leaderboard.sections import Section
+from leaderboard.styles import GREY, VERMILLION, Style
 
-# Okabe & Ito (2008), "Color universal design": told apart under every common color vision. Their black is a grey here,
-# seen on white and on black paper alike; their yellow is left out, for it is faint on white.
-GREY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
-PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
-PALETTE = (GREY, BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
-SHAPES = ("circle", "square", "triangle-up", "diamond")
-"""The palette starts again with the next dash when it runs out, and the dashes with the next shape."""
 HEIGHT_PIXELS = 300
 CELL_PIXELS, BAR_PIXELS = 26, 9
 PADDING_PIXELS = 12
@@ -30,33 +23,6 @@ FEWEST_BAND_SEEDS = 3
 """With two seeds a 95 % interval reaches 12.7 standard errors either way: the tables give it, a chart cannot show it."""
 MOST_LINES = 8
 """Where a section has more strategies, a chart begins with the best of them, random and learning loss."""
-
-
-class Style(NamedTuple):
-    """How a strategy is drawn wherever it appears."""
-
-    color: str
-    dash: tuple[int, ...]
-    shape: str = SHAPES[0]
-
-
-RESERVED = {
-    BASELINE: Style(GREY, DASHES[0]),
-    PAPER: Style(VERMILLION, DASHES[0]),
-    "entropy": Style(BLUE, DASHES[0]),
-    "core-set": Style(GREEN, DASHES[0]),
-    "badge": Style(PURPLE, DASHES[0]),
-}
-
-
-def styles(strategies: Iterable[str]) -> dict[str, Style]:
-    """A style for each strategy: its own where one is reserved, otherwise the next free one, in the order of names."""
-    names = sorted(set(strategies))
-    every = [Style(color, dash, shape) for shape in SHAPES for dash in DASHES for color in PALETTE]
-    free = [style for style in every if style not in RESERVED.values()]
-    strangers = [name for name in names if name not in RESERVED]
-    given = {name: free[place % len(free)] for place, name in enumerate(strangers)}
-    return {name: given.get(name) or RESERVED[name] for name in names}
 
 
 def shown_first(section: Section) -> list[str]:

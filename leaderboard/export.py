@@ -10,11 +10,12 @@ import altair as alt
 import pandas as pd
 
 from leaderboard.board import Board
-from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty_chart, shown_first, styles
+from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty_chart, shown_first
 from leaderboard.picks import overlap
 from leaderboard.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
 from leaderboard.sections import Section
 from leaderboard.statistics import Interval
+from leaderboard.styles import styles
 
 FORMATS = ("svg", "png")
 

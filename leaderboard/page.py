@@ -13,10 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard import charts
 from leaderboard.board import Board
-from leaderboard.charts import Style, styles
 from leaderboard.entries import BASELINE, PAPER
 from leaderboard.records import Record
 from leaderboard.sections import Section
+from leaderboard.styles import Style, styles
 from leaderboard.tables import number, seconds, seed_line
 from leaderboard.views import sparkline, strategy_parts, task_view
 

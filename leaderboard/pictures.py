@@ -8,9 +8,10 @@ from pathlib import Path
 
 import altair as alt
 
-from leaderboard.charts import HEIGHT_PIXELS, curve_chart, shown_first, styles
+from leaderboard.charts import HEIGHT_PIXELS, curve_chart, shown_first
 from leaderboard.records import Record, RecordError
 from leaderboard.sections import Section, sections
+from leaderboard.styles import styles
 
 WIDTH_PIXELS, SPACING_PIXELS = 340, 80
 CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from leaderboard import charts, picks
 from leaderboard.board import Board, Sheet
-from leaderboard.charts import HEIGHT_PIXELS, Style, page_spec, styles
+from leaderboard.charts import HEIGHT_PIXELS, page_spec
 from leaderboard.entries import BASELINE, PAPER, Point
 from leaderboard.picks import GroupShare
 from leaderboard.published import Published
 from leaderboard.records import Record
 from leaderboard.sections import Section, Standing
+from leaderboard.styles import Style, styles
 
 SPARK_WIDTH, SPARK_HEIGHT = 72, 20
 SMALL_HEIGHT_PIXELS = 220

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from rich.table import Column, Table
 
-from leaderboard.charts import styles
+from leaderboard.styles import styles
 from lossbench.config import Protocol
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Pool, true_losses

@@ -15,13 +15,14 @@ from rich.console import Console
 
 from leaderboard import charts, page
 from leaderboard.board import About, Board, Lead, Sheet
-from leaderboard.charts import curve_chart, shown_first, styles
+from leaderboard.charts import curve_chart, shown_first
 from leaderboard.contrasts import Plan
 from leaderboard.page import build_page, section_link
 from leaderboard.pictures import curves_png
 from leaderboard.published import Published, read_published
 from leaderboard.records import Record, RecordError, read_record
 from leaderboard.sections import sections
+from leaderboard.styles import styles
 from leaderboard.tables import number, seconds, seed_line, task_tables
 
 bundled = charts.script
