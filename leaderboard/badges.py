@@ -1,16 +1,18 @@
-"""Badges: what of a submission was checked, by whom, where. A badge is written by whoever reran it, never by its author."""
+"""Badges: what of a submission was rerun, by whom, where, and with what outcome."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from leaderboard.records import Machine, Part, RecordError, Text, write_whole
+from leaderboard.records import Count, Machine, Name, Part, RecordError, Text, Track, read_bytes, write_whole
 
 State = Literal["self-reported", "replayed", "verified", "failed"]
 Lines = Annotated[tuple[str, ...], Field(max_length=100)]
+Replayed = Annotated[tuple[tuple[Name, Track, Count], ...], Field(max_length=1000)]
 FILE = "verification.json"
 
 
@@ -27,6 +29,10 @@ class Badge(Part):
     who: Text = ""
     machine: Machine | None = None
     commit: Text = ""
+    digest: Text = ""
+    """SHA-256 of what was verified: code, `meta.toml` and records. Where they have changed since, the badge is void."""
+    replayed: Replayed = ()
+    """Task, track and seed of every rerun: the badge vouches for nothing else."""
     faults: Lines = ()
     """Why it failed."""
     notes: Lines = ()
@@ -43,10 +49,25 @@ def read_badge(folder: Path) -> Badge:
     if not path.exists():
         return Badge()
     try:
-        return Badge.model_validate_json(path.read_bytes())
+        badge = Badge.model_validate_json(read_bytes(path))
     except ValidationError as error:
-        msg = f"{path}: not a badge ({error.errors(include_url=False)[0]['msg']}); verify the submission again"
-        raise RecordError(msg) from None
+        fault = error.errors(include_url=False)[0]["msg"]
+    except ValueError as error:
+        fault = str(error)
+    else:
+        if badge.digest == digest(folder):
+            return badge
+        return Badge(notes=("code, meta.toml or records have changed since it was verified",))
+    msg = f"{path}: not a badge ({fault}); verify the submission again"
+    raise RecordError(msg)
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the code, the author's words and the records of a submission."""
+    whole = hashlib.sha256()
+    for path in (folder / "strategy.py", folder / "meta.toml", *sorted((folder / "records").rglob("*.json"))):
+        whole.update(f"{path.relative_to(folder)}\0{hashlib.sha256(read_bytes(path)).hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def write_badge(badge: Badge, folder: Path) -> None:

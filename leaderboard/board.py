@@ -29,8 +29,8 @@ class About(NamedTuple):
     @property
     def year(self) -> int | None:
         """Of the paper, where it names one."""
-        found = re.search(r"\b(19|20)\d\d\b", self.paper)
-        return int(found[0]) if found else None
+        found = re.findall(r"\b(?:19[5-9]|20[0-9])\d\b", self.paper)
+        return int(found[-1]) if found else None
 
 
 UNKNOWN = About("not given", "not given", "not given", "not given", "")
@@ -67,10 +67,26 @@ class Board:
     sheet: Callable[[Record], Sheet | None] = lambda _: None
     """Draws what a run picked; nothing where its images may not be shown."""
 
+    def badge(self, section: Section, strategy: str) -> Badge | None:
+        """What a submission may show beside its runs of a section: it vouches for what was rerun, and for nothing else."""
+        badge = self.badges.get(strategy)
+        if badge is None or badge.state == "failed":
+            return badge
+        rerun = {(task, track) for task, track, _ in badge.replayed}
+        return badge if (section.key.task, section.key.track) in rerun else Badge()
+
     @cached_property
     def sections(self) -> list[Section]:
-        """Of test records; those of the validation split serve choices and are not shown."""
-        return sections(record for record in self.records if record.split == "test")
+        """Of test records; those of the validation split serve choices and are not shown.
+
+        A submission that failed its verification is shown like a reference, and not ranked.
+        """
+        failed = {name for name, badge in self.badges.items() if badge.state == "failed"}
+        return sections(
+            record.model_copy(update={"reference": True}) if record.strategy in failed else record
+            for record in self.records
+            if record.split == "test"
+        )
 
     @cached_property
     def contrasts(self) -> list[Contrast]:
@@ -106,8 +122,12 @@ class Board:
         return [each for each in self.published if name in each.tasks and (each.protocol == name) == same_protocol]
 
     def history(self, section: Section) -> list[Lead]:
-        """Which strategy's area was the best at hand when its paper came out; strategies without a year are left out."""
-        dated = [(self.about(each.strategy).year, each) for each in section.standings if each.rank]
+        """Which strategy's area was the best at hand when its paper came out.
+
+        Strategies without a year are left out, and submissions that nobody reran.
+        """
+        known = [each for each in section.standings if each.rank and not self._only_reported(section, each.strategy)]
+        dated = [(self.about(each.strategy).year, each) for each in known]
         leads: list[Lead] = []
         for year, each in sorted(
             ((year, each) for year, each in dated if year), key=lambda pair: (pair[0], pair[1].rank or 0)
@@ -115,3 +135,7 @@ class Board:
             if not leads or section.sign * (each.area.mean - leads[-1].area) > 0:
                 leads.append(Lead(year, each.strategy, each.area.mean))
         return leads
+
+    def _only_reported(self, section: Section, strategy: str) -> bool:
+        badge = self.badge(section, strategy)
+        return badge is not None and badge.state == "self-reported"

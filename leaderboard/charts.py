@@ -19,6 +19,8 @@ HEIGHT_PIXELS = 300
 CELL_PIXELS, BAR_PIXELS = 26, 9
 PADDING_PIXELS = 12
 BAND_OPACITY = 0.14
+LEAST_SECONDS = 1e-4
+"""Below it a logarithmic axis shows nothing of interest."""
 FEWEST_BAND_SEEDS = 3
 """With two seeds a 95 % interval reaches 12.7 standard errors either way: the tables give it, a chart cannot show it."""
 MOST_LINES = 8
@@ -68,7 +70,7 @@ def curve_chart(
         bands = _shown(clear).encode(x=labels, y=lower, y2="upper:Q", **same)
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
-        layers += _published_layers(published, look)
+        layers += _published_layers(published, drawn, look)
     return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
 
 
@@ -146,11 +148,12 @@ def _tooltip(section: Section) -> list[alt.Tooltip]:
     ]
 
 
-def _published_layers(published: Sequence[Published], look: dict[str, Any]) -> list[alt.Chart]:
+def _published_layers(published: Sequence[Published], drawn: dict[str, Style], look: dict[str, Any]) -> list[alt.Chart]:
     rows = [
         {"strategy": strategy, "labeled": labeled, "mean": score, "source": each.title}
         for each in published
         for strategy, scores in each.scores.items()
+        if strategy in drawn
         for labeled, score in zip(each.labeled, scores, strict=True)
     ]
     tooltip = [
@@ -171,7 +174,7 @@ def _published_layers(published: Sequence[Published], look: dict[str, Any]) -> l
 
 def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> alt.LayerChart:
     """Published curves alone, where no run of ours is comparable."""
-    layers = _published_layers(published, _look(drawn))
+    layers = _published_layers(published, drawn, _look(drawn))
     layers[0] = layers[0].encode(x=alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False)))
     layers[0] = layers[0].encode(y=alt.Y("mean:Q", title="published score").scale(zero=False))
     return alt.LayerChart(layer=layers).add_params(alt.param(name="hidden", value=[]))
@@ -203,9 +206,10 @@ def penalty_chart(section: Section) -> alt.LayerChart:
 def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = False) -> alt.LayerChart:
     """What a strategy gains over random against the seconds that it selects for, by the page's machine."""
     rows = [
-        {"strategy": each.strategy, "seconds": max(each.costs.select, 1e-4)} | _bounds(each.to_baseline._asdict())
+        {"strategy": each.strategy, "seconds": max(each.costs.select, LEAST_SECONDS), "ranked": each.rank is not None}
+        | (_bounds(each.to_baseline._asdict()) if each.strategy != BASELINE else {"mean": 0.0})
         for each in section.standings
-        if not math.isnan(each.costs.select) and not math.isnan(each.to_baseline.mean)
+        if not math.isnan(each.costs.select) and (each.strategy == BASELINE or not math.isnan(each.to_baseline.mean))
     ]
     look = _look(drawn)
     seconds = alt.X("seconds:Q", title="selection, seconds a round", axis=alt.Axis(format="~g", grid=False)).scale(
@@ -222,7 +226,9 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
     ]
     base = _shown(rows).encode(x=seconds, y=gain, color=look["color"])
     rule = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
-    front = alt.Chart(alt.Data(values=_front(rows, section.sign))).encode(x=seconds, y=gain, order="seconds:Q")
+    front = alt.Chart(alt.Data(values=_front([each for each in rows if each["ranked"]], section.sign))).encode(
+        x=seconds, y=gain, order="seconds:Q"
+    )
     return alt.LayerChart(
         layer=[
             rule,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leaderboard.entries import Key
 from leaderboard.sections import Section
@@ -18,15 +19,18 @@ class Plan(NamedTuple):
     """The comparisons that a sweep named before its runs: only these carry a p."""
 
     name: str
-    tasks: tuple[str, ...]
+    protocols: tuple[tuple[str, int], ...]
+    """Names and numbers of the task protocols."""
     tracks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    """Those that were planned, and no others, count."""
     contrasts: tuple[tuple[str, str], ...]
     """Pairs of strategies: the first minus the second."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One planned comparison of areas, over the seeds that both strategies have."""
+    """One planned comparison of areas, over the planned seeds that both strategies have."""
 
     plan: str
     key: Key
@@ -34,26 +38,34 @@ class Contrast:
     baseline: str
     difference: Interval
     seeds: int
+    planned_seeds: int
     p: float
-    """Two-sided, by flipping signs; NaN where no seed is shared."""
+    """Two-sided, by flipping signs; NaN until all planned seeds are there."""
     corrected: float
-    """Holm's, over all contrasts of the plan; one that has not been run counts as 1."""
+    """Holm's, over all contrasts of the plan; one that is not complete counts as 1."""
 
 
 def contrasts(found: Sequence[Section], plan: Plan) -> list[Contrast]:
     """The planned comparisons that have runs, in the order of the plan; test scores only."""
-    places = {(section.key.task, section.key.track): section for section in found if section.key.split == "test"}
+    sections = {section.key: section for section in found}
     planned = [
-        (places.get((task, track)), *pair) for task in plan.tasks for track in plan.tracks for pair in plan.contrasts
+        (Key(task, number, track, "test"), *pair)
+        for task, number in plan.protocols
+        for track in plan.tracks
+        for pair in plan.contrasts
     ]
-    gaps = [
-        paired(section.areas(first), section.areas(second)) if section else np.zeros(0)
-        for section, first, second in planned
-    ]
-    p_values = [sign_flip(each) for each in gaps]
+    gaps = [_gaps(sections.get(key), first, second, plan.seeds) for key, first, second in planned]
+    p_values = [sign_flip(gap) if len(gap) == len(plan.seeds) else math.nan for gap in gaps]
     corrected = holm([1.0 if math.isnan(p) else p for p in p_values])
     return [
-        Contrast(plan.name, section.key, first, second, interval(gap), len(gap), p, holms)
-        for (section, first, second), gap, p, holms in zip(planned, gaps, p_values, corrected, strict=True)
-        if section and len(gap)
+        Contrast(plan.name, key, first, second, interval(gap), len(gap), len(plan.seeds), p, holms)
+        for (key, first, second), gap, p, holms in zip(planned, gaps, p_values, corrected, strict=True)
+        if len(gap)
     ]
+
+
+def _gaps(section: Section | None, first: str, second: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+    if section is None:
+        return np.zeros(0)
+    own = {seed: area for seed, area in section.areas(first).items() if seed in seeds}
+    return paired(own, section.areas(second))

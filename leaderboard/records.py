@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,8 +12,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 SCHEMA = 1
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST_BYTES = 64 << 20
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**31)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
 """Of tasks and strategies: they become file names and addresses."""
 Text = Annotated[str, Field(max_length=200)]
@@ -56,14 +59,14 @@ class Phases(Part):
 class Round(Part):
     """One round: a model trained on `labeled` images, its metrics, and what was then picked."""
 
-    labeled: int = Field(ge=1)
+    labeled: Annotated[Count, Field(ge=1)]
     metrics: dict[str, Finite]
-    picked: tuple[int, ...] = ()
+    picked: tuple[Count, ...] = ()
     """Pool positions in the order of picking; empty in the last round, where nothing more is labeled."""
-    group_counts: tuple[int, ...] = ()
+    group_counts: tuple[Count, ...] = ()
     """How many of `picked` belong to each of the task's groups (an image can be in several, or in none)."""
     seconds: Phases
-    peak_memory_mebibytes: Annotated[float, Field(ge=0)]
+    peak_memory_mebibytes: Annotated[Finite, Field(ge=0)]
     """Peak resident memory of the process so far (on CUDA: of the device)."""
 
 
@@ -72,7 +75,7 @@ class Machine(Part):
 
     processor: Text
     device: Text
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[Count, Field(ge=1)]
     python: Text
     torch: Text
 
@@ -83,13 +86,13 @@ class Record(Part):
     schema_number: Literal[1] = SCHEMA
     task: Name
     """Name of the task protocol, for instance `cifar10-mini`."""
-    protocol: int
+    protocol: Annotated[int, Field(ge=1, le=9999)]
     """Rises whenever a number of the protocol changes; records of different protocols are never mixed."""
     track: Track
     strategy: Name
     reference: bool = False
     """Whether it knows more than a strategy may (true losses, all labels): shown, never ranked."""
-    seed: Annotated[int, Field(ge=0)]
+    seed: Count
     split: Split
     """What the metrics were measured on; `validation` is for making choices and never on the board."""
     metric: MetricInfo
@@ -102,7 +105,7 @@ class Record(Part):
     """SHA-256 of what the run was built from besides this repository: data, pre-trained weights."""
     machine: Machine
     commit: Text
-    planned_rounds: int = Field(ge=1)
+    planned_rounds: Annotated[Count, Field(ge=1)]
     rounds: tuple[Round, ...]
 
     @model_validator(mode="after")
@@ -150,7 +153,8 @@ def write_whole(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")  # one name: what a killed process left is written over
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        beside.unlink(missing_ok=True)  # a link would lead elsewhere
+        with beside.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -166,7 +170,7 @@ def read_record(path: Path) -> Record:
         RecordError: the file is not a record of this schema; one line that names the file and the first fault.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         _check_keys(content)
         return Record.model_validate_json(content)
     except ValidationError as error:
@@ -179,8 +183,21 @@ def read_record(path: Path) -> Record:
     raise RecordError(msg)
 
 
+def read_bytes(path: Path) -> bytes:
+    """What a file from a stranger holds.
+
+    Raises:
+        ValueError: it is a link or no regular file, or too large for what it should be.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
+        msg = f"not a regular file of at most {LARGEST_BYTES >> 20} MiB"
+        raise ValueError(msg)
+    return path.read_bytes()
+
+
 def _check_keys(content: bytes) -> None:
-    """Raise where an object names a key twice: readers would disagree about which of the two counts."""
+    """Raise where an object names a key twice, for readers would disagree about which counts, and where NaN stands."""
 
     def distinct(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         found = dict(pairs)
@@ -190,4 +207,8 @@ def _check_keys(content: bytes) -> None:
             raise ValueError(msg)
         return found
 
-    json.loads(content, object_pairs_hook=distinct)
+    def refused(word: str) -> None:
+        msg = f"{word} is no number"
+        raise ValueError(msg)
+
+    json.loads(content, object_pairs_hook=distinct, parse_constant=refused)

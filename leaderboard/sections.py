@@ -49,10 +49,12 @@ class Standing:
     """Probability that a run of it has a better area than a run of random."""
     gain: Interval
     """Normalised gain of the last score: the share of the way from random to the full pool."""
+    pairs: tuple[int, int]
+    """How many seeds it shares with random, and with learning loss."""
     reach: Interval
     """Labels at which it is as good as random in the end; nothing when a run never is."""
-    reached: int
-    """In how many runs it is."""
+    reached: int | None
+    """In how many runs it is; None where there is no run of random."""
     ranking: Interval
     costs: Costs
 
@@ -180,8 +182,9 @@ class Section:
             to_paper=NOTHING if name == PAPER else interval(paired(entry.areas, self.areas(PAPER))),
             improvement=math.nan if name == BASELINE else self._improvement(entry),
             gain=self._gain(entry),
+            pairs=(len(entry.areas.keys() & self.areas(BASELINE)), len(entry.areas.keys() & self.areas(PAPER))),
             reach=interval(reaches) if reaches and max(reaches) < math.inf else NOTHING,
-            reached=sum(each < math.inf for each in reaches),
+            reached=sum(each < math.inf for each in reaches) if random else None,
             ranking=interval([ranking_accuracy(record.rounds[-1]) for record in entry.records]),
             costs=entry.costs(self.hardware),
         )
@@ -193,7 +196,8 @@ class Section:
     def _gain(self, entry: Entry) -> Interval:
         if entry.strategy == BASELINE or BASELINE not in self.by_name or self.full_pool is None:
             return NOTHING
-        return normalized_gain(entry.last, self.by_name[BASELINE].last, self.full_pool.last)
+        better = self.metric.larger_is_better
+        return normalized_gain(entry.last, self.by_name[BASELINE].last, self.full_pool.last, larger_is_better=better)
 
     @cached_property
     def penalties(self) -> Penalties:

@@ -59,9 +59,9 @@ def _student(mean: float, standard_error: float, freedom: int) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def _resamples(count: int) -> NDArray[np.int64]:
-    """Places drawn with replacement, one row a resample; always the same for a count."""
-    return np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+def _resamples(count: int, stream: int = 0) -> NDArray[np.int64]:
+    """Places drawn with replacement, one row a resample; always the same for a count and a stream."""
+    return np.random.default_rng(stream).integers(count, size=(RESAMPLES, count))
 
 
 def _percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
@@ -106,12 +106,12 @@ def paired(values: BySeed, baseline: BySeed) -> NDArray[np.float64]:
     return np.array([values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())])
 
 
-def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed) -> Interval:
+def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is_better: bool = True) -> Interval:
     """What share of the way from the baseline to training on the whole pool a strategy goes: a ratio of seed means.
 
-    Values and baseline are paired by seed; the full pool's runs are not. NaN where the full pool is not at least three
-    standard errors above the baseline (in the direction of its mean), or has one run alone: then nothing is said.
-    Below ten seeds the interval is the delta method's with Student's t, from there on a percentile bootstrap.
+    Values and baseline are paired by seed; the full pool's runs are not. NaN where the full pool is not better than the
+    baseline by three standard errors, or has one run alone: then nothing is said. Below ten runs of either the interval is
+    the delta method's with Student's t, from there on a percentile bootstrap.
     """
     seeds = sorted(values.keys() & baseline.keys())
     own, base = (np.array([each[seed] for seed in seeds]) for each in (values, baseline))
@@ -119,11 +119,12 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed) -> Interval:
     if min(len(seeds), len(best)) < 2:  # noqa: PLR2004 - no deviation of one number
         return NOTHING
     way = float(best.mean() - base.mean())
-    if abs(way) <= CLEAR_STANDARD_ERRORS * math.hypot(float(stats.sem(base)), float(stats.sem(best))):
+    sign = 1.0 if larger_is_better else -1.0
+    if sign * way <= CLEAR_STANDARD_ERRORS * math.hypot(float(stats.sem(base)), float(stats.sem(best))):
         return NOTHING
     gain = float((own - base).mean()) / way
-    if len(seeds) >= FEWEST_FOR_BOOTSTRAP:
-        rows, columns = _resamples(len(seeds)), _resamples(len(best))
+    if min(len(seeds), len(best)) >= FEWEST_FOR_BOOTSTRAP:
+        rows, columns = _resamples(len(seeds)), _resamples(len(best), stream=1)
         moved = base[rows].mean(1)
         return Interval(gain, *_percentiles((own[rows].mean(1) - moved) / (best[columns].mean(1) - moved)))
     error = math.hypot(float(stats.sem(own - (1 - gain) * base)), gain * float(stats.sem(best))) / abs(way)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from leaderboard.entries import FULL_POOL, Key
 from leaderboard.records import Record, RecordError, read_record, record_path
+
+MADE_HERE = ("trunk", "strategy")
+"""Fingerprints of what a run makes or brings itself: they may differ between comparable runs."""
 
 
 class Survey(NamedTuple):
@@ -38,7 +41,8 @@ def survey(folder: Path, submitted: Mapping[Path, str] | None = None) -> Survey:
                 continue
             if owner not in {None, found[path].strategy}:
                 damages.append(f"{path}: a record of {found.pop(path).strategy} in the submission of {owner}")
-    for faults in (_misnamed, _repeated, _strangers):
+    own = {path for path in found if path.is_relative_to(folder)}
+    for faults in (_misnamed, _repeated, lambda left: _strangers(left, own)):
         for path, fault in faults(found).items():
             damages.append(f"{path}: {fault}")
             del found[path]
@@ -63,21 +67,37 @@ def _repeated(found: dict[Path, Record]) -> dict[Path, str]:
     return faults
 
 
-def _strangers(found: dict[Path, Record]) -> dict[Path, str]:
-    """Runs whose numbers are not those of most runs of the same task protocol."""
-    whole = {path: one for path, one in found.items() if one.complete and one.strategy != FULL_POOL}
-    odd = _minority(found, lambda one: repr((one.metric, sorted(one.config.items()))))
-    odd += _minority(whole, lambda one: repr([each.labeled for each in one.rounds]))
+def _strangers(found: dict[Path, Record], own: Container[Path]) -> dict[Path, str]:
+    """Runs whose numbers are not those of most of the board's own runs of the same task protocol, or, without any, of most."""
+    whole = {path: one for path, one in found.items() if one.complete}
+    odd = _minority(found, own, lambda one: (Key.of(one),), _protocol)
+    odd += _minority(whole, own, lambda one: (Key.of(one), one.strategy == FULL_POOL), lambda one: repr(_labels(one)))
+    odd += _minority(found, own, lambda one: (Key.of(one), one.strategy), lambda one: repr(one.strategy_config))
     return {
         path: f"other numbers than most runs of {found[path].task}, protocol {found[path].protocol}; raise its protocol"
         for path in odd
     }
 
 
-def _minority(found: dict[Path, Record], numbers: Callable[[Record], str]) -> list[Path]:
-    """Those that differ from most records of their task protocol, track and split."""
-    counts: dict[Key, Counter[str]] = {}
-    for one in found.values():
-        counts.setdefault(Key.of(one), Counter())[numbers(one)] += 1
-    usual = {key: each.most_common(1)[0][0] for key, each in counts.items()}
-    return [path for path, one in found.items() if numbers(one) != usual[Key.of(one)]]
+def _protocol(one: Record) -> str:
+    data = {name: digest for name, digest in one.fingerprints.items() if name not in MADE_HERE}
+    return repr((one.metric, one.group_names, sorted(one.config.items()), sorted(data.items())))
+
+
+def _labels(one: Record) -> list[int]:
+    return [each.labeled for each in one.rounds]
+
+
+def _minority(
+    found: dict[Path, Record],
+    own: Container[Path],
+    group: Callable[[Record], tuple[object, ...]],
+    numbers: Callable[[Record], str],
+) -> list[Path]:
+    """Those that differ from most records of their group; where the board has own records in it, these alone count."""
+    counts: dict[tuple[object, ...], tuple[Counter[str], Counter[str]]] = {}
+    for path, one in found.items():
+        strangers, ours = counts.setdefault(group(one), (Counter(), Counter()))
+        (ours if path in own else strangers)[numbers(one)] += 1
+    usual = {key: (ours or strangers).most_common(1)[0][0] for key, (strangers, ours) in counts.items()}
+    return [path for path, one in found.items() if numbers(one) != usual[group(one)]]

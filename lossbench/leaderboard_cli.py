@@ -106,7 +106,12 @@ def submit(
     sweep, protocols = read_sweep(Path("configs/sweeps/quickstart.toml"))
     name = str(submission.strategy)
     parameters = {name: dict(submission.meta.parameters)}
-    chosen = {"strategies": (name,), "seeds": tuple(seed or sweep.seeds), "parameters": parameters}
+    chosen = {
+        "strategies": (name,),
+        "seeds": tuple(seed or sweep.seeds),
+        "parameters": parameters,
+        "full_pool_seeds": (),
+    }
     planned = jobs(sweep.model_copy(update=chosen), protocols)
     with SweepProgress(planned, console) as progress:
         paths = run_sweep(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from leaderboard.badges import read_badge
+from leaderboard.badges import Badge, read_badge
 from leaderboard.board import About, Board
 from leaderboard.contrasts import Plan
 from leaderboard.page import build_page
@@ -41,16 +41,22 @@ def gathered(records: Path, sweeps: Path, submitted: Path) -> Board:
 
     Raises:
         RecordError: there is no record.
-        ConfigError: there is no such folder of sweeps, or a submission lacks a part.
+        ConfigError: there is no such folder of sweeps.
     """
-    entries = list(submissions(submitted))
+    entries, damages = submissions(submitted)
     found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     if not found.records:
         msg = f"no sound records below {records}; make some with `lossbench run`"
         raise RecordError("; ".join([msg, *found.damages[:1]]))
     given = {entry.meta.name: told(entry.meta) for entry in entries}
-    badges = {entry.meta.name: read_badge(entry.folder) for entry in entries}
-    return Board(found.records, given | known(), plans(sweeps), read_published(), badges, found.damages, sheet)
+    badges = {}
+    for entry in entries:
+        try:
+            badges[entry.meta.name] = read_badge(entry.folder)
+        except (RecordError, OSError, ValueError) as error:
+            badges[entry.meta.name] = Badge(state="failed", faults=(str(error),))
+    damages += found.damages
+    return Board(found.records, given | known(), plans(sweeps), read_published(), badges, damages, sheet)
 
 
 def known() -> dict[str, About]:
@@ -77,7 +83,8 @@ def plans(folder: Path) -> list[Plan]:
         raise ConfigError(msg)
     found = []
     for path in sorted(folder.glob("*.toml")):
-        sweep, _ = read_sweep(path)
-        if sweep.contrasts:
-            found.append(Plan(path.stem, sweep.tasks, sweep.tracks, sweep.contrasts))
+        sweep, protocols = read_sweep(path)
+        if sweep.contrasts and sweep.split == "test":
+            numbers = tuple((each.name, each.protocol) for each in protocols)
+            found.append(Plan(path.stem, numbers, sweep.tracks, sweep.seeds, sweep.contrasts))
     return found

@@ -38,11 +38,15 @@ def check(wanted: dict[str, Any]) -> None:
     """Run the conformance checks, and write the verdicts."""
     from lossbench.conformance import verdicts  # noqa: PLC0415 - heavy
     from lossbench.sweep import prepare  # noqa: PLC0415
-    from strategies import load_strategy  # noqa: PLC0415
+    from strategies import Strategy, load_strategy  # noqa: PLC0415
 
     prepare("cpu")
     strategy = load_strategy(wanted["strategy"], wanted["parameters"])
-    found = [(*each[:2], each.fault[:2000]) for each in verdicts(type(strategy).smoke(), Path(wanted["out"]))]
+    own_sizes = type(strategy).smoke.__func__ is Strategy.smoke.__func__
+    checked = strategy if own_sizes else type(strategy).smoke()
+    found = [(*each[:2], each.fault[:2000]) for each in verdicts(checked, Path(wanted["out"]))]
+    if strategy.cheats:
+        found.append(("it may be submitted", "all", "it reads true losses of candidates: a reference, no entry"))
     lines = {"name": strategy.name, "verdicts": found}
     (Path(wanted["out"]) / "verdicts.json").write_text(json.dumps(lines), encoding="utf-8")
 

@@ -1,8 +1,8 @@
 """Runs a stranger's Python in a process of its own, with limits on time, memory and files, and without network where it can.
 
 It keeps accidents and idle mischief away from the process that judges: no shared memory, a bare environment, a folder of
-its own. It is no jail: code in it may read what its user may read. Strangers' code belongs on a machine that holds
-nothing dear.
+its own. It is no jail: code in it may read, write and delete what its user may. Strangers' code belongs on a machine that
+holds nothing dear.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 
 TAIL_CHARACTERS = 2000
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-NO_NETWORK = ("unshare", "--user", "--map-root-user", "--net")
+NO_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
+"""A network and a table of processes of its own: what it starts ends with it."""
 
 
 class SandboxError(ValueError):
@@ -41,38 +42,45 @@ class Limits:
 
 
 def python(arguments: Sequence[str], folder: Path, limits: Limits | None = None) -> str:
-    """Run Python with these arguments in a folder, and give what it printed.
+    """Run Python with these arguments in a folder, and give the last that it printed.
 
     Raises:
         SandboxError: it failed, or took longer than it may.
     """
     limits = limits or Limits()
     command = [*(NO_NETWORK if without_network() else ()), sys.executable, "-X", "utf8", *arguments]
-    with subprocess.Popen(  # noqa: S603 - the command is ours; what it runs is why it is boxed
-        command,
-        cwd=folder,
-        env=_environment(folder),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        preexec_fn=lambda: _limit(limits),  # noqa: PLW1509 - it sets limits and nothing else
-        start_new_session=True,
-    ) as process:
+    said = folder / "said.txt"
+    with (
+        said.open("wb") as output,  # not a pipe: what it prints fills its own folder, never the judge's memory
+        subprocess.Popen(  # noqa: S603 - the command is ours; what it runs is why it is boxed
+            command,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: _limit(limits),  # noqa: PLW1509 - it sets limits and nothing else
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            printed, complaints = process.communicate(timeout=limits.seconds)
+            code = process.wait(limits.seconds)
         except subprocess.TimeoutExpired:
             msg = f"it took longer than {limits.seconds} s"
             raise SandboxError(msg) from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # and whatever it has started
-    if process.returncode:
-        said = " ".join((complaints or printed).split())[-TAIL_CHARACTERS:]
-        msg = f"it ended with code {process.returncode}: {said}"
+    if code:
+        msg = f"it ended with code {code}: {' '.join(_tail(said).split())}"
         raise SandboxError(msg)
-    return printed
+    return _tail(said)
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_CHARACTERS))
+        return file.read().decode("utf-8", "replace")
 
 
 @lru_cache

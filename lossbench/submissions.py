@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from leaderboard.records import Name, Record, Text, read_record, record_path, write_record, write_whole
+from leaderboard.records import Name, Record, Text, read_bytes, read_record, record_path, write_record, write_whole
 from leaderboard.survey import Survey, survey
 from lossbench.config import ConfigError, Protocol, read_protocol, validated
-from strategies import STRATEGIES
+from strategies import FULL_POOL, STRATEGIES
 
 STRATEGY, META, RECORDS, REPLAY = "strategy.py", "meta.toml", "records", "replay"
 
@@ -60,11 +60,15 @@ class Submission:
             if not (folder / name).is_file():
                 msg = f"{folder} has no {name}; a submission is a folder with {STRATEGY}, {META} and {RECORDS}/"
                 raise ConfigError(msg)
+        links = [path for path in folder.rglob("*") if path.is_symlink()]
+        if links or folder.is_symlink():
+            msg = f"{(links or [folder])[0]} is a link; a submission holds files alone"
+            raise ConfigError(msg)
         meta = validated(Meta, _table(folder / META), folder / META)
         if meta.name != folder.resolve().name:
             msg = f"{folder / META}: the name is {meta.name!r}; a submission is named like its folder"
             raise ConfigError(msg)
-        if meta.name in {each.name for each in STRATEGIES}:
+        if meta.name in {FULL_POOL, *(each.name for each in STRATEGIES)}:
             msg = f"{folder / META}: a strategy of Lossbench is called {meta.name!r}; choose another name"
             raise ConfigError(msg)
         return cls(folder, meta)
@@ -81,17 +85,22 @@ class Submission:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_bytes(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # what is wrong with TOML, UTF-8 and numbers are ValueErrors
         msg = f"{path} is not TOML: {error}"
         raise ConfigError(msg) from None
 
 
-def submissions(folder: Path) -> Iterator[Submission]:
-    """Every submission below a folder, by name."""
+def submissions(folder: Path) -> tuple[list[Submission], list[str]]:
+    """Every submission below a folder, by name; and one line for each that cannot be read."""
+    found, damages = [], []
     for path in sorted(folder.iterdir() if folder.is_dir() else ()):
         if path.is_dir():
-            yield Submission.read(path)
+            try:
+                found.append(Submission.read(path))
+            except (ConfigError, OSError) as error:
+                damages.append(str(error))
+    return found, damages
 
 
 def faults(submission: Submission, protocols: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -17,10 +18,9 @@ from typing import Protocol as Interface
 
 from filelock import FileLock
 
-from leaderboard.entries import FULL_POOL
 from leaderboard.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import ConfigError, Protocol, Sweep
-from strategies import Strategy, load_strategy
+from strategies import FULL_POOL, Strategy, load_strategy
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Job:
     split: Split
     parameters: str = "{}"
     """Of the strategy, where they are not its defaults; JSON."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of a strategy's file, where it is one from outside."""
+        file = Path(self.reference)
+        return {"strategy": hashlib.sha256(file.read_bytes()).hexdigest()} if file.suffix == ".py" else {}
 
     @property
     def full_pool(self) -> bool:
@@ -126,7 +132,7 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
     from lossbench.machine import commit, describe  # noqa: PLC0415
 
     task = _task(job.protocol, places)  # pyright: ignore[reportArgumentType] - frozen models have a hash
-    strategy = job.strategy()
+    strategy, fingerprints = job.strategy(), dict(task.fingerprints) | job.fingerprints
     if record is None:
         record = Record(
             task=job.protocol.name,
@@ -140,14 +146,14 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             group_names=task.group_names,
             config=job.protocol.model_dump(mode="json"),
             strategy_config=strategy.model_dump(mode="json"),
-            fingerprints=dict(task.fingerprints),
+            fingerprints=fingerprints,
             machine=describe(torch.device(places.device)),
             commit=commit(),
             planned_rounds=job.rounds,
             rounds=(),
         )
-    elif record.fingerprints != dict(task.fingerprints):
-        msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
+    elif record.fingerprints != fingerprints:
+        msg = f"{job.path(places.out)} was begun on other data or other code; move it away, or use another --out"
         raise ConfigError(msg)
     protocol = job.protocol.on_all(task.pool_size) if job.full_pool else job.protocol
     run = Run(task, protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
@@ -160,6 +166,9 @@ def _same_protocol(record: Record, job: Job, path: Path) -> None:
     """Raise a ConfigError when a record was begun under other numbers than the job's."""
     if record.config != job.protocol.model_dump(mode="json"):
         msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
+        raise ConfigError(msg)
+    if record.fingerprints.get("strategy") != job.fingerprints.get("strategy"):
+        msg = f"{path} was made with other code of {record.strategy}; move it away, or use another --out"
         raise ConfigError(msg)
     if record.strategy_config != job.strategy().model_dump(mode="json"):
         msg = f"{path} was made with other hyper-parameters of {record.strategy}; move it away, or use another --out"

@@ -1,7 +1,7 @@
 """Verification: a stranger's strategy is rerun in a sandbox, and its records are compared with the reported ones.
 
-What it catches: records under other numbers than the protocol's, impossible picks, and on the rendered scenes anything that
-a rerun does not repeat. What it cannot: a plausible score raised on a task that was not rerun.
+What it catches: records under other numbers than the protocol's, and on the rendered scenes anything that a rerun does not
+repeat. What it cannot: a plausible score raised on a task that was not rerun, and code written to deceive its own rerun.
 """
 
 from __future__ import annotations
@@ -9,25 +9,40 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+import torch
+from pydantic import Field
 
-from leaderboard.badges import Badge, State, write_badge
+from leaderboard.badges import Badge, State, digest, write_badge
 from leaderboard.entries import Entry, Hardware
 from leaderboard.picks import picks
-from leaderboard.records import Name, Part, Record, RecordError, Text, read_record, record_path, write_record
+from leaderboard.records import (
+    Name,
+    Part,
+    Record,
+    RecordError,
+    Text,
+    Track,
+    read_bytes,
+    read_record,
+    record_path,
+    write_record,
+)
 from leaderboard.statistics import interval
-from lossbench.config import Protocol, read_protocol
+from lossbench.config import ConfigError, Protocol, read_protocol
+from lossbench.machine import commit, describe
 from lossbench.sandbox import Limits, SandboxError, python, without_network
 from lossbench.submissions import REPLAY, Submission, faults
 
 CHECK_LIMITS = Limits(seconds=1800)
 RERUN_LIMITS = Limits(seconds=6 * 3600)
+REQUIRED_SEEDS = (0, 1)
+"""The quickstart's."""
 
 
 @dataclass(frozen=True)
@@ -47,48 +62,54 @@ class Verifier:
     real_tasks: tuple[str, ...] = ()
 
     def badge(self, submission: Submission) -> Badge:
-        """Verify, keep the reruns' records as evidence beside the submission, and write its badge."""
-        wrong = faults(submission, self.protocols)
-        found = submission.records().records
-        tasks = [each.name for each in self._scenes()]
-        reported = [record for record in found if record.task in {*tasks, *self.real_tasks}]
-        wrong += [
-            f"no record of {task}; run `lossbench submit`" for task in tasks if task not in {r.task for r in reported}
-        ]
-        notes: list[str] = []
-        reruns: list[Record] = []
+        """Verify, keep the reruns' records as evidence beside the submission, and write its badge.
+
+        Raises:
+            ConfigError: a task is named that there is not, or its data is not at hand: nobody's fault but the verifier's.
+        """
+        tasks = self._tasks()
+        reported = [record for record in submission.records().records if record.task in tasks]
+        wrong = faults(submission, self.protocols) + list(_missing(reported, tasks))
+        comparisons: list[Comparison] = []
         if not wrong:
             try:
-                reruns = self._reruns(submission, reported)
+                comparisons = [
+                    compared(rerun, reported, deterministic=submission.meta.deterministic)
+                    for rerun in self._reruns(submission, reported)
+                ]
             except (SandboxError, RecordError) as error:
                 wrong.append(f"the rerun failed: {error}")
-        exact = True
-        for rerun in reruns:
-            comparison = compared(
-                rerun, [one for one in reported if one.task == rerun.task and one.track == rerun.track]
-            )
-            wrong += comparison.faults
-            notes += comparison.notes
-            exact &= comparison.exact
-        state: State = "failed" if wrong else "verified" if exact and submission.meta.deterministic else "replayed"
+        wrong += [fault for each in comparisons for fault in each.faults]
+        exact = all(each.exact for each in comparisons)
+        state: State = "failed" if wrong else "verified" if exact else "replayed"
         badge = Badge(
             state=state,
             when=datetime.now(UTC).date().isoformat(),
             who=self.who,
-            machine=reruns[0].machine if reruns else None,
-            commit=reruns[0].commit if reruns else "",
+            machine=describe(torch.device("cpu")),
+            commit=commit(),
+            digest=digest(submission.folder),
+            replayed=tuple((each.task, each.track, each.seed) for each in comparisons),
             faults=tuple(wrong[:100]),
-            notes=tuple(notes[:100]),
+            notes=tuple(note for each in comparisons for note in each.notes)[:100],
         )
         write_badge(badge, submission.folder)
         return badge
 
-    def _scenes(self) -> list[Protocol]:
-        every = [read_protocol(path) for path in sorted(self.protocols.glob("*.toml"))]
-        return [each for each in every if each.task.data.scenes]
+    def _tasks(self) -> dict[str, Protocol]:
+        """What is rerun: the rendered scenes, and the real tasks that were asked for."""
+        every = {path.stem: read_protocol(path) for path in sorted(self.protocols.glob("*.toml"))}
+        unknown = set(self.real_tasks) - set(every)
+        if unknown:
+            msg = f"no task {min(unknown)!r}; there are {', '.join(every)}"
+            raise ConfigError(msg)
+        if self.real_tasks and not self.data.is_dir():
+            msg = f"no data in {self.data}; name its folder with --data"
+            raise ConfigError(msg)
+        return {name: each for name, each in every.items() if each.task.data.scenes or name in self.real_tasks}
 
-    def _reruns(self, submission: Submission, reported: Sequence[Record]) -> list[Record]:
-        """The lowest reported seed of every task and track, run twice; the first run's records.
+    def _reruns(self, submission: Submission, reported: Sequence[Record]) -> Iterator[Record]:
+        """Every reported run of the rendered scenes, and one seed of each real task; the lowest seed of each task twice.
 
         Raises:
             SandboxError: a run failed, or two equal runs made different records.
@@ -96,70 +117,94 @@ class Verifier:
         """
         kept = submission.folder / REPLAY
         shutil.rmtree(kept, ignore_errors=True)
-        first: list[Record] = []
-        for track in sorted({record.track for record in reported}):
-            own = [record for record in reported if record.track == track]
-            for task in sorted({record.task for record in own}):
-                seed = min(record.seed for record in own if record.task == task)
-                one, other = (self._rerun(submission, task, track, seed) for _ in range(2))
-                if submission.meta.deterministic and (different := differences(one, other)):
-                    msg = f"{task}: two equal runs differ in {', '.join(different)}; is it deterministic?"
+        seen: set[tuple[str, str]] = set()
+        for record in sorted(reported, key=lambda one: (one.track, one.task, one.seed)):
+            place = (record.task, record.track)
+            if place in seen and record.task in self.real_tasks:
+                continue
+            rerun = self._rerun(submission, record)
+            if place not in seen and submission.meta.deterministic:
+                different = differences(rerun, self._rerun(submission, record))
+                if different:
+                    msg = f"{record.task}: two equal runs differ in {', '.join(different)}; is it deterministic?"
                     raise SandboxError(msg)
-                write_record(one, record_path(kept, task, track, one.strategy, seed))
-                first.append(one)
-        return first
+            seen.add(place)
+            write_record(rerun, record_path(kept, record.task, record.track, record.strategy, record.seed))
+            yield rerun
 
-    def _rerun(self, submission: Submission, task: str, track: str, seed: int) -> Record:
+    def _rerun(self, submission: Submission, reported: Record) -> Record:
         with tempfile.TemporaryDirectory(prefix="lossbench-") as name:
             box = Path(name)
             shutil.copyfile(submission.strategy, box / "strategy.py")
             wanted = {
-                "protocols": [str((self.protocols / f"{task}.toml").resolve())],
+                "protocols": [str((self.protocols / f"{reported.task}.toml").resolve())],
                 "strategy": "strategy.py",
                 "parameters": submission.meta.parameters,
-                "seed": seed,
-                "track": track,
+                "seed": reported.seed,
+                "track": reported.track,
                 "data": str(self.data.resolve()),
                 "out": "out",
             }
             python(["-m", "lossbench.rerun", "run", json.dumps(wanted)], box, RERUN_LIMITS)
-            return read_record(record_path(box / "out/records", task, track, submission.meta.name, seed))
+            own = submission.meta.name
+            return read_record(record_path(box / "out/records", reported.task, reported.track, own, reported.seed))
+
+
+def _missing(reported: Sequence[Record], tasks: dict[str, Protocol]) -> Iterator[str]:
+    """Runs that every submission owes: nobody chooses the seeds that look best."""
+    have = {(record.task, record.seed) for record in reported if record.track == "shared"}
+    for name, protocol in tasks.items():
+        for seed in REQUIRED_SEEDS if protocol.task.data.scenes else ():
+            if (name, seed) not in have:
+                yield f"no record of {name}, shared, seed {seed}; run `lossbench submit`"
+        if name not in {record.task for record in reported}:
+            yield f"no record of {name}"
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Of a rerun with what was reported."""
 
+    task: str
+    track: Track
+    seed: int
     faults: tuple[str, ...]
     notes: tuple[str, ...]
     exact: bool
     """Whether it repeated the reported record bit for bit."""
 
 
-def compared(rerun: Record, reported: Sequence[Record]) -> Comparison:
+def compared(rerun: Record, reported: Sequence[Record], *, deterministic: bool = True) -> Comparison:
     """A rerun against the reported runs of its task and track.
 
-    On the same class of machines they must be equal. Elsewhere the rerun's area must lie within the interval of the reported
-    seeds, widened by nothing: with two seeds that is wide, and the badge says no more than `replayed`.
+    On an equal machine a deterministic strategy must repeat its record. Elsewhere the rerun's area must lie within the interval
+    of the reported seeds; with two seeds that is wide, with one there is none, and the badge says no more than `replayed`.
     """
-    same_seed = next(one for one in reported if one.seed == rerun.seed)
+    runs = [one for one in reported if (one.task, one.track) == (rerun.task, rerun.track)]
+    same_seed = next(one for one in runs if one.seed == rerun.seed)
     different = differences(same_seed, rerun)
     where = f"{rerun.task}, {rerun.track}, seed {rerun.seed}"
+
+    def found(fault: str = "", note: str = "", *, exact: bool = False) -> Comparison:
+        faults, notes = (tuple(filter(None, [each])) for each in (fault, note))
+        return Comparison(rerun.task, rerun.track, rerun.seed, faults, notes, exact)
+
     if not different:
-        return Comparison((), (f"{where}: the rerun is equal bit for bit",), exact=True)
-    if same_seed.machine == rerun.machine:
-        fault = f"{where}: the rerun on an equal machine differs in {', '.join(different)}"
-        return Comparison((fault,), (), exact=False)
-    areas = Entry(rerun.strategy, reference=False, records=tuple(reported)).areas
+        return found(note=f"{where}: the rerun is equal bit for bit", exact=True)
+    if same_seed.machine == rerun.machine and deterministic:
+        return found(f"{where}: the rerun on an equal machine differs in {', '.join(different)}")
+    areas = Entry(rerun.strategy, reference=False, records=tuple(runs)).areas
     own = Entry(rerun.strategy, reference=False, records=(rerun,)).areas[rerun.seed]
     mean, lower, upper = interval([*areas.values()])
     shared = len(picks(rerun) & picks(same_seed)) / max(len(picks(rerun)), 1)
     note = (
-        f"{where}: on {Hardware.of(rerun.machine)} instead of {Hardware.of(same_seed.machine)} the area is {own:.4f}, "
-        f"reported {mean:.4f} ({lower:.4f} to {upper:.4f}, {len(areas)} seeds); {100 * shared:.0f} % of the picks are the same"
+        f"{where}: area {own:.4f} on {Hardware.of(rerun.machine)}, reported {mean:.4f} on "
+        f"{Hardware.of(same_seed.machine)} ({lower:.4f} to {upper:.4f}, {len(areas)} seeds); "
+        f"{100 * shared:.0f} % of the picks are the same"
     )
-    outside = () if lower <= own <= upper else (f"{note}: outside of what the reported seeds allow",)
-    return Comparison(outside, (note,), exact=False)
+    if len(areas) > 1 and not lower <= own <= upper:
+        return found(f"{note}: outside of what the reported seeds allow")
+    return found(note=note)
 
 
 def differences(one: Record, other: Record) -> list[str]:
@@ -200,8 +245,8 @@ def check(strategy: Path, parameters: dict[str, Any] | None = None) -> Verdicts:
         wanted = {"strategy": "strategy.py", "parameters": parameters or {}, "out": str(box)}
         python(["-m", "lossbench.rerun", "check", json.dumps(wanted)], box, CHECK_LIMITS)
         try:
-            return Verdicts.model_validate_json((box / "verdicts.json").read_bytes())
-        except (OSError, ValidationError) as error:
+            return Verdicts.model_validate_json(read_bytes(box / "verdicts.json"))
+        except (OSError, ValueError) as error:
             msg = f"it left no verdicts: {' '.join(str(error).split())[:200]}"
             raise SandboxError(msg) from None
 

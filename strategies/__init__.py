@@ -69,7 +69,19 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     TrueLoss,
 )
 
-__all__ = ["STRATEGIES", "Context", "Selection", "SelectionError", "Strategy", "StrategyError", "load_strategy"]
+FULL_POOL = "full-pool"
+"""No strategy may be called so: records of a training on the whole pool are."""
+
+__all__ = [
+    "FULL_POOL",
+    "STRATEGIES",
+    "Context",
+    "Selection",
+    "SelectionError",
+    "Strategy",
+    "StrategyError",
+    "load_strategy",
+]
 
 
 class StrategyError(ValueError):
@@ -133,7 +145,7 @@ def _check_name(outside: type[Strategy], path: Path) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", outside.name):
         msg = f"{path}: {outside.__name__} is called {outside.name!r}; use lower-case letters, digits and hyphens"
         raise StrategyError(msg)
-    if outside.name in {each.name for each in STRATEGIES}:
+    if outside.name in {FULL_POOL, *(each.name for each in STRATEGIES)}:
         msg = f"{path}: {outside.__name__} is called {outside.name!r}, as a strategy of Lossbench is; rename it"
         raise StrategyError(msg)
 

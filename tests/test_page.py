@@ -14,6 +14,7 @@ from fake_records import make_record, realistic_records
 from rich.console import Console
 
 from leaderboard import charts, page
+from leaderboard.badges import Badge
 from leaderboard.board import About, Board, Lead, Sheet
 from leaderboard.charts import curve_chart, shown_first
 from leaderboard.contrasts import Plan
@@ -107,9 +108,9 @@ def test_the_strategy_page_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_planned_comparisons_carry_a_p_and_nothing_else_does(tmp_path: Path) -> None:
-    plan = Plan("board", ("shapes-mini",), ("shared",), (("ours", "random"),))
+    plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2), (("ours", "random"),))
     text = text_of(task_page(three_seeds(), tmp_path / "page", plans=[plan]))
-    assert "ours \N{MINUS SIGN} random +5.0000 +2.5159 … +7.4841 3 0.2500 0.2500" in text
+    assert "ours \N{MINUS SIGN} random board +5.0000 +2.5159 … +7.4841 3 0.2500 0.2500" in text
     assert "Planned comparisons" not in text_of(task_page(three_seeds(), tmp_path / "other"))
 
 
@@ -323,6 +324,36 @@ def test_too_few_seeds_draw_no_band(seeds: int) -> None:
     spec = curve_chart(section, styles(["random"])).to_dict()
     assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
     assert (values(spec, "line")[0]["lower"] is None) == (seeds == 1)
+
+
+def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranked(tmp_path: Path) -> None:
+    good = Badge(state="verified", replayed=(("shapes-mini", "shared", 0),))
+    records = [*three_seeds(), make_record((99.0, 99.0), strategy="bad"), make_record(strategy="ours", task="other")]
+    badges = {"ours": good, "bad": Badge(state="failed", faults=("picks <b>swapped</b>",))}
+    board = Board(records, {"ours": OURS, "bad": OURS}, badges=badges)
+    text = text_of(build_page(board, tmp_path / "page").read_text(encoding="utf-8"))
+    assert "ours verified hybrid shapes-mini shared 1" in text
+    assert "ours self-reported hybrid other shared 1" in text
+    assert "bad failed hybrid shapes-mini shared not ranked" in text
+    page = (tmp_path / "page/strategies/bad.html").read_text(encoding="utf-8")
+    assert "Not ranked: it failed its verification" in text_of(page)
+    assert "picks &lt;b&gt;swapped" in page
+    assert [lead.strategy for lead in board.history(board.sections[1])] == ["ours"]
+    assert board.history(board.sections[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("paper", "year"),
+    [
+        ("Me 2020", 2020),
+        ("arXiv 1905.03677, CVPR 2019", 2019),
+        ("Shannon 1948", None),
+        ("none", None),
+        ("in 19999", None),
+    ],
+)
+def test_the_year_of_a_paper(paper: str, year: int | None) -> None:
+    assert OURS._replace(paper=paper).year == year
 
 
 def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:

@@ -22,7 +22,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["random-shared-s0.json"]
 
 
-@given(scores=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+@given(scores=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5))
 def test_every_finite_score_survives_json(scores: list[float]) -> None:
     record = make_record(scores)
     assert Record.model_validate_json(record.model_dump_json()) == record
@@ -83,10 +83,25 @@ def set_other_schema(record: dict[str, Any]) -> None:
     record["schema_number"] = 2
 
 
+def set_huge_protocol(record: dict[str, Any]) -> None:
+    record["protocol"] = 10**300
+
+
+def set_huge_score(record: dict[str, Any]) -> None:
+    record["rounds"][0]["metrics"]["accuracy"] = 1e308
+
+
+def set_negative_pick(record: dict[str, Any]) -> None:
+    record["rounds"][0]["picked"] = [-1]
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (set_nan, r"rounds\.0\.metrics\.accuracy: Input should be a finite number"),
+        (set_huge_protocol, r"protocol: Input should be less than or equal to 9999"),
+        (set_huge_score, r"rounds\.0\.metrics\.accuracy: Input should be less than or equal to"),
+        (set_negative_pick, r"rounds\.0\.picked\.0: Input should be greater than or equal to 0"),
+        (set_nan, r"NaN is no number"),
         (set_negative_seconds, r"rounds\.1\.seconds\.fit: Input should be greater than or equal to 0"),
         (set_unknown_field, r"note: Extra inputs are not permitted"),
         (set_repeated_pick, r"an image is picked twice"),

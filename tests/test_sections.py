@@ -162,7 +162,7 @@ def test_runs_that_cannot_stand_side_by_side_are_refused(other: Record, reason: 
 def test_planned_contrasts_are_corrected_together() -> None:
     records = [make_record((5.0,), seed=seed) for seed in range(8)]
     records += [make_record((6.0 + seed,), strategy="ours", seed=seed) for seed in range(8)]
-    plan = Plan("board", ("shapes-mini", "not-run"), ("shared",), (("ours", "random"),))
+    plan = Plan("board", (("shapes-mini", 1), ("not-run", 1)), ("shared",), tuple(range(8)), (("ours", "random"),))
     (found,) = contrasts(sections(records), plan)
     assert (found.strategy, found.baseline, found.seeds) == ("ours", "random", 8)
     assert found.difference == interval([1.0 + seed for seed in range(8)])
@@ -170,9 +170,23 @@ def test_planned_contrasts_are_corrected_together() -> None:
     assert found.corrected == pytest.approx(2 * 2 / 2**8)  # two were planned, though one was not run
 
 
+def test_before_all_planned_seeds_are_there_no_p_is_given() -> None:
+    records = [make_record((5.0 + seed,), strategy=name, seed=seed) for seed in range(9) for name in ("a", "random")]
+    plan = Plan("board", (("shapes-mini", 1),), ("shared",), tuple(range(12)), (("a", "random"),))
+    (found,) = contrasts(sections(records), plan)
+    assert (found.seeds, found.planned_seeds, found.corrected) == (9, 12, 1.0)
+    assert math.isnan(found.p)
+    (fewer,) = contrasts(sections(records), plan._replace(seeds=(0, 1)))
+    assert fewer.seeds == 2, "seeds that were not planned do not count"
+    assert contrasts(sections(records), plan._replace(protocols=(("shapes-mini", 2),))) == []
+
+
 def test_validation_runs_carry_no_p() -> None:
     records = [make_record(split="validation", strategy=name, seed=s) for s in range(3) for name in ("a", "random")]
-    assert contrasts(sections(records), Plan("board", ("shapes-mini",), ("shared",), (("a", "random"),))) == []
+    assert (
+        contrasts(sections(records), Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2), (("a", "random"),)))
+        == []
+    )
 
 
 def picked(strategy: str, seed: int, *rounds: tuple[int, ...], groups: tuple[int, int] = (1, 1)) -> Record:

@@ -122,13 +122,22 @@ def test_without_a_clear_way_to_the_full_pool_no_gain_is_given(full: dict[int, f
     assert all(math.isnan(each) for each in found)
 
 
-def test_from_ten_seeds_the_gain_is_bootstrapped() -> None:
+def test_from_ten_seeds_of_each_the_gain_is_bootstrapped() -> None:
     rng = np.random.default_rng(3)
     base = dict(enumerate(rng.normal(1, 0.1, 12)))
     own = {seed: value + rng.normal(0.5, 0.1) for seed, value in base.items()}
-    found = normalized_gain(own, base, {0: 3.0, 1: 3.1, 2: 2.9})
+    full = dict(enumerate(rng.normal(3, 0.1, 10)))
+    found, few = normalized_gain(own, base, full), normalized_gain(own, base, {0: full[0], 1: full[1], 2: full[2]})
     assert found.lower < found.mean < found.upper
     assert found.mean == pytest.approx(0.25, abs=0.05)
+    assert found.mean - found.lower != pytest.approx(found.upper - found.mean), "a bootstrap is not symmetric"
+    assert few.mean - few.lower == pytest.approx(few.upper - few.mean), "three runs of the full pool: Student's t"
+
+
+def test_a_full_pool_that_is_worse_than_random_measures_nothing() -> None:
+    random, own, full = ({seed: value + seed / 1000 for seed in range(3)} for value in (0.80, 0.75, 0.70))
+    assert math.isnan(normalized_gain(own, random, full).mean)
+    assert normalized_gain(own, random, full, larger_is_better=False).mean == pytest.approx(0.5)
 
 
 def test_eight_differences_of_one_sign_give_the_smallest_p() -> None:

@@ -87,7 +87,8 @@ def test_an_honest_submission_is_verified_and_the_rerun_is_kept(submission: Subm
     badge = verified(submission, protocols)
     assert badge == read_badge(submission.folder)
     assert (badge.state, badge.faults, badge.who) == ("verified", (), "me")
-    assert badge.notes == ("tiny, shared, seed 0: the rerun is equal bit for bit",)
+    assert badge.notes == tuple(f"tiny, shared, seed {seed}: the rerun is equal bit for bit" for seed in (0, 1))
+    assert badge.replayed == (("tiny", "shared", 0), ("tiny", "shared", 1))
     kept = read_record(record_path(submission.folder / REPLAY, "tiny", "shared", "last", 0))
     assert badge.machine == kept.machine
     (own,) = (each for each in submission.records().records if each.seed == 0)
@@ -114,13 +115,14 @@ def change_config(content: dict) -> None:
     [
         (swap_picks, "the rerun on an equal machine differs in picked of round 0"),
         (raise_score, "the rerun on an equal machine differs in metrics of round 2"),
-        (change_config, "its config is not that of configs/tasks/tiny.toml"),
+        (change_config, "tiny"),
     ],
 )
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_tampered_record_is_caught(
-    change: Callable[[dict], None], fault: str, submission: Submission, protocols: Path
+    change: Callable[[dict], None], fault: str, seed: int, submission: Submission, protocols: Path
 ) -> None:
-    spoil(submission, change)
+    spoil(submission, change, seed)
     badge = verified(submission, protocols)
     assert badge.state == "failed"
     assert any(fault in line for line in badge.faults)
@@ -134,7 +136,7 @@ def test_a_rerun_on_another_machine_says_how_far_it_agrees(submission: Submissio
     badge = verified(submission, protocols)
     assert badge.state == "replayed"
     assert "100 % of the picks are the same" in badge.notes[0]
-    assert "instead of Other" in badge.notes[0]
+    assert "on Other, cpu, 1 thread" in badge.notes[0]
 
 
 def test_a_score_outside_of_the_reported_seeds_fails_on_another_machine(submission: Submission) -> None:
@@ -222,7 +224,56 @@ def test_code_that_fails_is_named(submission: Submission, protocols: Path) -> No
 def test_a_submission_without_records_of_the_scenes_fails(submission: Submission, protocols: Path) -> None:
     for path in (submission.folder / RECORDS).rglob("*.json"):
         path.unlink()
-    assert verified(submission, protocols).faults == ("no record of tiny; run `lossbench submit`",)
+    assert verified(submission, protocols).faults == (
+        "no record of tiny, shared, seed 0; run `lossbench submit`",
+        "no record of tiny, shared, seed 1; run `lossbench submit`",
+        "no record of tiny",
+    )
+
+
+def test_one_seed_elsewhere_says_that_it_allows_no_comparison(submission: Submission) -> None:
+    (first, _) = submission.records().records
+    there = first.model_copy(update={"machine": first.machine.model_copy(update={"processor": "Other"})})
+    rounds = (*there.rounds[:-1], there.rounds[-1].model_copy(update={"metrics": {"accuracy": 0.1}}))
+    found = compared(first, [there.model_copy(update={"rounds": rounds})])
+    assert (found.faults, found.exact) == ((), False)
+    changed = first.model_copy(update={"rounds": rounds})
+    assert compared(first, [changed]).faults
+    assert not compared(first, [changed], deterministic=False).faults
+
+
+@pytest.mark.parametrize(("task", "fault"), [("nonsense", "no task 'nonsense'"), ("tiny", "no data in")])
+def test_the_verifiers_own_mistakes_fail_nobody(task: str, fault: str, submission: Submission, protocols: Path) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        Verifier("me", protocols, submission.folder / "none", (task,)).badge(submission)
+    assert not (submission.folder / "verification.json").exists()
+
+
+@pytest.mark.slow
+def test_a_badge_is_void_when_code_or_records_change(submission: Submission, protocols: Path) -> None:
+    assert verified(submission, protocols).state == "verified"
+    spoil(submission, raise_score)
+    badge = read_badge(submission.folder)
+    assert badge.state == "self-reported"
+    assert "have changed since" in badge.notes[0]
+
+
+def test_a_submission_holds_no_links(submission: Submission) -> None:
+    (submission.folder / ".verification.json.part").symlink_to(submission.strategy)
+    with pytest.raises(ConfigError, match="is a link; a submission holds files alone"):
+        Submission.read(submission.folder)
+
+
+def test_a_broken_submission_is_named_and_the_others_are_read(submission: Submission) -> None:
+    folder = submission.folder.parent
+    for name, meta in (("empty", None), ("deep", "a = " + "[" * 5000), ("wide", "a = " + "9" * 9000)):
+        (folder / name).mkdir()
+        (folder / name / STRATEGY).write_text("", encoding="utf-8")
+        if meta:
+            (folder / name / META).write_text(meta, encoding="utf-8")
+    found, damages = submissions(folder)
+    assert [each.meta.name for each in found] == ["last"]
+    assert len(damages) == 3
 
 
 @pytest.mark.parametrize(
@@ -245,8 +296,9 @@ def test_what_an_author_may_not_say_is_refused(meta: str, fault: str, submission
 def test_a_submission_may_not_take_the_name_of_a_strategy_that_is_here(tmp_path: Path) -> None:
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
-    with pytest.raises(ConfigError, match="a strategy of Lossbench is called 'random'"):
-        Submission.read(begin(file, "random", tmp_path / "submissions"))
+    for name in ("random", "full-pool"):
+        with pytest.raises(ConfigError, match=f"a strategy of Lossbench is called '{name}'"):
+            Submission.read(begin(file, name, tmp_path / "submissions"))
 
 
 def test_a_forged_badge_is_no_badge(tmp_path: Path) -> None:
@@ -307,17 +359,25 @@ def test_a_check_names_what_is_to_be_mended(tmp_path: Path) -> None:
 
 
 def test_every_submission_of_the_repository_is_sound() -> None:
-    found = list(submissions(REPOSITORY / "leaderboard/submissions"))
+    found, damages = submissions(REPOSITORY / "leaderboard/submissions")
+    assert damages == []
     assert len(found) >= 2
     for each in found:
         assert faults(each, REPOSITORY / "configs/tasks") == []
-        assert read_badge(each.folder).state in {"replayed", "verified"}
+        assert read_badge(each.folder).state != "failed"
 
 
 def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:
     own = (REPOSITORY / "leaderboard/submissions/confidence-ratio/strategy.py").read_text(encoding="utf-8")
     body = own[own.index("    name: ClassVar") :].strip()
     assert body in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_strategy_that_cheats_cannot_be_submitted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(code().replace("    paper:", "    cheats: ClassVar[bool] = True\n    paper:"), encoding="utf-8")
+    assert "a reference, no entry" in check(file).verdicts[-1][2]
 
 
 @pytest.mark.slow

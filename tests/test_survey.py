@@ -38,6 +38,8 @@ def test_sound_records_are_all_found(tmp_path: Path) -> None:
         ("null", "Input should be"),
         ('{"schema_number": 99}', "schema_number"),
         ("\udcff", "codec"),
+        ('{"config": {"a": NaN}}', "NaN is no number"),
+        ("9" * 5000, "digits"),
     ],
 )
 def test_a_damaged_file_is_named_and_left_out(content: str, fault: str, tmp_path: Path) -> None:
@@ -81,6 +83,38 @@ def test_a_run_under_other_numbers_does_not_spoil_the_rest(tmp_path: Path) -> No
     stored(tmp_path, make_record(strategy="ours", config={"budget": 999}), make_record((1.0,), strategy="short"))
     found = survey(tmp_path)
     assert {record.strategy for record in found.records} == {"random"}
+    assert len(found.damages) == 2
+
+
+def test_strangers_do_not_outvote_the_boards_own_records(tmp_path: Path) -> None:
+    stored(tmp_path / "own", make_record())
+    folder = tmp_path / "theirs"
+    stored(folder, *(make_record(strategy="ours", seed=seed, config={"budget": 999}) for seed in range(5)))
+    found = survey(tmp_path / "own", {folder: "ours"})
+    assert found.records == [make_record()]
+    assert len(found.damages) == 5
+
+
+def test_a_submission_holds_records_of_its_own_strategy_alone(tmp_path: Path) -> None:
+    stored(tmp_path / "own", make_record())
+    stored(tmp_path / "theirs", make_record(seed=9), make_record(strategy="ours"))
+    found = survey(tmp_path / "own", {tmp_path / "theirs": "ours"})
+    assert [each.strategy for each in found.records] == ["random", "ours"]
+    assert "a record of random in the submission of ours" in found.damages[0]
+
+
+def test_two_settings_of_one_strategy_are_not_averaged(tmp_path: Path) -> None:
+    stored(tmp_path, *(make_record(seed=seed) for seed in range(2)), make_record(seed=2, strategy_config={"epochs": 1}))
+    assert [each.seed for each in survey(tmp_path).records] == [0, 1]
+
+
+def test_links_and_devices_are_not_read(tmp_path: Path) -> None:
+    (good,) = stored(tmp_path, make_record())
+    (good.parent / "random-shared-s1.json").symlink_to("/dev/zero")
+    (good.parent / "random-shared-s2.json").symlink_to(good)
+    found = survey(tmp_path)
+    assert found.records == [make_record()]
+    assert all("not a regular file" in line for line in found.damages)
     assert len(found.damages) == 2
 
 
