@@ -67,7 +67,7 @@ class Verifier:
         Raises:
             ConfigError: a task is named that there is not, or its data is not at hand: nobody's fault but the verifier's.
         """
-        tasks = self._tasks()
+        tasks, now = self._tasks(), commit()  # before anything is written
         reported = [record for record in submission.records().records if record.task in tasks]
         wrong = faults(submission, self.protocols) + list(_missing(reported, tasks))
         comparisons: list[Comparison] = []
@@ -87,7 +87,7 @@ class Verifier:
             when=datetime.now(UTC).date().isoformat(),
             who=self.who,
             machine=describe(torch.device("cpu")),
-            commit=commit(),
+            commit=now,
             digest=digest(submission.folder),
             replayed=tuple((each.task, each.track, each.seed) for each in comparisons),
             faults=tuple(wrong[:100]),
