@@ -150,13 +150,20 @@ def verify(
 @records_app.command("check")
 def check_records(
     records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
+    submissions: SubmissionsOption = Path("leaderboard/submissions"),
 ) -> None:
-    """Find damaged, misnamed, repeated and foreign records, and name them; exit code 1 where there is one."""
+    """Find damaged, misnamed, repeated and foreign records, and broken submissions; exit code 1 where there is one."""
     from leaderboard.survey import survey
+    from lossbench.submissions import RECORDS, faults
+    from lossbench.submissions import submissions as submitted
 
-    found = survey(records)
-    for line in found.damages:
+    entries, wrong = submitted(submissions)
+    found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
+    wrong += found.damages
+    wrong += [f"{entry.folder}: {fault}" for entry in entries for fault in faults(entry, PROTOCOLS)]
+    for line in dict.fromkeys(wrong):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{len(found.records)} records are sound, {len(found.damages)} are not", highlight=False)
-    if found.damages:
+    sound = f"{len(found.records)} records are sound"
+    console.print(f"{sound}, {len(wrong)} faults were found" if wrong else f"{sound}.", highlight=False)
+    if wrong:
         raise typer.Exit(1)

@@ -153,12 +153,17 @@ def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Res
     result = lossbench_cli("page", tmp_path / "records", "--out", tmp_path / "page")
     assert result.code == 0
     assert result.output.startswith(f"left out: {broken}: not a valid record")
-    result = lossbench_cli("records", "check", tmp_path / "records")
+    checking = ("records", "check", tmp_path / "records", "--submissions", tmp_path / "submissions")
+    result = lossbench_cli(*checking)
     assert result.code == 1
     assert f"{broken}: not a valid record" in result.output
-    assert "1 records are sound, 1 are not" in result.output
+    assert "1 records are sound, 1 faults were found" in result.output
     broken.unlink()
-    assert lossbench_cli("records", "check", tmp_path / "records").code == 0
+    assert lossbench_cli(*checking).code == 0
+    (tmp_path / "submissions/half").mkdir(parents=True)
+    result = lossbench_cli(*checking)
+    assert result.code == 1
+    assert "half has no strategy.py" in result.output
 
 
 def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
