@@ -40,10 +40,15 @@ class Measured:
 
 
 @pytest.fixture(scope="module")
-def measured() -> Iterator[Measured]:
-    """Filled by the tests, printed at the end."""
+def measured(pytestconfig: pytest.Config) -> Iterator[Measured]:
+    """Filled by the tests, printed at the end, whatever is captured."""
     found = Measured()
     yield found
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        show(found)
+
+
+def show(found: Measured) -> None:
     names = dict.fromkeys(name for name, _ in found.cells)
     print("\n| strategy | " + " | ".join(PAPER) + " |")
     for name in names:
