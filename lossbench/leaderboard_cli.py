@@ -135,10 +135,13 @@ def verify(
     data: DataOption = Path("data"),
 ) -> None:
     """Rerun a submission on the rendered scenes, in a sandbox, compare, and write its badge; exit code 1 where it fails."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
     from lossbench.submissions import Submission
+    from lossbench.sweep import prepare
     from lossbench.verification import Verifier, boxed
 
     submission = Submission.read(folder / name)
+    prepare("cpu")  # a trunk that is pre-trained here must be that of a worker, bit for bit
     badge = Verifier(who, PROTOCOLS, data, tuple(task or ())).badge(submission)
     for line in (*badge.notes, *badge.faults):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -38,6 +38,7 @@ from lossbench.config import ConfigError, Protocol, read_protocol
 from lossbench.machine import commit, describe
 from lossbench.sandbox import Limits, SandboxError, python, without_network
 from lossbench.submissions import REPLAY, Submission, faults
+from tasks import build_task
 
 CHECK_LIMITS = Limits(seconds=1800)
 RERUN_LIMITS = Limits(seconds=6 * 3600)
@@ -118,24 +119,29 @@ class Verifier:
         kept = submission.folder / REPLAY
         shutil.rmtree(kept, ignore_errors=True)
         seen: set[tuple[str, str]] = set()
-        for record in sorted(reported, key=lambda one: (one.track, one.task, one.seed)):
-            place = (record.task, record.track)
-            if place in seen and record.task in self.real_tasks:
-                continue
-            rerun = self._rerun(submission, record)
-            if place not in seen and submission.meta.deterministic:
-                different = differences(rerun, self._rerun(submission, record))
-                if different:
-                    msg = f"{record.task}: two equal runs differ in {', '.join(different)}; is it deterministic?"
-                    raise SandboxError(msg)
-            seen.add(place)
-            write_record(rerun, record_path(kept, record.task, record.track, record.strategy, record.seed))
-            yield rerun
+        with tempfile.TemporaryDirectory(prefix="lossbench-") as name:
+            cache = Path(name)
+            for record in sorted(reported, key=lambda one: (one.task, one.track, one.seed)):
+                place = (record.task, record.track)
+                if place in seen and record.task in self.real_tasks:
+                    continue
+                rerun = self._rerun(submission, record, cache)
+                if place not in seen and submission.meta.deterministic:
+                    _same(rerun, self._rerun(submission, record, cache))
+                seen.add(place)
+                write_record(rerun, record_path(kept, record.task, record.track, record.strategy, record.seed))
+                yield rerun
 
-    def _rerun(self, submission: Submission, reported: Record) -> Record:
+    def _rerun(self, submission: Submission, reported: Record, cache: Path) -> Record:
+        """One run in a box of its own, which gets copies of rendered scenes and pre-trained trunks: they take minutes."""
+        protocol = read_protocol(self.protocols / f"{reported.task}.toml")
+        build_task(
+            protocol.task, self.data, cache, torch.device("cpu")
+        )  # ours alone: nothing of a stranger's runs here
         with tempfile.TemporaryDirectory(prefix="lossbench-") as name:
             box = Path(name)
             shutil.copyfile(submission.strategy, box / "strategy.py")
+            shutil.copytree(cache, box / "out/cache")
             wanted = {
                 "protocols": [str((self.protocols / f"{reported.task}.toml").resolve())],
                 "strategy": "strategy.py",
@@ -148,6 +154,13 @@ class Verifier:
             python(["-m", "lossbench.rerun", "run", json.dumps(wanted)], box, RERUN_LIMITS)
             own = submission.meta.name
             return read_record(record_path(box / "out/records", reported.task, reported.track, own, reported.seed))
+
+
+def _same(one: Record, other: Record) -> None:
+    different = differences(one, other)
+    if different:
+        msg = f"{one.task}: two equal runs differ in {', '.join(different)}; is it deterministic?"
+        raise SandboxError(msg)
 
 
 def _missing(reported: Sequence[Record], tasks: dict[str, Protocol]) -> Iterator[str]:
