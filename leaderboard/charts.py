@@ -13,7 +13,7 @@ from leaderboard.entries import BASELINE, PAPER
 from leaderboard.picks import GroupShare
 from leaderboard.published import Published
 from leaderboard.sections import Section
-from leaderboard.styles import GREY, VERMILLION, Style
+from leaderboard.styles import GREY, Style
 
 HEIGHT_PIXELS = 300
 CELL_PIXELS, BAR_PIXELS = 26, 9
@@ -250,10 +250,12 @@ def _front(rows: list[dict[str, Any]], sign: float) -> list[dict[str, Any]]:
     return front
 
 
-def group_chart(shares: Sequence[GroupShare]) -> alt.Chart:
+def group_chart(shares: Sequence[GroupShare], drawn: dict[str, Style]) -> alt.Chart:
     """What share of the picked images shows each group, beside random's."""
     rows = [each._asdict() for each in shares]
-    order = list(dict.fromkeys(each.group for each in shares))
+    order, names = (
+        list(dict.fromkeys(each)) for each in zip(*((one.group, one.strategy) for one in shares), strict=True)
+    )
     height = 2 * BAR_PIXELS * len(order)
     return (
         alt.Chart(alt.Data(values=rows))
@@ -262,9 +264,7 @@ def group_chart(shares: Sequence[GroupShare]) -> alt.Chart:
             x=alt.X("share:Q", title="share of picks", axis=alt.Axis(format="%", tickCount=5)),
             y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=140)),
             yOffset=alt.YOffset("strategy:N"),
-            color=alt.Color("strategy:N", legend=None).scale(
-                domain=list(dict.fromkeys(each.strategy for each in shares))[::-1], range=[GREY, VERMILLION]
-            ),
+            color=alt.Color("strategy:N", legend=None).scale(domain=names, range=[drawn[name].color for name in names]),
             tooltip=["group:N", "strategy:N", alt.Tooltip("share:Q", format=".1%")],
         )
         .properties(height=height)

@@ -96,7 +96,7 @@ def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]
         record=entry.records[0],
         legend=list(few.by_name),
         curves=page_spec(curves, described, width="container", height=SMALL_HEIGHT_PIXELS),
-        groups=page_spec(charts.group_chart(shares), shown, width="container") if shares else None,
+        groups=page_spec(charts.group_chart(shares, drawn), shown, width="container") if shares else None,
         shares=shares,
         overlaps=picks.overlaps(section, strategy),
         seed_overlap=picks.seed_overlap(entry),
