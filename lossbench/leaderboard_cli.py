@@ -18,7 +18,15 @@ console = Console()
 DataOption = Annotated[Path, typer.Option("--data", help="Folder that holds the real data sets.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for records, weights and pictures.")]
 SubmissionsOption = Annotated[Path, typer.Option("--submissions", help="Folder of submissions.")]
+BesideOption = Annotated[
+    Path | None, typer.Option("--submissions", help="Folder of submissions; `submissions` beside the records' folder.")
+]
 SweepsOption = Annotated[Path, typer.Option("--sweeps", help="Folder of sweeps, for the comparisons planned in them.")]
+
+
+def beside(records: Path) -> Path:
+    """The folder of submissions that belongs to a folder of records."""
+    return records.parent / "submissions"
 
 
 @app.command()
@@ -26,13 +34,13 @@ def page(
     records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
     out: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = Path("runs/page"),
     sweeps: SweepsOption = Path("configs/sweeps"),
-    submissions: SubmissionsOption = Path("leaderboard/submissions"),
+    submissions: BesideOption = None,
 ) -> None:
     """Build the leaderboard page from records alone; what is damaged is left out and named."""
     from leaderboard.page import build_page
     from lossbench.report import gathered
 
-    board = gathered(records, sweeps, submissions)
+    board = gathered(records, sweeps, submissions or beside(records))
     for line in board.damages:
         console.print(f"left out: {line}", soft_wrap=True, highlight=False, markup=False)
     index = build_page(board, out).resolve().as_uri()
@@ -44,13 +52,13 @@ def export(
     records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
     out: Annotated[Path, typer.Option("--out", help="Folder of the tables and charts.")] = Path("runs/export"),
     sweeps: SweepsOption = Path("configs/sweeps"),
-    submissions: SubmissionsOption = Path("leaderboard/submissions"),
+    submissions: BesideOption = None,
 ) -> None:
     """Write the page's tables as CSV, and its charts as SVG and PNG."""
     from leaderboard.export import write
     from lossbench.report import gathered
 
-    for path in write(gathered(records, sweeps, submissions), out):
+    for path in write(gathered(records, sweeps, submissions or beside(records)), out):
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -153,14 +161,14 @@ def verify(
 @records_app.command("check")
 def check_records(
     records: Annotated[Path, typer.Argument(help="Folder of records.")] = Path("leaderboard/records"),
-    submissions: SubmissionsOption = Path("leaderboard/submissions"),
+    submissions: BesideOption = None,
 ) -> None:
     """Find damaged, misnamed, repeated and foreign records, and broken submissions; exit code 1 where there is one."""
     from leaderboard.survey import survey
     from lossbench.submissions import RECORDS, faults
     from lossbench.submissions import submissions as submitted
 
-    entries, wrong = submitted(submissions)
+    entries, wrong = submitted(submissions or beside(records))
     found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     wrong += found.damages
     wrong += [f"{entry.folder}: {fault}" for entry in entries for fault in faults(entry, PROTOCOLS)]
