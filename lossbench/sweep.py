@@ -153,7 +153,7 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             rounds=(),
         )
     elif record.fingerprints != fingerprints:
-        msg = f"{job.path(places.out)} was begun on other data or other code; move it away, or use another --out"
+        msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
         raise ConfigError(msg)
     protocol = job.protocol.on_all(task.pool_size) if job.full_pool else job.protocol
     run = Run(task, protocol, strategy, job.seed, job.track, job.split, places.out / "fits")

@@ -339,15 +339,19 @@ def test_a_record_made_under_other_numbers_is_refused(rounds: int, tmp_path: Pat
     assert timeless(path)
 
 
-def test_a_record_made_with_other_hyper_parameters_is_refused(tmp_path: Path) -> None:
+def test_a_record_made_with_other_code_or_hyper_parameters_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "short.py"
-    file.write_text(SHORT.replace(" - (len(ctx.labeled) > 12)", ""), encoding="utf-8")
-    sweep = written(tmp_path, sweep=f'tasks = ["tiny"]\nstrategies = ["{file}"]\nseeds = [0]\n')
-    run(sweep, tmp_path / "out")
-    content = file.read_text(encoding="utf-8")
+    content = SHORT.replace(" - (len(ctx.labeled) > 12)", "")
     file.write_text(content.replace("    def select", "    share: float = 0.5\n\n    def select"), encoding="utf-8")
+    text = f'tasks = ["tiny"]\nstrategies = ["{file}"]\nseeds = [0]\n'
+    run(written(tmp_path, sweep=text), tmp_path / "out")
     assert load_strategy(str(file)).share == 0.5
+    other = written(tmp_path, sweep=f'{text}parameters = {{ "{file}" = {{ share = 0.7 }} }}\n')
     with pytest.raises(ConfigError, match=r"was made with other hyper-parameters of short; move it away"):
+        run(other, tmp_path / "out")
+    sweep = written(tmp_path, sweep=text)
+    file.write_text(file.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"was made with other code of short; move it away"):
         run(sweep, tmp_path / "out")
 
 
