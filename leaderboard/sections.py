@@ -142,6 +142,11 @@ class Section:
         return next((each for each in self.standings if each.strategy == strategy), None)
 
     @cached_property
+    def ranked(self) -> int:
+        """How many strategies are ranked."""
+        return sum(each.rank is not None for each in self.standings)
+
+    @cached_property
     def full_score(self) -> Interval:
         """Of a training on the whole pool."""
         return interval([*self.full_pool.last.values()]) if self.full_pool else NOTHING
@@ -201,8 +206,8 @@ class Section:
 
     @cached_property
     def penalties(self) -> Penalties:
-        """Of the ranked strategies, the best first, over all rounds after the first."""
-        ranked = [self.by_name[each.strategy] for each in self.standings if each.rank]
+        """Of the ranked strategies that have two seeds or more, the best first, over all rounds after the first."""
+        ranked = [self.by_name[each.strategy] for each in self.standings if each.rank and each.seeds > 1]
         wins = np.full((len(ranked), len(ranked)), np.nan)
         rounds = max(len(self.labels) - 1, 0)
         for row, first in enumerate(ranked):

@@ -58,7 +58,7 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
     same, others = (board.published_for(section, same_protocol=same) for same in (True, False))
     wide = {"width": "container", "height": HEIGHT_PIXELS}
     title, metric = section.title, section.metric_title
-    several = len(section.penalties.strategies) > 1 and any(each.seeds > 1 for each in section.standings)
+    several = len(section.penalties.strategies) > 1
     gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
     curves, spent = charts.curve_chart(section, own, same), charts.seconds_chart(section, own)
     beaten, pareto = f"How often strategies beat each other on {title}.", f"Gain over random by seconds on {title}."

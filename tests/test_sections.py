@@ -83,12 +83,14 @@ def test_gain_is_measured_in_the_full_pools() -> None:
 
 
 def test_references_are_shown_and_not_ranked() -> None:
-    records = [
-        make_record((9.0,), strategy="oracle", reference=True),
-        make_record((1.0,)),
-        make_record((2.0,), strategy="a"),
-    ]
-    section = only(records)
+    scores = {"oracle": 9.0, "random": 1.0, "a": 2.0}
+    section = only(
+        [
+            make_record((score,), strategy=name, seed=seed, reference=name == "oracle")
+            for name, score in scores.items()
+            for seed in (0, 1)
+        ]
+    )
     assert [(each.strategy, each.rank) for each in section.standings] == [("a", 1), ("random", 2), ("oracle", None)]
     assert section.penalties.strategies == ("a", "random")
 
@@ -115,7 +117,10 @@ def test_penalties_by_hand() -> None:
 
 
 def test_one_shared_seed_cannot_beat() -> None:
-    found = only([make_record(), make_record((1.0, 2.0, 3.0), strategy="ours")]).penalties
+    records = [make_record(seed=seed) for seed in (0, 1)]
+    records += [make_record((1.0, 2.0, 3.0), strategy="ours", seed=seed) for seed in (1, 2)]
+    found = only([*records, make_record(strategy="once")]).penalties
+    assert found.strategies == ("random", "ours")
     np.testing.assert_equal(found.losses, [math.nan, math.nan])
 
 
