@@ -165,9 +165,8 @@ def _published_layers(published: Sequence[Published], drawn: dict[str, Style], l
     base = _shown(rows).encode(
         x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=look["color"], detail="source:N"
     )
-    dashes = alt.StrokeDash("strategy:N", legend=None).scale(domain=["published"], range=[[1, 4]])
     return [
-        base.mark_line(strokeWidth=1, opacity=0.7, strokeDash=[1, 3]).encode(strokeDash=dashes),
+        base.mark_line(strokeWidth=1, opacity=0.7, strokeDash=[1, 3]),
         base.mark_point(size=14, opacity=0.9, shape="cross").encode(tooltip=tooltip),
     ]
 

@@ -1,4 +1,4 @@
-"""What runs inside the sandbox: `python -m lossbench.rerun JSON`. It prints nothing that is believed: its records are read."""
+"""What runs inside the sandbox: `python -m lossbench.rerun run|check JSON`. It prints nothing that is believed: its records are read."""
 
 from __future__ import annotations
 
