@@ -12,6 +12,8 @@ from leaderboard.records import Split, Track
 from tasks.settings import Settings, TaskSettings
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+"""Of protocols."""
 
 
 class ConfigError(ValueError):
@@ -43,18 +45,37 @@ class Budget(Settings):
         return tuple(self.initial + self.step * number for number in range(self.rounds))
 
 
-class Protocol(Settings):
-    """A task protocol: one file of `configs/tasks`. Whoever changes a number raises `protocol`."""
+class Stress(Settings):
+    """What makes a pool harder than a clean, balanced one. Test images and the validation slice stay as they are."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)
+    label_noise: float = Field(default=0.0, ge=0, lt=1)
+    """Share of labels that the oracle gives wrong, as `Task.mislabeled` describes; the same for all under a seed."""
+    imbalance: float = Field(default=1.0, ge=1)
+    """How many times rarer, beside what it was, the rarest group of the pool becomes; the others lie between."""
+    missing_groups: int = Field(default=0, ge=0)
+    """How many groups, drawn by the seed, no image of the first round shows."""
+
+
+class Protocol(Settings):
+    """A task protocol: one file of `configs/tasks`. Whoever changes a number raises `protocol`.
+
+    A file may name another as its `base` and give only what differs.
+    """
+
+    name: str = Field(pattern=NAME, max_length=60)
     protocol: int = Field(ge=1)
+    base: str | None = Field(None, pattern=NAME, max_length=60, exclude_if=lambda base: base is None)
+    """The protocol that this one puts under stress, or varies: the page shows them side by side."""
     budget: Budget
+    stress: Stress = Field(Stress(), exclude_if=lambda stress: stress == Stress())
     task: TaskSettings
 
-    def on_all(self, pool_size: int) -> Protocol:
+    def on_all(self, eligible: int) -> Protocol:
         """The same with one round, on all images that may be labeled."""
-        everything = Budget(initial=pool_size - self.task.data.validation, step=1, rounds=1, subset=None)
-        return self.model_copy(update={"budget": everything})
+        everything = Budget(initial=eligible, step=1, rounds=1, subset=None)
+        return self.model_copy(
+            update={"budget": everything, "stress": self.stress.model_copy(update={"missing_groups": 0})}
+        )
 
 
 class Sweep(Settings):
@@ -80,7 +101,14 @@ def read_protocol(path: Path) -> Protocol:
     Raises:
         ConfigError: the file is missing, no TOML, or does not fit.
     """
-    protocol = validated(Protocol, _table(path), path)
+    table = _table(path)
+    if isinstance(base := table.get("base"), str):
+        below = _table(path.parent / f"{Path(base).name}.toml")
+        if "base" in below:
+            msg = f"{path}: its base {base!r} has a base itself; name that one"
+            raise ConfigError(msg)
+        table = _merged(below, table)
+    protocol = validated(Protocol, table, path)
     if protocol.name != path.stem:
         msg = f"{path}: name is {protocol.name!r}; a protocol is named like its file, {path.stem!r}"
         raise ConfigError(msg)
@@ -119,6 +147,14 @@ def _table(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is not TOML: {error}"
     raise ConfigError(msg)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both tables; where they differ, `above` counts."""
+    tables = [
+        name for name in below.keys() & above.keys() if isinstance(below[name], dict) and isinstance(above[name], dict)
+    ]
+    return below | above | {name: _merged(below[name], above[name]) for name in tables}
 
 
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:

@@ -98,6 +98,7 @@ class Fits:
             "version": FIT_VERSION,
             "task": self.protocol.task.model_dump(mode="json"),
             "data": dict(self.task.fingerprints),
+            "noise": self.protocol.stress.label_noise,
             "labeled": np.sort(rounds[-1]).tolist(),
             "lossnet": repr(self.needs.lossnet),
             "auxiliary": f"{type(self.needs.auxiliary).__module__} {self.needs.auxiliary!r}",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from leaderboard.records import Phases, Round, Split, Track
-from lossbench.config import ConfigError, Protocol
+from lossbench.config import Protocol
 from lossbench.fits import Fits, Needs
 from lossbench.machine import peak_memory_mebibytes
+from lossbench.pool import Pool, oracle
 from lossbench.streams import stream
 from lossnet import LossNet, ranking_accuracy
 from strategies import Context, Selection, SelectionError, Strategy
@@ -21,43 +23,6 @@ from tasks.base import Ids, Task
 from tasks.clock import Clock
 from tasks.learner import Learner
 from tasks.training import TrainingError
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Which images may be labeled: all of the pool but the protocol's validation slice."""
-
-    eligible: Ids
-    validation: Ids
-
-    @classmethod
-    def of(cls, task: Task, protocol: Protocol) -> Pool:
-        """The same slice whatever the seed.
-
-        Raises:
-            ConfigError: the budget is larger than what may be labeled.
-        """
-        held_out, needed = protocol.task.data.validation, protocol.budget.labeled[-1]
-        if needed > task.pool_size - held_out:
-            msg = (
-                f"{protocol.name}: a budget of {needed} labels is larger than the pool of {task.pool_size} images less "
-                f"{held_out} for validation; lower budget.initial, step or rounds"
-            )
-            raise ConfigError(msg)
-        order = stream(0, "validation").permutation(task.pool_size)
-        return cls(np.sort(order[held_out:]), np.sort(order[:held_out]))
-
-    def initial(self, seed: int, count: int) -> Ids:
-        """The first labeled images, the same for all strategies under a seed."""
-        return np.sort(stream(seed, "initial").choice(self.eligible, count, replace=False))
-
-    def candidates(self, seed: int, number: int, labeled: Ids, subset: int | None) -> Ids:
-        """The unlabeled images of lowest priority; every image has one random priority per seed and round."""
-        unlabeled = np.setdiff1d(self.eligible, labeled)
-        if subset is None or subset >= len(unlabeled):
-            return unlabeled
-        priorities = stream(seed, "subset", number).random(self.eligible.max() + 1)
-        return np.sort(unlabeled[np.argsort(priorities[unlabeled])[:subset]])
 
 
 @dataclass(frozen=True)
@@ -73,32 +38,42 @@ class Run:
     fits: Path
     """Folder of trained weights."""
 
+    @cached_property
+    def pool(self) -> Pool:
+        """What may be labeled."""
+        return Pool.of(self.task, self.protocol)
+
+    @cached_property
+    def asked(self) -> Task:
+        """The task with the labels that the oracle gives, which may be wrong."""
+        return oracle(self.task, self.pool, self.protocol.stress.label_noise, self.seed)
+
     def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
         """The rounds after those that are done, one by one."""
-        budget, pool = self.protocol.budget, Pool.of(self.task, self.protocol)
-        history = [pool.initial(self.seed, budget.initial)]
+        budget = self.protocol.budget
+        history = [self.pool.initial(self.seed, budget.initial)]
         history += [np.array(each.picked, dtype=np.int64) for each in done]
         for number in range(len(done), budget.rounds):
             labeled = tuple(np.concatenate(history[: stop + 1]) for stop in range(number + 1))
             try:
-                result = self._round(number, labeled, pool)
+                result = self._round(number, labeled)
             except TrainingError as error:
                 msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
                 raise TrainingError(msg) from None
             history.append(np.array(result.picked, dtype=np.int64))
             yield result
 
-    def _round(self, number: int, labeled: tuple[Ids, ...], pool: Pool) -> Round:
+    def _round(self, number: int, labeled: tuple[Ids, ...]) -> Round:
         clock = Clock(self.task.reader.device)
         last = number == self.protocol.budget.rounds - 1
         committee, fit_seconds = self._committee(labeled, clock, 1 if last else self.strategy.committee_size)
         with clock.phase("evaluate"):
-            held_out = self.task.test_ids if self.split == "test" else pool.validation
+            held_out = self.task.test_ids if self.split == "test" else self.pool.validation
             metrics = evaluate(self.task, committee[0], held_out)
         evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
         picked = np.zeros(0, dtype=np.int64)
         if not last:
-            picked = self._select(number, labeled, pool, committee)
+            picked = self._select(number, labeled, committee)
         groups = self.task.groups(picked, labeled[0]).sum(0).tolist() if len(picked) else []
         return Round(
             labeled=len(labeled[-1]),
@@ -110,22 +85,22 @@ class Run:
         )
 
     def _committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
-        needs = Needs.of(self.strategy, self.task, self.track)
-        fits = Fits(self.fits, self.task, self.protocol, self.seed, needs, clock)
+        needs = Needs.of(self.strategy, self.asked, self.track)
+        fits = Fits(self.fits, self.asked, self.protocol, self.seed, needs, clock)
         trained = [fits.learner(labeled, member) for member in range(members)]
         return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
 
-    def _select(self, number: int, labeled: tuple[Ids, ...], pool: Pool, committee: tuple[Learner, ...]) -> Ids:
+    def _select(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Ids:
         now, budget = labeled[-1], self.protocol.budget
         ctx = Context(
             budget=budget.step,
             labeled=now,
-            candidates=pool.candidates(self.seed, number, now, budget.subset),
+            candidates=self.pool.candidates(self.seed, number, now, budget.subset),
             committee=committee,
             rng=stream(self.seed, "select", number),
-            labeled_groups=lambda: self.task.groups(now, labeled[0]),
-            labeled_losses=lambda: true_losses(self.task, committee[0], now),
-            oracle=(lambda ids: true_losses(self.task, committee[0], ids)) if self.strategy.cheats else None,
+            labeled_groups=lambda: self.asked.groups(now, labeled[0]),
+            labeled_losses=lambda: true_losses(self.asked, committee[0], now),
+            oracle=(lambda ids: true_losses(self.asked, committee[0], ids)) if self.strategy.cheats else None,
         )
         with committee[0].clock.phase("score"):
             selection = self.strategy.select(ctx)

@@ -18,8 +18,9 @@ from rich.table import Column, Table
 from leaderboard.styles import styles
 from lossbench.config import Protocol
 from lossbench.fits import Fits, Needs
-from lossbench.loop import Pool, true_losses
+from lossbench.loop import true_losses
 from lossbench.machine import commit, describe, memory_growth
+from lossbench.pool import Pool
 from lossbench.replay import Bank, Replay
 from lossbench.streams import stream
 from lossbench.sweep import Places

@@ -130,6 +130,7 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
 
     from lossbench.loop import Run  # noqa: PLC0415
     from lossbench.machine import commit, describe  # noqa: PLC0415
+    from lossbench.pool import Pool  # noqa: PLC0415
 
     task = _task(job.protocol, places)  # pyright: ignore[reportArgumentType] - frozen models have a hash
     strategy, fingerprints = job.strategy(), dict(task.fingerprints) | job.fingerprints
@@ -155,7 +156,9 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
     elif record.fingerprints != fingerprints:
         msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
         raise ConfigError(msg)
-    protocol = job.protocol.on_all(task.pool_size) if job.full_pool else job.protocol
+    protocol = job.protocol
+    if job.full_pool:
+        protocol = protocol.on_all(len(Pool.of(task, protocol).eligible))
     run = Run(task, protocol, strategy, job.seed, job.track, job.split, places.out / "fits")
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})

@@ -178,6 +178,14 @@ class Task(ABC, Generic[Raw, Target]):
         """
 
     @abstractmethod
+    def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
+        """The annotations of these images, a share of the labels wrong as annotators of such a task are wrong.
+
+        For one generator and the same ids the result is the same; images differ in whether, not in how likely, they
+        are hit.
+        """
+
+    @abstractmethod
     def metrics(self, raws: Iterable[Raw], ids: Ids) -> dict[str, float]:
         """Metrics, `metric.name` among them, of the judged outputs of these images, which arrive in batches, in order."""
 

@@ -21,7 +21,8 @@ from lossbench import machine
 from lossbench.config import ConfigError, Protocol
 from lossbench.conformance import tiny_protocol
 from lossbench.fits import Fits, Needs
-from lossbench.loop import Pool, Run, true_losses
+from lossbench.loop import Run, true_losses
+from lossbench.pool import Pool
 from lossbench.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy

@@ -82,6 +82,12 @@ class ClassificationTask(Task[Tensor, Tensor]):
         """The class of each image, one-hot."""
         return functional.one_hot(torch.from_numpy(self.annotations[ids]), len(self.group_names)).bool()
 
+    def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+        """A share of the images in one of the other classes, each as likely."""
+        wrong = rng.random(len(ids)) < share
+        shifts = rng.integers(1, len(self.group_names), len(ids))
+        return np.where(wrong, (self.annotations[ids] + shifts) % len(self.group_names), self.annotations[ids])
+
     def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
         """Accuracy, and its mean over the classes that occur (`balanced_accuracy`)."""
         right = (torch.cat([raw.argmax(1) for raw in raws]) == self.targets(ids)).cpu().double()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from mmdet.models.layers import multiclass_nms
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
@@ -20,6 +21,7 @@ from tasks.detection.augment import ssd_places
 from tasks.detection.data import Objects, decoded, fingerprint, load_split
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
+from tasks.detection.mistakes import mislabeled
 from tasks.detection.model import Ssd, SsdRaw, build_ssd
 from tasks.detection.pretraining import pretrained_stages
 from tasks.pixels import Pixels
@@ -158,6 +160,11 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         for row, each in zip(present, self.annotations[ids], strict=True):
             row[torch.from_numpy(each.labels[~each.difficult])] = True
         return present
+
+    def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
+        """A share of the objects missed, of another class, or in a displaced box: a third each."""
+        classes = len(self.group_names)
+        return as_annotations([mislabeled(each, share, classes, rng) for each in self.annotations[ids]])
 
     def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
         """VOC's mAP in both forms, COCO's AP, and the share of row weight on objects (`weight_on_objects`)."""

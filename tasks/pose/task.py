@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from mmpose.evaluation.functional import keypoint_pck_accuracy
+from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, TapModel, Task,
 from tasks.pixels import Pixels
 from tasks.pose.data import JOINTS, MIRRORED, decoded, load_list
 from tasks.pose.heatmaps import gaussians, peaks
+from tasks.pose.mistakes import mislabeled
 from tasks.pose.model import STRIDE, StackedHourglass
 from tasks.scenes import materialize
 from tasks.settings import PoseSettings
@@ -125,6 +127,10 @@ class PoseTask(Task[Tensor, PoseTargets]):
         if len(ids):
             member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._shapes(ids))).long()] = True
         return member
+
+    def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
+        """A share of the joints wrong: half of them left for right, in pairs, the others displaced."""
+        return as_annotations([mislabeled(each, share, rng) for each in self.annotations[ids]])
 
     def judged(self, model: TapModel, ids: Ids, raw: Tensor) -> Tensor:
         """The heatmaps, averaged with those of the mirrored image where the protocol says so."""
