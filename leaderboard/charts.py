@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -49,16 +49,16 @@ def curve_chart(
             "seeds": point.seeds,
             "banded": point.seeds >= FEWEST_BAND_SEEDS,
         }
-        | _bounds(point.score._asdict())
+        | bounds(point.score._asdict())
         for entry in section.entries
         for point in entry.points
     ]
-    look = _look(drawn, legend_columns)
+    looks = look(drawn, legend_columns)
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, values=section.labels))
     labels = labels.scale(zero=False, nice=False, padding=PADDING_PIXELS)
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
     clear = [each for each in means if each["banded"]]
-    lines = _shown(means).encode(x=labels, y=score, **look)
+    lines = _shown(means).encode(x=labels, y=score, **looks)
     layers = [
         lines.mark_line(strokeWidth=2),
         lines.mark_point(filled=True, size=46, opacity=1).encode(tooltip=_tooltip(section)),
@@ -66,11 +66,11 @@ def curve_chart(
     if clear:
         lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
         # Vega-Lite merges the legends of layers into one only where they carry the same channels.
-        same = {name: channel for name, channel in look.items() if legend_columns or name == "color"}
+        same = {name: channel for name, channel in looks.items() if legend_columns or name == "color"}
         bands = _shown(clear).encode(x=labels, y=lower, y2="upper:Q", **same)
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
-        layers += _published_layers(published, drawn, look)
+        layers += _published_layers(published, drawn, looks)
     return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
 
 
@@ -84,7 +84,7 @@ def _shown(rows: list[dict[str, Any]]) -> alt.Chart:
     return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
 
 
-def _look(drawn: dict[str, Style], legend_columns: int = 0) -> dict[str, Any]:
+def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
     """Color, dash and shape of each strategy; in the page the legend is HTML."""
     names = list(drawn)
     legend = alt.Legend(
@@ -110,7 +110,7 @@ def _look(drawn: dict[str, Style], legend_columns: int = 0) -> dict[str, Any]:
     }
 
 
-def _bounds(numbers: dict[str, float]) -> dict[str, float | None]:
+def bounds(numbers: dict[str, float]) -> dict[str, float | None]:
     """The same numbers, with nothing for NaN: JSON has no word for it."""
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
@@ -122,7 +122,7 @@ def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
         for entry in section.entries
         for point, spent in zip(entry.points, entry.seconds_so_far(section.hardware), strict=False)
     ]
-    look = _look(drawn)
+    looks = look(drawn)
     tooltip = [
         "strategy:N",
         alt.Tooltip("seconds:Q", format=",.0f"),
@@ -131,7 +131,7 @@ def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
     ]
     seconds = alt.X("seconds:Q", title="seconds of training and selection so far", axis=alt.Axis(grid=False))
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    base = _shown(rows).encode(x=seconds.scale(zero=False), y=score, **look)
+    base = _shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
     layers = [base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=46, opacity=1).encode(tooltip=tooltip)]
     return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
 
@@ -148,7 +148,9 @@ def _tooltip(section: Section) -> list[alt.Tooltip]:
     ]
 
 
-def _published_layers(published: Sequence[Published], drawn: dict[str, Style], look: dict[str, Any]) -> list[alt.Chart]:
+def _published_layers(
+    published: Sequence[Published], drawn: dict[str, Style], looks: dict[str, Any]
+) -> list[alt.Chart]:
     rows = [
         {"strategy": strategy, "labeled": labeled, "mean": score, "source": each.title}
         for each in published
@@ -163,7 +165,7 @@ def _published_layers(published: Sequence[Published], drawn: dict[str, Style], l
         "source:N",
     ]
     base = _shown(rows).encode(
-        x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=look["color"], detail="source:N"
+        x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=looks["color"], detail="source:N"
     )
     return [
         base.mark_line(strokeWidth=1, opacity=0.7, strokeDash=[1, 3]),
@@ -173,7 +175,7 @@ def _published_layers(published: Sequence[Published], drawn: dict[str, Style], l
 
 def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> alt.LayerChart:
     """Published curves alone, where no run of ours is comparable."""
-    layers = _published_layers(published, drawn, _look(drawn))
+    layers = _published_layers(published, drawn, look(drawn))
     layers[0] = layers[0].encode(x=alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False)))
     layers[0] = layers[0].encode(y=alt.Y("mean:Q", title="published score").scale(zero=False))
     return alt.LayerChart(layer=layers).add_params(alt.param(name="hidden", value=[]))
@@ -206,11 +208,11 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
     """What a strategy gains over random against the seconds that it selects for, by the page's machine."""
     rows = [
         {"strategy": each.strategy, "seconds": max(each.costs.select, LEAST_SECONDS), "ranked": each.rank is not None}
-        | (_bounds(each.to_baseline._asdict()) if each.strategy != BASELINE else {"mean": 0.0})
+        | (bounds(each.to_baseline._asdict()) if each.strategy != BASELINE else {"mean": 0.0})
         for each in section.standings
         if not math.isnan(each.costs.select) and (each.strategy == BASELINE or not math.isnan(each.to_baseline.mean))
     ]
-    look = _look(drawn)
+    looks = look(drawn)
     seconds = alt.X("seconds:Q", title="selection, seconds a round", axis=alt.Axis(format="~g", grid=False)).scale(
         type="log"
     )
@@ -223,7 +225,7 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
         alt.Tooltip("lower:Q", title="95 % from", format=digits),
         alt.Tooltip("upper:Q", title="95 % to", format=digits),
     ]
-    base = _shown(rows).encode(x=seconds, y=gain, color=look["color"])
+    base = _shown(rows).encode(x=seconds, y=gain, color=looks["color"])
     rule = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
     front = alt.Chart(alt.Data(values=_front([each for each in rows if each["ranked"]], section.sign))).encode(
         x=seconds, y=gain, order="seconds:Q"
@@ -232,7 +234,7 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
         layer=[
             rule,
             front.mark_line(interpolate="step-after", color=GREY, strokeWidth=1),
-            base.mark_point(filled=True, size=70, opacity=1).encode(shape=look["shape"], tooltip=tooltip),
+            base.mark_point(filled=True, size=70, opacity=1).encode(shape=looks["shape"], tooltip=tooltip),
             base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
         ]
     ).add_params(alt.param(name="hidden", value=[]) if everyone else _hidden(section, drawn))

@@ -99,6 +99,12 @@ class Section:
         return f"{self.metric.name} ({self.metric.unit})" if self.metric.unit else self.metric.name
 
     @property
+    def base(self) -> str | None:
+        """The task protocol that this one varies."""
+        base = self.records[0].config.get("base")
+        return base if isinstance(base, str) else None
+
+    @property
     def sign(self) -> float:
         """1 where larger is better, else -1."""
         return 1.0 if self.metric.larger_is_better else -1.0
