@@ -190,6 +190,35 @@ def profile(
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
+@app.command()
+def diagnose(
+    records: Annotated[list[Path], typer.Argument(help="Records (runs/records/TASK/*.json) of one task or several.")],
+    data: DataOption = Path("data"),
+    out: OutOption = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Draw what stands behind runs: lossnet's predictions, calibration, picks, overlaps, seconds.
+
+    Models come from OUT/fits; those that are not there are trained again.
+    """
+    from leaderboard.records import read_record
+    from lossbench.diagnosis import diagnose as diagnoses
+    from lossbench.diagnosis import save_picks, summary
+    from lossbench.diagnosis_charts import pictures
+    from lossbench.machine import check_device
+    from lossbench.sweep import Places, prepare
+
+    check_device(device)
+    prepare(device)
+    folder, found = out / "diagnosis", []
+    for each in diagnoses([read_record(path) for path in records], Places(data, out, device)):
+        console.print(f"{each.record.task}, {each.name}: {save_picks(each, folder)}", soft_wrap=True, highlight=False)
+        found.append(each)
+    console.print(summary(found))
+    for path in pictures(found, folder):
+        console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+
+
 def _numbers(listed: str, option: str) -> tuple[int, ...]:
     from lossbench.config import ConfigError
 

@@ -50,26 +50,34 @@ class Run:
 
     def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
         """The rounds after those that are done, one by one."""
-        budget = self.protocol.budget
-        history = [self.pool.initial(self.seed, budget.initial)]
-        history += [np.array(each.picked, dtype=np.int64) for each in done]
-        for number in range(len(done), budget.rounds):
-            labeled = tuple(np.concatenate(history[: stop + 1]) for stop in range(number + 1))
+        finished = list(done)
+        for number in range(len(done), self.protocol.budget.rounds):
             try:
-                result = self._round(number, labeled)
+                result = self._round(number, self.labeled(finished))
             except TrainingError as error:
                 msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
                 raise TrainingError(msg) from None
-            history.append(np.array(result.picked, dtype=np.int64))
+            finished.append(result)
             yield result
+
+    def labeled(self, done: Sequence[Round]) -> tuple[Ids, ...]:
+        """The labeled set of every round up to the one that follows these."""
+        sets = [self.pool.initial(self.seed, self.protocol.budget.initial)]
+        for each in done:
+            sets.append(np.concatenate([sets[-1], np.array(each.picked, dtype=np.int64)]))
+        return tuple(sets)
+
+    @property
+    def held_out(self) -> Ids:
+        """What metrics are measured on."""
+        return self.task.test_ids if self.split == "test" else self.pool.validation
 
     def _round(self, number: int, labeled: tuple[Ids, ...]) -> Round:
         clock = Clock(self.task.reader.device)
         last = number == self.protocol.budget.rounds - 1
-        committee, fit_seconds = self._committee(labeled, clock, 1 if last else self.strategy.committee_size)
+        committee, fit_seconds = self.committee(labeled, clock, 1 if last else self.strategy.committee_size)
         with clock.phase("evaluate"):
-            held_out = self.task.test_ids if self.split == "test" else self.pool.validation
-            metrics = evaluate(self.task, committee[0], held_out)
+            metrics = evaluate(self.task, committee[0], self.held_out)
         evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
         picked = np.zeros(0, dtype=np.int64)
         if not last:
@@ -84,7 +92,8 @@ class Run:
             peak_memory_mebibytes=peak_memory_mebibytes(self.task.reader.device),
         )
 
-    def _committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
+    def committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
+        """The first members of a round's committee, trained or read from `fits`, and the seconds of their training."""
         needs = Needs.of(self.strategy, self.asked, self.track)
         fits = Fits(self.fits, self.asked, self.protocol, self.seed, needs, clock)
         trained = [fits.learner(labeled, member) for member in range(members)]

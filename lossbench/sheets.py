@@ -10,25 +10,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from pydantic import JsonValue, ValidationError
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, resize, to_pil_image
-from torchvision.utils import draw_bounding_boxes, draw_keypoints, make_grid
+from torchvision.transforms.v2.functional import to_pil_image
 
 from leaderboard.board import Sheet
 from leaderboard.records import Record
+from lossbench.drawing import boxed, cell, classed, grid, jointed
 from tasks.scenes import CLASSES, SceneSettings, render_detection_scene, render_figure_scene, render_object_scene
 
 COLUMNS = 8
-CELL_PIXELS = 128
-GAP_PIXELS = 4
-# Okabe & Ito (2008), as in the charts: one a class or a side of the body.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
-RIGHT, LEFT, MIDDLE = (0, 1, 2, 10, 11, 12), (3, 4, 5, 13, 14, 15), (6, 7, 8, 9)
-"""MPII's joints."""
-LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (13, 14), (14, 15))
 
 
 def sheet(record: Record) -> Sheet | None:
@@ -41,10 +34,11 @@ def sheet(record: Record) -> Sheet | None:
     ids = [*picked[:COLUMNS], *picked[-COLUMNS:]]
     if max(ids) >= settings.pool:
         return None
-    cells = torch.stack([DRAWN[kind](settings.seed, image) for image in ids])
-    grid = make_grid(cells, nrow=min(COLUMNS, len(picked)), padding=GAP_PIXELS, pad_value=255)
+    cells = [DRAWN[kind](settings.seed, image) for image in ids]
     file = io.BytesIO()
-    to_pil_image(grid).quantize(255, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    to_pil_image(grid(cells, min(COLUMNS, len(picked)))).quantize(255, dither=Image.Dither.NONE).save(
+        file, "png", optimize=True
+    )
     text = (
         f"What {record.strategy} picked after the first round under seed {record.seed}: its first {COLUMNS} picks in the "
         f"upper row, its last {COLUMNS} of {len(picked)} in the lower; labels drawn in."
@@ -66,46 +60,24 @@ def _scenes(config: Mapping[str, JsonValue]) -> tuple[str, SceneSettings] | None
         return None
 
 
-def _cell(image: UInt8[np.ndarray, "s s 3"]) -> tuple[UInt8[Tensor, "3 c c"], float]:
-    """An image at the size of a cell, and how much larger it became."""
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)
-    large = resize(pixels, [CELL_PIXELS, CELL_PIXELS], InterpolationMode.NEAREST)
-    return large, CELL_PIXELS / len(image)
+def _pixels(image: UInt8[np.ndarray, "s s 3"]) -> UInt8[Tensor, "3 c c"]:
+    return cell(torch.from_numpy(image.copy()).permute(2, 0, 1))
 
 
 def _object(seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
     scene = render_object_scene(seed, "pool", index)
-    cell, _ = _cell(scene.image)
-    frame = torch.tensor([[0.0, 0.0, CELL_PIXELS - 1, CELL_PIXELS - 1]])
-    return _boxed(cell, frame, [scene.label])
+    return classed(_pixels(scene.image), scene.label, CLASSES)
 
 
 def _objects(seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
     scene = render_detection_scene(seed, "pool", index)
-    cell, scale = _cell(scene.image)
-    if not scene.objects:
-        return cell
-    boxes = torch.tensor([each.box for each in scene.objects]) * scale
-    return _boxed(cell, boxes, [each.label for each in scene.objects])
-
-
-def _boxed(cell: UInt8[Tensor, "3 c c"], boxes: Float[Tensor, "b 4"], labels: list[int]) -> UInt8[Tensor, "3 c c"]:
-    colors: list[str | tuple[int, int, int]] = [COLORS[label % len(COLORS)] for label in labels]
-    names = [CLASSES[label] for label in labels]
-    return draw_bounding_boxes(cell, boxes, names, colors, width=2, label_colors="black", fill_labels=True)
+    boxes = torch.tensor([each.box for each in scene.objects]) / len(scene.image)
+    return boxed(_pixels(scene.image), boxes, [each.label for each in scene.objects], CLASSES)
 
 
 def _figure(seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
     scene = render_figure_scene(seed, "pool", index)
-    cell, scale = _cell(scene.image)
-    joints = (torch.from_numpy(np.asarray(scene.joints, dtype=np.float32))[None] + 0.5) * scale
-    seen = torch.from_numpy(np.asarray(scene.visible))[None]
-    limbs = [pair for pair in LIMBS if seen[0, list(pair)].all()]
-    cell = draw_keypoints(cell, joints, limbs, radius=0, width=1, visibility=seen)
-    for side, color in ((RIGHT, COLORS[5]), (LEFT, COLORS[1]), (MIDDLE, COLORS[3])):
-        places = list(side)
-        cell = draw_keypoints(cell, joints[:, places], colors=color, radius=3, visibility=seen[:, places])
-    return cell
+    return jointed(_pixels(scene.image), (np.asarray(scene.joints) + 0.5) / len(scene.image), np.asarray(scene.visible))
 
 
 DRAWN: dict[str, Callable[[int, int], UInt8[Tensor, "3 c c"]]] = {

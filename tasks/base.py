@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -99,6 +99,10 @@ class Reader(ABC, Generic[Raw, Target]):
     def images(self, ids: Ids) -> Float[Tensor, "n 3 h w"]:
         """RGB images as the model sees them at test time: float32, normalised, not augmented."""
         return self._pixels.read(ids)
+
+    def frames(self, ids: Ids) -> UInt8[Tensor, "n 3 f f"]:
+        """The same images to look at, of the size in which they are held."""
+        return self._pixels.frames(ids)
 
     def warped(
         self, ids: Ids, places: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None = None
@@ -184,6 +188,10 @@ class Task(ABC, Generic[Raw, Target]):
         For one generator and the same ids the result is the same; images differ in whether, not in how likely, they
         are hit.
         """
+
+    @abstractmethod
+    def categories(self, raw: Raw, ids: Ids) -> Int[Tensor, "n m"]:
+        """The true category of each row of the posteriors; -1 where there is none: a joint that is not visible."""
 
     @abstractmethod
     def metrics(self, raws: Iterable[Raw], ids: Ids) -> dict[str, float]:

@@ -60,13 +60,17 @@ class Pixels:
 
     def read(self, ids: NDArray[np.int64]) -> Float[Tensor, "n 3 h w"]:
         """The frames, scaled to the model's input with antialiasing, normalised."""
+        frames = self.frames(ids)
+        if frames.shape[-1] != self.size:
+            frames = v2.functional.resize(frames, [self.size, self.size], antialias=True)
+        return self._normalised(frames.float())
+
+    def frames(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 f f"]:
+        """The frames as they are stored."""
         squares = self._gathered(ids)
         side = round(squares.shape[-1] / self._margin)
         edge = (squares.shape[-1] - side) // 2
-        frames = squares[..., edge : edge + side, edge : edge + side]
-        if side != self.size:
-            frames = v2.functional.resize(frames, [self.size, self.size], antialias=True)
-        return self._normalised(frames.float())
+        return squares[..., edge : edge + side, edge : edge + side]
 
     def warp(
         self, ids: NDArray[np.int64], places: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None

@@ -13,7 +13,8 @@ from PIL import Image
 
 from leaderboard.records import Record
 from lossbench.conformance import KINDS, tiny_protocol
-from lossbench.sheets import CELL_PIXELS, COLUMNS, DRAWN, GAP_PIXELS, sheet
+from lossbench.drawing import CELL_PIXELS, GAP_PIXELS
+from lossbench.sheets import COLUMNS, DRAWN, sheet
 from tasks.scenes import render_detection_scene
 
 

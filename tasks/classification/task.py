@@ -88,6 +88,10 @@ class ClassificationTask(Task[Tensor, Tensor]):
         shifts = rng.integers(1, len(self.group_names), len(ids))
         return np.where(wrong, (self.annotations[ids] + shifts) % len(self.group_names), self.annotations[ids])
 
+    def categories(self, raw: Float[Tensor, "n k"], ids: Ids) -> Int[Tensor, "n 1"]:  # noqa: ARG002
+        """The class."""
+        return self.targets(ids).unsqueeze(1)
+
     def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
         """Accuracy, and its mean over the classes that occur (`balanced_accuracy`)."""
         right = (torch.cat([raw.argmax(1) for raw in raws]) == self.targets(ids)).cpu().double()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from mmdet.models.layers import multiclass_nms
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,6 +29,7 @@ from tasks.scenes import CLASSES as SCENE_CLASSES
 from tasks.scenes import materialize
 from tasks.settings import DetectionSettings, RowSettings
 
+HALF = 0.5  # overlap of two boxes (intersection over union) that show the same object, as VOC counts it
 PSEUDO_SCORE = 0.5  # a detection that the model itself holds for likelier than not
 
 
@@ -166,6 +167,17 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         classes = len(self.group_names)
         return as_annotations([mislabeled(each, share, classes, rng) for each in self.annotations[ids]])
 
+    def categories(self, raw: SsdRaw, ids: Ids) -> Int[Tensor, "n m"]:
+        """The class of the object that a row's box overlaps the most, by half or more; elsewhere the background."""
+        background = len(self.group_names)
+        found = torch.full(raw.scores.shape[:2], background, device=raw.scores.device)
+        for row, boxes, objects in zip(found, self.reader.boxes(raw), self.annotations[ids], strict=True):
+            if len(objects.labels):
+                overlap, nearest = box_iou(boxes, self._corners(objects)).max(1)
+                labels = torch.from_numpy(objects.labels).to(row)[nearest]
+                row[:] = torch.where(overlap >= HALF, labels, background)
+        return found
+
     def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
         """VOC's mAP in both forms, COCO's AP, and the share of row weight on objects (`weight_on_objects`)."""
         found: list[Detections] = []
@@ -185,7 +197,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         """Of each image with an object, the weight of rows whose box overlaps one by half or more."""
         weight, boxes = self.reader.posteriors(raw).weight, self.reader.boxes(raw)
         return [
-            float(one_weight[(box_iou(one_boxes, self._corners(each)) >= 0.5).any(1)].sum())  # noqa: PLR2004
+            float(one_weight[(box_iou(one_boxes, self._corners(each)) >= HALF).any(1)].sum())
             for one_weight, one_boxes, each in zip(weight, boxes, objects, strict=True)
             if len(each.labels)
         ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from mmpose.evaluation.functional import keypoint_pck_accuracy
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
@@ -138,6 +138,14 @@ class PoseTask(Task[Tensor, PoseTargets]):
             return raw
         mirrored = model(self.reader.images(ids).flip(3)).raw.flip(4)[:, :, list(MIRRORED)]
         return (raw + mirrored) / 2
+
+    def categories(self, raw: Float[Tensor, "n s j h w"], ids: Ids) -> Int[Tensor, "n j"]:
+        """The cell in which a joint lies."""
+        side = raw.shape[-1]
+        places, visible = self._labels(ids)
+        cells = np.floor(places * side).astype(np.int64)
+        inside = visible & ((cells >= 0) & (cells < side)).all(2)
+        return torch.from_numpy(np.where(inside, cells[..., 1] * side + cells[..., 0], -1)).to(raw.device)
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
         """PCKh: the share of all visible joints that count nearer than half a head size (as mmpose, exactly half is a miss)."""

@@ -1,0 +1,197 @@
+"""What stands behind the scores of runs: lossnet's predictions, calibration, picks, seconds. Pictures and numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from scipy import stats
+from torchvision.transforms.v2.functional import InterpolationMode, to_pil_image
+
+from leaderboard.entries import FULL_POOL
+from leaderboard.records import Record, RecordError
+from leaderboard.tables import number
+from lossbench.config import Protocol, validated
+from lossbench.drawing import boxed, cell, classed, grid, jointed
+from lossbench.loop import Run
+from lossbench.sweep import Places
+from lossnet import ranking_accuracy
+from strategies import load_strategy
+from tasks import build_task
+from tasks.base import Ids, Task
+from tasks.clock import Clock
+from tasks.detection.data import Objects
+from tasks.learner import Learner
+from tasks.pose.data import Person
+
+BINS = 10
+"""Of confidence, equally wide."""
+COLUMNS = 12
+
+
+class Bin(NamedTuple):
+    """Predictions of similar confidence."""
+
+    confidence: float
+    """Their mean."""
+    right: float
+    """The share of them that are right."""
+    share: float
+    """Of all predictions."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The model of one round of a run, seen on the held-out images."""
+
+    labeled: int
+    losses: NDArray[np.float64]
+    """(n,) under the true labels."""
+    predicted: NDArray[np.float64] | None
+    """(n,) by lossnet; None where none was trained."""
+    bins: tuple[Bin, ...]
+
+    @property
+    def ranking(self) -> float:
+        """The share of pairs of images that lossnet orders as their losses do; NaN without one."""
+        if self.predicted is None:
+            return float("nan")
+        return ranking_accuracy(torch.from_numpy(self.predicted), torch.from_numpy(self.losses))
+
+    @property
+    def correlation(self) -> float:
+        """Spearman's, of predicted and true losses; NaN without a lossnet."""
+        if self.predicted is None:
+            return float("nan")
+        return float(np.corrcoef(stats.rankdata(self.predicted), stats.rankdata(self.losses))[0, 1])
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and share right."""
+        return sum(each.share * abs(each.confidence - each.right) for each in self.bins)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A run, round by round."""
+
+    record: Record
+    rounds: tuple[Examined, ...]
+    picks: Any
+    """(3, h, w) uint8: what was picked first, one round a row, labels drawn in."""
+
+    @property
+    def name(self) -> str:
+        """Of the run, in legends and file names."""
+        return f"{self.record.strategy}, seed {self.record.seed}"
+
+
+def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
+    """Each run; models are read from `places.out`, or trained anew where they are not there.
+
+    Raises:
+        RecordError: a record of a training on the full pool, which selects nothing, or of no round.
+        ConfigError: a record of a protocol that this version does not know.
+    """
+    for record in records:
+        if record.strategy == FULL_POOL or not record.rounds:
+            msg = f"{record.task}, {record.strategy}, seed {record.seed}: nothing was selected; name another record"
+            raise RecordError(msg)
+    task, built = None, ""
+    for record in sorted(records, key=lambda each: json.dumps(each.config, sort_keys=True)):
+        protocol = validated(Protocol, dict(record.config), f"the config of {record.task}'s record")
+        if task is None or built != protocol.task.model_dump_json():
+            task = build_task(protocol.task, places.data, places.out / "cache", torch.device(places.device))
+            built = protocol.task.model_dump_json()
+        yield _diagnosis(record, protocol, task, places)
+
+
+def _diagnosis(record: Record, protocol: Protocol, task: Task[Any, Any], places: Places) -> Diagnosis:
+    strategy = load_strategy(
+        "random" if record.reference else record.strategy, None if record.reference else record.strategy_config
+    )
+    run = Run(task, protocol, strategy, record.seed, record.track, record.split, places.out / "fits")
+    rounds = []
+    for place, one in enumerate(record.rounds):
+        learners, _ = run.committee(run.labeled(record.rounds[:place]), Clock(task.reader.device), 1)
+        rounds.append(examined(task, learners[0], run.held_out, one.labeled))
+    return Diagnosis(record, tuple(rounds), first_picks(task, record))
+
+
+def examined(task: Task[Any, Any], learner: Learner, ids: Ids, labeled: int) -> Examined:
+    """A model on held-out images."""
+    losses, predicted, tops = [], [], []
+    for part, outputs in learner.batches(ids):
+        losses.append(task.reader.losses(outputs.raw, task.targets(part)))
+        if learner.lossnet is not None:
+            with torch.no_grad():
+                predicted.append(learner.lossnet(outputs.taps))
+        posteriors = task.reader.posteriors(outputs.raw)
+        highest, category = posteriors.log_probs.max(2)
+        truth = task.categories(outputs.raw, part)
+        weight = torch.where(truth >= 0, posteriors.weight, 0.0)
+        tops.append(torch.stack([highest.exp(), (category == truth).to(highest), weight], 2).flatten(0, 1).cpu())
+    confidence, right, weight = torch.cat(tops).double().unbind(1)
+    return Examined(
+        labeled,
+        torch.cat(losses).double().cpu().numpy(),
+        torch.cat(predicted).double().cpu().numpy() if predicted else None,
+        binned(confidence.numpy(), right.numpy(), weight.numpy()),
+    )
+
+
+def binned(confidence: NDArray[np.float64], right: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[Bin, ...]:
+    """Predictions by their confidence in [0, 1]; bins of no weight are left out."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    total = weight.sum()
+    sums = [np.bincount(place, weight * values, BINS) for values in (np.ones_like(weight), confidence, right)]
+    return tuple(
+        Bin(mean / mass, hits / mass, mass / total) for mass, mean, hits in zip(*sums, strict=True) if mass > 0
+    )
+
+
+def first_picks(task: Task[Any, Any], record: Record) -> torch.Tensor:
+    """(3, h, w) uint8: the first picks of every round, a round a row, with the true labels drawn in."""
+    rows = [np.array(one.picked[:COLUMNS], dtype=np.int64) for one in record.rounds if one.picked]
+    shown = [drawn(task, int(image)) for row in rows for image in row]
+    return grid(shown, min(COLUMNS, max((len(row) for row in rows), default=1)))
+
+
+def drawn(task: Task[Any, Any], image: int) -> torch.Tensor:
+    """(3, c, c) uint8: an image with its label."""
+    shown = cell(task.reader.frames(np.array([image]))[0].cpu(), InterpolationMode.BILINEAR)
+    label = task.annotations[image]
+    if isinstance(label, Objects):
+        easy = ~label.difficult
+        return boxed(shown, torch.from_numpy(label.boxes[easy]), label.labels[easy].tolist(), task.group_names)
+    if isinstance(label, Person):
+        return jointed(shown, label.places, label.visible)
+    return classed(shown, int(label), task.group_names)
+
+
+def save_picks(found: Diagnosis, folder: Path) -> Path:
+    """Write the contact sheet of a run as PNG."""
+    record = found.record
+    path = folder / f"picks-{record.task}-{record.track}-{record.strategy}-s{record.seed}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_pil_image(found.picks).save(path)
+    return path
+
+
+def summary(found: Sequence[Diagnosis]) -> Table:
+    """The numbers, a row per run and round."""
+    table = Table(
+        "task", "run", "labels", "score", "ranking", "Spearman", "calibration error", title="On held-out images"
+    )
+    for each in found:
+        for one, scored in zip(each.rounds, each.record.rounds, strict=True):
+            numbers = (scored.metrics[each.record.metric.name], one.ranking, one.correlation, one.calibration_error)
+            table.add_row(each.record.task, each.name, f"{one.labeled:,}", *(number(value, 3) for value in numbers))
+    return table
