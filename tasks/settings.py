@@ -157,6 +157,13 @@ class HourglassSettings(Settings):
     pixels: int = Field(256, ge=32, multiple_of=4)
 
 
+class PosePretraining(Settings):
+    """Other persons, on whom the same hourglass is trained before its first label."""
+
+    data: PoseData
+    recipe: Recipe
+
+
 class PoseSettings(Settings):
     """A pose protocol: MPII, LSP-Extended in MPII's form, or rendered scenes."""
 
@@ -175,6 +182,7 @@ class PoseSettings(Settings):
     """`positive`: the heatmap's positive part, normalised to one; `softmax`: as the paper's entropy baseline."""
     counted_joints: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
     """PCKh is over these joints; pelvis and thorax are left out, as MPII's evaluation does."""
+    pretraining: PosePretraining | None = Field(None, exclude_if=lambda given: given is None)
 
     @model_validator(mode="after")
     def _frame_has_whole_edges(self) -> PoseSettings:

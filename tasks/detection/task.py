@@ -17,14 +17,15 @@ from torchvision.ops import box_iou
 
 from tasks import augment
 from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task, as_annotations, require
+from tasks.classification.task import ClassificationTask
 from tasks.detection.augment import ssd_places
 from tasks.detection.data import Objects, decoded, fingerprint, load_split
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.mistakes import mislabeled
 from tasks.detection.model import Ssd, SsdRaw, build_ssd
-from tasks.detection.pretraining import pretrained_stages
 from tasks.pixels import Pixels
+from tasks.pretraining import pretrained
 from tasks.scenes import CLASSES as SCENE_CLASSES
 from tasks.scenes import materialize
 from tasks.settings import DetectionSettings, RowSettings
@@ -112,7 +113,8 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         self._start: dict[str, Tensor] = {}
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
         if settings.pretraining:
-            self._start, digest = pretrained_stages(settings.pretraining, data, cache, device)
+            shown = ClassificationTask(settings.pretraining, data, cache, device)
+            self._start, digest = pretrained(shown, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
         pixels = settings.model.pixels
         stored = decoded(files, source.stored_pixels or pixels).to(device)

@@ -21,6 +21,7 @@ from tasks.pose.data import JOINTS, MIRRORED, decoded, load_list
 from tasks.pose.heatmaps import gaussians, peaks
 from tasks.pose.mistakes import mislabeled
 from tasks.pose.model import STRIDE, StackedHourglass
+from tasks.pretraining import pretrained
 from tasks.scenes import materialize
 from tasks.settings import PoseSettings
 
@@ -98,10 +99,18 @@ class PoseTask(Task[Tensor, PoseTargets]):
         stored = decoded(pool.crops + test.crops, round(pixels * source.margin), source.margin).to(device)
         self.reader = PoseReader(Pixels(stored, pixels, margin=source.margin), settings)
         self._settings = settings
+        self._start: dict[str, Tensor] = {}
+        if settings.pretraining:
+            before = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
+            self._start, digest = pretrained(PoseTask(before, data, cache, device), before, cache)
+            self.fingerprints["trunk"] = digest
 
     def build_model(self) -> StackedHourglass:
-        """An untrained hourglass."""
-        return StackedHourglass(self._settings.model, len(JOINTS))
+        """An hourglass, untrained unless the protocol says otherwise."""
+        model = StackedHourglass(self._settings.model, len(JOINTS))
+        if self._start:
+            model.load_state_dict(self._start)
+        return model
 
     def targets(self, ids: Ids) -> PoseTargets:
         """Heatmaps of the labeled places."""
