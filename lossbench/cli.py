@@ -191,6 +191,28 @@ def profile(
 
 
 @app.command()
+def speed(
+    task: Annotated[Path, typer.Argument(help="A task protocol (configs/tasks/*.toml).")],
+    steps: Annotated[int, typer.Option(min=1, help="Measured, after three that warm up.")] = 25,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the processor.")] = 1,
+    data: DataOption = Path("data"),
+    out: OutOption = Path("runs"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Measure how fast a protocol trains: images a second, beside the bare model, and where the time goes."""
+    os.environ.update({"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
+    from lossbench.config import read_protocol
+    from lossbench.machine import check_device
+    from lossbench.speed import measured, shown
+    from lossbench.sweep import Places, prepare
+
+    check_device(device)
+    prepare(device, threads)
+    protocol, places = read_protocol(task), Places(data, out, device)
+    console.print(shown(protocol, measured(protocol, places, steps), places))
+
+
+@app.command()
 def diagnose(
     records: Annotated[list[Path], typer.Argument(help="Records (runs/records/TASK/*.json) of one task or several.")],
     data: DataOption = Path("data"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -98,9 +98,22 @@ def training_loss(
 ) -> Float[Tensor, ""]:
     """The mean loss of augmented images plus the losses of what is attached."""
     images, targets = task.augmented(ids, streams.augmentation)
+    return batch_loss(task, model, images, targets, attachments, streams.dropout, progress)
+
+
+def batch_loss(
+    task: Task,
+    model: TapModel,
+    images: Float[Tensor, "n 3 h w"],
+    targets: Any,
+    attachments: Sequence[Attachment] = (),
+    dropout: Dropout | None = None,
+    progress: float = 0.0,
+) -> Float[Tensor, ""]:
+    """The mean loss of these images plus the losses of what is attached."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=task.recipe.precision == "bf16"):
         taps, features = model.trunk(images)
-        thinned = streams.dropout(features) if streams.dropout else features
+        thinned = dropout(features) if dropout else features
         outputs = Outputs(taps, features, model.head(*thinned))
     outputs = float32(outputs)
     losses = task.reader.losses(outputs.raw, targets)

@@ -8,7 +8,6 @@ Both are measured in turn in one run, on one thread, in fp32; the ratio of their
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,43 +15,18 @@ import pytest
 import torch
 
 from lossbench.config import read_protocol
-from lossnet import RankingObjective
+from lossbench.speed import Steps
 from tasks import build_task
-from tasks.training import Attachment, Streams, optimizer, training_loss
 
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 REPEATS = 25
 
 
-def steps(name: str, sizes: str, cache: Path) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """The loop's step, the bare step, and the batch, for the images of one protocol and the model of another."""
+def steps(name: str, sizes: str, cache: Path) -> Steps:
+    """The steps for the images of one protocol and the model of another."""
     shown, sized = (read_protocol(CONFIGS / f"{each}.toml").task for each in (name, sizes))
     settings = shown.model_copy(update={"model": sized.model, "recipe": sized.recipe, "pretraining": None})
-    task = build_task(settings, cache, cache, torch.device("cpu"))
-    ids, streams = np.arange(task.recipe.batch), Streams(np.random.default_rng(0), np.random.default_rng(0))
-    model = task.build_model().placed(torch.device("cpu")).train()
-    taps, _ = model.trunk(task.reader.images(ids[:2]))
-    objective = RankingObjective()
-    attachment = Attachment(objective, objective.build(taps), detached=False)
-    ours, theirs = (optimizer(task.recipe, each.parameters()) for each in (model, attachment.module))
-    images = torch.randn_like(task.reader.images(ids))
-    targets = task.targets(ids)
-
-    def full() -> None:
-        total = training_loss(task, model, ids, [attachment], streams, 0.0)
-        for each in (ours, theirs):
-            each.zero_grad(set_to_none=True)
-        total.backward()
-        ours.step()
-        theirs.step()
-
-    def bare() -> None:
-        loss = task.reader.losses(model(images).raw, targets).mean()
-        ours.zero_grad(set_to_none=True)
-        loss.backward()
-        ours.step()
-
-    return full, bare, len(ids)
+    return Steps(build_task(settings, cache, cache, torch.device("cpu")))
 
 
 MODELS = [
@@ -67,16 +41,17 @@ MODELS = [
 
 @pytest.mark.parametrize(("name", "sizes"), MODELS)
 def test_the_loop_keeps_most_of_a_bare_steps_speed(name: str, sizes: str, cache: Path, benchmark, capsys) -> None:
-    full, bare, batch = steps(name, sizes, cache)
+    made = steps(name, sizes, cache)
+    batch = len(made.ids)
     seconds: dict[str, list[float]] = {"full": [], "bare": []}
     for _ in range(REPEATS):
-        for kind, step in (("full", full), ("bare", bare)):
+        for kind, step in (("full", made.full), ("bare", made.bare)):
             start = time.perf_counter()
             step()
             seconds[kind].append(time.perf_counter() - start)
     medians = {kind: float(np.median(each[3:])) for kind, each in seconds.items()}
     benchmark.extra_info |= {"images per second": batch / medians["full"], "of bare": medians["bare"] / medians["full"]}
-    benchmark.pedantic(full, rounds=10, warmup_rounds=1)
+    benchmark.pedantic(made.full, rounds=10, warmup_rounds=1)
     with capsys.disabled():
         rate, share = batch / medians["full"], medians["bare"] / medians["full"]
         print(
