@@ -93,13 +93,17 @@ class Sink(Interface):
 
 
 def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
-    """All runs of a sweep, each once; neighbors differ in their seed, so that workers seldom wait for one first round."""
+    """All runs of a sweep, each once: of a protocol all strategies under one seed before the next seed.
+
+    A sweep that ends early leaves whole seeds behind.
+    """
+    pairs = [(strategy, seed) for seed in sweep.seeds for strategy in sweep.strategies]
+    pairs += [(FULL_POOL, seed) for seed in sweep.full_pool_seeds]
     every = (
         Job(protocol, strategy, seed, track, sweep.split, json.dumps(sweep.parameters.get(strategy, {})))
         for protocol in protocols
         for track in sweep.tracks
-        for strategy, seeds in [*((each, sweep.seeds) for each in sweep.strategies), (FULL_POOL, sweep.full_pool_seeds)]
-        for seed in seeds
+        for strategy, seed in pairs
     )
     return list(dict.fromkeys(every))
 
