@@ -15,7 +15,7 @@ from strategies import STRATEGIES, StrategyError, load_strategy
 from strategies.bald import Bald
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-AS_PUBLISHED = ("cifar10", "cifar10-pal", "voc0712", "mpii")  # papers hold nothing out
+AS_PUBLISHED = ("cifar10", "cifar10-pal", "cifar10-warm", "voc0712", "mpii")  # papers hold nothing out
 
 TASK = """
 name = "tiny"

@@ -130,7 +130,9 @@ def test_a_sweep_is_every_task_track_strategy_and_seed(tmp_path: Path) -> None:
         for track in ("shared", "native")
         for seed in (0, 5)
     )
-    assert [(job.name, job.seed) for job in found[:3]] == [("random", 0), ("entropy", 0), ("random", 5)], "whole seeds first"
+    assert [(job.name, job.seed) for job in found[:3]] == [("random", 0), ("entropy", 0), ("random", 5)], (
+        "whole seeds first"
+    )
 
 
 def test_a_killed_run_ends_in_the_same_record(
