@@ -121,18 +121,18 @@ def tasks(folder: Annotated[Path, typer.Argument(help="Folder of protocols.")] =
     if not any(folder.glob("*.toml")):
         msg = f"no task protocols in {folder}; give the folder that holds them"
         raise ConfigError(msg)
-    table = Table(Column("task", no_wrap=True), "protocol", "kind", "images", "labels", "candidates", "epochs")
-    for path in sorted(folder.glob("*.toml")):
+    names = ("task", "no.", "kind", "labels", "rounds", "among")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
+    for path in sorted(folder.glob("*.toml"), key=lambda each: each.stem):
         each = read_protocol(path)
         labeled = each.budget.labeled
         table.add_row(
             each.name,
             str(each.protocol),
             each.task.kind,
-            "rendered" if each.task.data.scenes else "real",
-            f"{labeled[0]} to {labeled[-1]} in {len(labeled)} rounds",
-            str(each.budget.subset or "all"),
-            str(each.task.recipe.epochs),
+            f"{labeled[0]:,} to {labeled[-1]:,}",
+            str(len(labeled)),
+            f"{each.budget.subset:,}" if each.budget.subset else "all",
         )
     console.print(table)
 

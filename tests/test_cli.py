@@ -83,12 +83,11 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
 def test_tasks_are_listed_with_what_they_cost(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     result = lossbench_cli("tasks", CONFIGS / "tasks")
     assert result.code == 0
-    rows = [line for line in result.output.splitlines() if "│" in line]
-    assert len(rows) == len(list(CONFIGS.glob("tasks/*.toml")))
+    rows = result.output.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == sorted(path.stem for path in CONFIGS.glob("tasks/*.toml"))
     written(tmp_path)
-    (row,) = [line for line in lossbench_cli("tasks", tmp_path / "tasks").output.splitlines() if "│" in line]
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert cells == ["tiny", "1", "classification", "rendered", "12 to 24 in 3 rounds", "30", "1"]
+    (_, row) = lossbench_cli("tasks", tmp_path / "tasks").output.splitlines()
+    assert row.split() == ["tiny", "1", "classification", "12", "to", "24", "3", "30"]
 
 
 def test_strategies_are_listed_with_paper_kind_needs_and_cost(lossbench_cli: Callable[..., Result]) -> None:
