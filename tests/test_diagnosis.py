@@ -19,15 +19,11 @@ from lossbench.cli import app
 from lossbench.conformance import tiny_protocol
 from lossbench.diagnosis import COLUMNS, Bin, Examined, binned, diagnose, drawn, examined
 from lossbench.drawing import CELL_PIXELS, GAP_PIXELS
-from lossbench.sweep import Event, Job, Places, run_job
+from lossbench.rerun import Unheard
+from lossbench.sweep import Job, Places, run_job
 from tasks.base import Task
 from tasks.detection.model import SsdRaw
 from tasks.learner import Learner
-
-
-class Unheard:
-    def put(self, event: Event, /) -> None:
-        """Drop it."""
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,13 @@ import pytest
 
 from leaderboard.records import read_record
 from lossbench.config import Budget, Protocol, read_sweep
-from lossbench.sweep import Event, Places, jobs, run_job
+from lossbench.rerun import Unheard
+from lossbench.sweep import Places, jobs, run_job
 from tasks.scenes import SceneSettings
 
 pytestmark = pytest.mark.slow
 SWEEP, PROTOCOLS = read_sweep(Path("configs/sweeps/paper.toml"))
 SMALLER = {"classification": {"width": 8}, "detection": {"imagenet": False}, "pose": {"width": 16, "pixels": 64}}
-
-
-class Unheard:
-    def put(self, event: Event, /) -> None:
-        """Drop it."""
 
 
 def cut(protocol: Protocol) -> Protocol:
