@@ -14,6 +14,9 @@ VOC_CLASSES = (
 )  # fmt: skip
 
 
+FRAME_PER_PERSON = 1.25  # the usual crop (Newell et al. 2016)
+
+
 class Settings(BaseModel):
     """A frozen piece of a configuration; a field that it does not know is refused."""
 
@@ -143,6 +146,8 @@ class PoseData(DataSource):
     test: str = "pose/annotations/mpii_val.json"
     center_shift: float = 0.0
     """Moves each center down by this many pixels per unit of scale; HRNet shifts MPII's by 15."""
+    frame: float = Field(FRAME_PER_PERSON, gt=0, exclude_if=lambda given: given == FRAME_PER_PERSON)
+    """Side of the frame over the size of the person, which is 200 pixels times MPII's scale."""
     margin: float = Field(1.25, ge=1)
     """Side of the squares held in memory over the side of the frame: what rotations can reach."""
 

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from tasks.base import DataError, existing, require
+from tasks.settings import FRAME_PER_PERSON
 
 JOINTS = (
     "right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "pelvis", "thorax",
@@ -25,7 +26,6 @@ JOINTS = (
 MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 """The joint that each joint becomes in a mirrored image."""
 PERSON_PIXELS = 200  # MPII gives the scale of a person relative to 200 pixels
-FRAME_PER_PERSON = 1.25  # the usual crop (Newell et al. 2016)
 
 
 class Person(NamedTuple):
@@ -55,7 +55,9 @@ class PoseList(NamedTuple):
     """SHA-256 of the annotation file."""
 
 
-def load_list(images: Path, annotations: Path, *, center_shift: float, need_head: bool) -> PoseList:
+def load_list(
+    images: Path, annotations: Path, *, center_shift: float, need_head: bool, frame: float = FRAME_PER_PERSON
+) -> PoseList:
     """The persons of an annotation file.
 
     Args:
@@ -64,6 +66,7 @@ def load_list(images: Path, annotations: Path, *, center_shift: float, need_head
             and head_size (pixels) or headbox (left, top, right, bottom), of which MPII takes 0.6 of the diagonal.
         center_shift: moves each center down by this many pixels per unit of scale.
         need_head: whether every person must have a head size.
+        frame: side of the crop over the size of the person.
 
     Raises:
         DataError: the file is missing or no such JSON, an image is missing, or a person has no visible joint or no
@@ -78,7 +81,7 @@ def load_list(images: Path, annotations: Path, *, center_shift: float, need_head
     require(isinstance(entries, list) and entries, f"{annotations}: expected a list of persons, and found none")
     crops, persons = [], []
     for number, entry in enumerate(entries):
-        crop, person = _read(entry, f"{annotations}, person {number}", images, center_shift)
+        crop, person = _read(entry, f"{annotations}, person {number}", images, center_shift, frame)
         named = f"{annotations}, person {number} ({crop.file.name})"
         require(person.visible.any(), f"{named} has no visible joint; remove this person")
         require(not need_head or person.head > 0, f"{named} has no head_size or headbox, and PCKh needs one; add it")
@@ -87,12 +90,12 @@ def load_list(images: Path, annotations: Path, *, center_shift: float, need_head
     return PoseList(tuple(crops), tuple(persons), hashlib.sha256(content).hexdigest())
 
 
-def _read(entry: Any, where: str, images: Path, center_shift: float) -> tuple[Crop, Person]:
+def _read(entry: Any, where: str, images: Path, center_shift: float, frame: float) -> tuple[Crop, Person]:
     try:
         center = np.array(entry["center"], dtype=np.float64).reshape(2) + np.array([0, center_shift * entry["scale"]])
         joints = np.array(entry["joints"], dtype=np.float64).reshape(len(JOINTS), 2)
         visible = np.array(entry["joints_vis"], dtype=np.float64).reshape(len(JOINTS)) > 0
-        side = float(entry["scale"]) * PERSON_PIXELS * FRAME_PER_PERSON
+        side = float(entry["scale"]) * PERSON_PIXELS * frame
         file = images / str(entry["image"])
         head = _head_pixels(entry) / side
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:

@@ -85,7 +85,13 @@ class PoseTask(Task[Tensor, PoseTargets]):
         source = settings.data
         root = materialize("pose", source.scenes, cache) if source.scenes else data
         pool, test = (
-            load_list(root / source.images, root / file, center_shift=source.center_shift, need_head=need_head)
+            load_list(
+                root / source.images,
+                root / file,
+                center_shift=source.center_shift,
+                need_head=need_head,
+                frame=source.frame,
+            )
             for file, need_head in ((source.pool, False), (source.test, True))
         )
         twice = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
