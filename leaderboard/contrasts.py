@@ -42,7 +42,7 @@ class Contrast:
     p: float
     """Two-sided, by flipping signs; NaN until all planned seeds are there."""
     corrected: float
-    """Holm's, over all contrasts of the plan; one that is not complete counts as 1."""
+    """Holm's, over all contrasts of the plan, of which one that is not complete counts as 1; NaN for that one."""
 
 
 def contrasts(found: Sequence[Section], plan: Plan) -> list[Contrast]:
@@ -56,7 +56,8 @@ def contrasts(found: Sequence[Section], plan: Plan) -> list[Contrast]:
     ]
     gaps = [_gaps(sections.get(key), first, second, plan.seeds) for key, first, second in planned]
     p_values = [sign_flip(gap) if len(gap) == len(plan.seeds) else math.nan for gap in gaps]
-    corrected = holm([1.0 if math.isnan(p) else p for p in p_values])
+    counted = holm([1.0 if math.isnan(p) else p for p in p_values])
+    corrected = [math.nan if math.isnan(p) else holms for p, holms in zip(p_values, counted, strict=True)]
     return [
         Contrast(plan.name, key, first, second, interval(gap), len(gap), len(plan.seeds), p, holms)
         for (key, first, second), gap, p, holms in zip(planned, gaps, p_values, corrected, strict=True)

@@ -122,7 +122,7 @@ def read_sweep(path: Path) -> tuple[Sweep, tuple[Protocol, ...]]:
         ConfigError: a file is missing, no TOML, or does not fit.
     """
     table = _table(path)
-    if "task" in table:
+    if table.keys() & {"task", "base"}:
         protocol = read_protocol(path)
         return Sweep(tasks=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
     sweep = validated(Sweep, table, path)

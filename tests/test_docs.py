@@ -41,7 +41,10 @@ def board_table(task: str) -> list[str]:
     records = [read_record(path) for path in sorted((ROOT / "leaderboard/records" / task).glob("*-shared-*.json"))]
     newest = max(record.protocol for record in records)
     (section,) = (each for each in sections(records) if each.key.protocol == newest)
-    lines = ["| strategy | seeds | area | last score | against random | ranking accuracy |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| strategy | seeds | area | last score | against random | ranking accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
     for each in section.standings:
         area, gain = each.area, each.to_baseline
         spread = f" ± {(area.upper - area.lower) / 2:.4f}" if each.seeds > 1 else ""
