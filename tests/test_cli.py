@@ -220,7 +220,10 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
     ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
     ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
-    ([CONFIGS / "sweeps" / "quick.toml"], r"no configuration .*/quick\.toml; beside it there are .*paper, .*quickstart"),
+    (
+        [CONFIGS / "sweeps" / "quick.toml"],
+        r"no configuration .*/quick\.toml; beside it there are .*paper, .*quickstart",
+    ),
     ([CONFIGS / "tasks"], "Is a directory"),
     ([ROOT / "LICENSE"], "LICENSE is not TOML"),
 ]
