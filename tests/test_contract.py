@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lossbench import conformance
+from lossbench.config import read_protocol
 from lossbench.conformance import CHECKS, KINDS, LABELED, Check, Trial, same_tensors, tiny_protocol, weights
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Run, evaluate
@@ -548,7 +549,7 @@ def test_half_precision_runs_and_answers_in_full(task: Task, kind: str, tmp_path
 
 
 def test_the_kinds_of_task_are_those_that_the_contract_is_checked_on() -> None:
-    configured = {path.read_text(encoding="utf-8").split('kind = "')[1].split('"')[0] for path in CONFIGS}
+    configured = {read_protocol(path).task.kind for path in CONFIGS}
     assert configured == set(KINDS)
 
 
