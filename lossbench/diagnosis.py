@@ -15,7 +15,7 @@ from rich.table import Table
 from scipy import stats
 from torchvision.transforms.v2.functional import InterpolationMode, to_pil_image
 
-from leaderboard.entries import FULL_POOL
+from leaderboard.entries import FULL_POOL, Key
 from leaderboard.records import Record, RecordError
 from leaderboard.tables import number
 from lossbench.config import Protocol, validated
@@ -89,8 +89,14 @@ class Diagnosis:
 
     @property
     def name(self) -> str:
-        """Of the run, in legends and file names."""
+        """Of the run, in legends."""
         return f"{self.record.strategy}, seed {self.record.seed}"
+
+    @property
+    def file_name(self) -> str:
+        """Of the run's own pictures, after what they show."""
+        key = Key.of(self.record)
+        return f"{key.task}-p{key.protocol}-{key.track}-{key.split}-{self.record.strategy}-s{self.record.seed}.png"
 
 
 def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
@@ -114,9 +120,7 @@ def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
 
 
 def _diagnosis(record: Record, protocol: Protocol, task: Task[Any, Any], places: Places) -> Diagnosis:
-    strategy = load_strategy(
-        "random" if record.reference else record.strategy, None if record.reference else record.strategy_config
-    )
+    strategy = load_strategy(record.strategy, record.strategy_config)
     run = Run(task, protocol, strategy, record.seed, record.track, record.split, places.out / "fits")
     rounds = []
     for place, one in enumerate(record.rounds):
@@ -178,8 +182,7 @@ def drawn(task: Task[Any, Any], image: int) -> torch.Tensor:
 
 def save_picks(found: Diagnosis, folder: Path) -> Path:
     """Write the contact sheet of a run as PNG."""
-    record = found.record
-    path = folder / f"picks-{record.task}-{record.track}-{record.strategy}-s{record.seed}.png"
+    path = folder / f"picks-{found.file_name}"
     path.parent.mkdir(parents=True, exist_ok=True)
     to_pil_image(found.picks).save(path)
     return path

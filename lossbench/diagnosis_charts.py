@@ -26,7 +26,7 @@ def pictures(found: Sequence[Diagnosis], folder: Path) -> Iterator[Path]:
     """Draw what a diagnosis found: a picture per question and task protocol, and one scatter per run."""
     for key in dict.fromkeys(Key.of(each.record) for each in found):
         own = [each for each in found if Key.of(each.record) == key]
-        ending = f"{key.task}-{key.track}.png"
+        ending = f"{key.task}-p{key.protocol}-{key.track}-{key.split}.png"
         drawn = {
             "ranking": ranking_chart(own),
             "calibration": calibration_chart(own),
@@ -40,8 +40,7 @@ def pictures(found: Sequence[Diagnosis], folder: Path) -> Iterator[Path]:
         for each in own:
             scatter = loss_chart(each)
             if scatter is not None:
-                record = each.record
-                yield save(scatter, folder / f"losses-{key.task}-{key.track}-{record.strategy}-s{record.seed}.png")
+                yield save(scatter, folder / f"losses-{each.file_name}")
 
 
 def _values(rows: list[dict[str, Any]]) -> alt.Chart:
@@ -196,7 +195,6 @@ def seconds_chart(found: Sequence[Diagnosis]) -> alt.LayerChart:
             x=alt.X("seconds:Q", title="seconds of the whole run"),
             y=alt.Y("run:N", title=None, axis=alt.Axis(labelLimit=240)),
             color=alt.Color("phase:N", sort=phases, title=None).scale(domain=phases, scheme="tableau10"),
-            order="order:Q",
         )
     )
     title = f"Seconds on {found[0].record.task}, {found[0].record.machine.processor}"

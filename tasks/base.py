@@ -185,8 +185,7 @@ class Task(ABC, Generic[Raw, Target]):
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
         """The annotations of these images, a share of the labels wrong as annotators of such a task are wrong.
 
-        For one generator and the same ids the result is the same; images differ in whether, not in how likely, they
-        are hit.
+        A function of the ids, the share and the generator's state; the task itself is not changed.
         """
 
     @abstractmethod

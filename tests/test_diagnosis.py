@@ -30,7 +30,7 @@ from tasks.learner import Learner
 def made(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Places]:
     """Two runs of a tiny task."""
     places = Places(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
-    jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("random", "learning-loss")]
+    jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
     return [run_job(number, job, places, Unheard()) for number, job in enumerate(jobs)], places
 
 
@@ -104,11 +104,9 @@ def test_a_category_is_the_label_where_there_is_one(
     if kind == "pose":
         visible = np.array([each.visible for each in task.annotations[ids]])
         assert ((found.numpy() >= 0) <= visible).all()
-        places = np.array([each.places for each in task.annotations[ids]])
         heatmaps = task.targets(ids).heatmaps.flatten(2).argmax(2)
         shown = found >= 0
         assert (heatmaps[shown] == found[shown]).float().mean() > 0.95, "the target peaks in the joint's own cell"
-        assert places.shape == (8, 16, 2)
 
 
 def test_a_perfect_detection_is_of_its_objects_class(
