@@ -8,6 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 from torchvision.ops import box_iou
 
 from tasks import augment
@@ -130,6 +131,29 @@ def test_a_dot_is_seen_where_its_place_moved(kind: str, x: float, y: float, seed
     expected = augment.moved(np.array([[[x, y]]]), places)[0, 0]
     assume(((expected > 0.1) & (expected < 0.9)).all())  # else the dot would be cut off
     assert seen_at(dot(x, y).warp(np.arange(1), places, None)) == pytest.approx(expected, abs=0.3 / SIDE)
+
+
+@pytest.mark.parametrize("size", [32, 40])
+def test_warping_is_torchs_own_affine_sampling(size: int) -> None:
+    stored = noise(5, 40)
+    places = augment.then(
+        augment.turns(rng().uniform(-1, 1, 5), rng().uniform(0.5, 2, 5)), augment.windows(*rng().uniform(-1, 2, (4, 5)))
+    )
+    matrix, shift = places[:, :, :2], places[:, :, 2:]
+    centered = np.concatenate([matrix, matrix.sum(2, keepdims=True) + 2 * shift - 1], 2)  # from 0..1 to -1..1
+    grid = functional.affine_grid(torch.from_numpy(centered).float(), [5, 3, size, size], align_corners=False)
+    expected = functional.grid_sample(stored.float(), grid, align_corners=False)
+    warped = Pixels(stored.clone(), size, PLAIN).warp(np.arange(5), places, None)
+    assert torch.allclose(warped, expected, atol=1e-2)
+
+
+def test_warping_and_reading_leave_the_stored_images_alone() -> None:
+    stored = noise(5, 40)
+    pixels = Pixels(stored.clone(), 40)
+    before = pixels.read(np.arange(5)).clone()
+    pixels.warp(np.arange(5), IDENTITY.repeat(5, 0), None)
+    assert torch.equal(pixels.frames(np.arange(5)), stored)
+    assert torch.equal(pixels.read(np.arange(5)), before)
 
 
 def test_then_applies_the_first_map_first() -> None:
