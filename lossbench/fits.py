@@ -44,7 +44,7 @@ class Needs:
     def of(cls, strategy: Strategy, task: Task, track: Track) -> Needs:
         """In the shared track the ranking LossNet, and nothing else that the model feels; in the native, what is declared."""
         recipe = task.recipe
-        ranking = RankingObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, margin=recipe.margin)
+        ranking = RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
         shared = track == "shared"
         lossnet = ranking if shared or strategy.needs_lossnet else None
         return cls(lossnet, strategy.auxiliary(recipe), shared, 0.0 if shared else strategy.dropout)

@@ -73,7 +73,7 @@ class Steps:
         self.model = task.build_model().placed(device).train()
         with torch.no_grad():
             taps, _ = self.model.trunk(task.reader.images(self.ids[:2]))
-        objective = RankingObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, margin=recipe.margin)
+        objective = RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
         self.attachment = Attachment(objective, objective.build(taps).to(device), detached=False)
         self._optimizers = [optimizer(recipe, each.parameters()) for each in (self.model, self.attachment.module)]
         self._images = torch.randn_like(task.reader.images(self.ids))

@@ -18,15 +18,24 @@ class LossNet(nn.Module):
     Args:
         channels: channels of each tap, in the order in which the taps are handed over.
         width: hidden units per tap.
+        seen: numbers of the taps that it looks at; all where not given.
+
+    Raises:
+        ValueError: no tap to look at, or none of that number.
     """
 
-    def __init__(self, channels: Sequence[int], width: int = 128) -> None:
+    def __init__(self, channels: Sequence[int], width: int = 128, seen: Sequence[int] | None = None) -> None:
         super().__init__()
-        if not channels:
+        self.seen = tuple(range(len(channels)) if seen is None else seen)
+        if not self.seen:
             msg = "LossNet needs at least one tap, and was given none"
             raise ValueError(msg)
-        self.branches = nn.ModuleList(nn.Linear(count, width) for count in channels)
-        self.last = nn.Linear(width * len(channels), 1)
+        if not set(self.seen) <= set(range(len(channels))):
+            msg = f"LossNet is to look at taps {self.seen}, and the model has taps 0 to {len(channels) - 1}"
+            raise ValueError(msg)
+        self.given = len(channels)
+        self.branches = nn.ModuleList(nn.Linear(channels[tap], width) for tap in self.seen)
+        self.last = nn.Linear(width * len(self.seen), 1)
 
     @classmethod
     def for_taps(cls, taps: Sequence[Tensor], width: int = 128) -> LossNet:
@@ -37,16 +46,16 @@ class LossNet(nn.Module):
         """Predicted losses; larger means a larger loss is expected. The scale carries no meaning under ranking.
 
         Args:
-            taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
+            taps: all of the model's, each (n, channels) or (n, channels, height, width).
         """
         self.check(taps)
-        hidden = [torch.relu(branch(pooled(tap))) for branch, tap in zip(self.branches, taps, strict=True)]
+        hidden = [torch.relu(branch(pooled(taps[tap]))) for branch, tap in zip(self.branches, self.seen, strict=True)]
         return self.last(torch.cat(hidden, dim=1)).squeeze(1)
 
     def check(self, taps: Sequence[Tensor]) -> None:
         """Raise a ValueError unless there are as many taps as it was built for."""
-        if len(taps) != len(self.branches):
-            msg = f"{type(self).__name__} was built for {len(self.branches)} taps and was given {len(taps)}"
+        if len(taps) != self.given:
+            msg = f"{type(self).__name__} was built for {self.given} taps and was given {len(taps)}"
             raise ValueError(msg)
 
 

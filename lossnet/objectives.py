@@ -57,15 +57,17 @@ class Objective(ABC):
         weight: factor of this objective in the total loss (the paper's lambda).
         detach_after: share of the training after which the model no longer feels this objective.
         width: hidden units per tap.
+        seen: numbers of the taps that a LossNet looks at; all where not given. Modules of other kinds see all.
     """
 
     weight: float = 1.0
     detach_after: float = 0.6
     width: int = 128
+    seen: tuple[int, ...] | None = None
 
     def build(self, taps: Sequence[Tensor]) -> LossNet:
         """A new module for these taps, drawn from torch's global generator."""
-        return LossNet.for_taps(taps, self.width)
+        return LossNet([tap.shape[1] for tap in taps], self.width, self.seen)
 
     def loss(
         self, module: nn.Module, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float

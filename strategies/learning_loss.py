@@ -36,7 +36,7 @@ class LearningLossMSE(Strategy):
 
     def auxiliary(self, recipe: Recipe) -> CoTrained:
         """A LossNet under mean squared error, weighted and detached as the ranking one is."""
-        return RegressionObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after)
+        return RegressionObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, seen=recipe.taps)
 
     def select(self, ctx: Context) -> Selection:
         """The candidates of highest predicted loss."""

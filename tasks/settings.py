@@ -42,6 +42,8 @@ class Recipe(Settings):
     """The paper's xi."""
     detach_after: float = Field(0.6, ge=0, le=1)
     """Share of the training after which the model no longer feels the loss-prediction objective."""
+    taps: tuple[int, ...] | None = Field(None, min_length=1, exclude_if=lambda given: given is None)
+    """Numbers of the model's taps that LossNet looks at, the first is 0; all where not given."""
     warm_start: bool = False
     """Whether a round starts from the weights of the round before it. The paper does not say; cold is the default."""
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -262,7 +262,7 @@ def test_a_fits_key_changes_with_all_that_decides_the_weights(classification: Ta
     changed = [
         key(seed=1), key(strategy=mse), key(track="native"), key(track="native", strategy=mse), key(member=1),
         key(ids=(3, 2)), key(epochs=2), key(precision="bf16"), key(loss_weight=0.5), key(warm_start=True),
-        key(track="native", strategy=mse, detach_after=0.5),
+        key(track="native", strategy=mse, detach_after=0.5), key(taps=(0,)),
     ]  # fmt: skip
     assert len({key(), *changed}) == 1 + len(changed)
     assert key() == key(ids=(1, 3)) == key(strategy=LearningLoss())

@@ -180,9 +180,27 @@ def test_a_wrong_number_of_taps_is_refused(count: int) -> None:
         module((taps() * 2)[:count])
 
 
-def test_no_tap_is_refused() -> None:
+@pytest.mark.parametrize("channels", [[], [6, 3]])
+def test_no_tap_is_refused(channels: list[int]) -> None:
     with pytest.raises(ValueError, match="at least one tap"):
-        LossNet([])
+        LossNet(channels, seen=())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_only_the_taps_that_it_is_to_see_count(objective: type) -> None:
+    module = objective(width=11, seen=(1,)).build(taps())
+    vectors, maps = taps()
+    assert [tuple(each.weight.shape) for each in module.branches] == [(11, 3)]
+    assert torch.equal(module([vectors, maps]), module([vectors + 1, maps]))
+    assert not torch.equal(module([vectors, maps]), module([vectors, maps + 1]))
+    with pytest.raises(ValueError, match="built for 2 taps and was given 1"):
+        module([maps])
+
+
+@pytest.mark.parametrize("seen", [(2,), (-1,), (0, 5)])
+def test_a_tap_that_is_not_there_is_refused(seen: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="taps 0 to 1"):
+        LossNet([6, 3], seen=seen)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
