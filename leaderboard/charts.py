@@ -58,28 +58,27 @@ def curve_chart(
     labels = labels.scale(zero=False, nice=False, padding=PADDING_PIXELS)
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
     clear = [each for each in means if each["banded"]]
-    lines = _shown(means).encode(x=labels, y=score, **looks)
+    lines = shown(means).encode(x=labels, y=score, **looks)
     layers = [
         lines.mark_line(strokeWidth=2),
         lines.mark_point(filled=True, size=46, opacity=1).encode(tooltip=_tooltip(section)),
     ]
     if clear:
         lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
-        # Vega-Lite merges the legends of layers into one only where they carry the same channels.
-        same = {name: channel for name, channel in looks.items() if legend_columns or name == "color"}
-        bands = _shown(clear).encode(x=labels, y=lower, y2="upper:Q", **same)
+        bands = shown(clear).encode(x=labels, y=lower, y2="upper:Q", **areas(looks))
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
         layers += _published_layers(published, drawn, looks)
-    return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
+    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section, drawn))
 
 
-def _hidden(section: Section, drawn: dict[str, Style]) -> alt.Parameter:
+def hidden_at_first(section: Section, drawn: Mapping[str, Style]) -> alt.Parameter:
+    """The parameter that lists the strategies left out: at first all but those that a chart begins with."""
     first = {*shown_first(section)}
     return alt.param(name="hidden", value=[name for name in drawn if name not in first])
 
 
-def _shown(rows: list[dict[str, Any]]) -> alt.Chart:
+def shown(rows: list[dict[str, Any]]) -> alt.Chart:
     """A chart of rows, without those of hidden strategies."""
     return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
 
@@ -110,6 +109,11 @@ def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
     }
 
 
+def areas(looks: dict[str, Any]) -> dict[str, Any]:
+    """What of `look` a band has: a shape would put points on its edge, and legends merge where channels are the same."""
+    return {name: channel for name, channel in looks.items() if name != "shape"}
+
+
 def bounds(numbers: dict[str, float]) -> dict[str, float | None]:
     """The same numbers, with nothing for NaN: JSON has no word for it."""
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
@@ -131,9 +135,9 @@ def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
     ]
     seconds = alt.X("seconds:Q", title="seconds of training and selection so far", axis=alt.Axis(grid=False))
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    base = _shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
+    base = shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
     layers = [base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=46, opacity=1).encode(tooltip=tooltip)]
-    return alt.LayerChart(layer=layers).add_params(_hidden(section, drawn))
+    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section, drawn))
 
 
 def _tooltip(section: Section) -> list[alt.Tooltip]:
@@ -164,7 +168,7 @@ def _published_layers(
         alt.Tooltip("mean:Q", title="published"),
         "source:N",
     ]
-    base = _shown(rows).encode(
+    base = shown(rows).encode(
         x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=looks["color"], detail="source:N"
     )
     return [
@@ -225,7 +229,7 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
         alt.Tooltip("lower:Q", title="95 % from", format=digits),
         alt.Tooltip("upper:Q", title="95 % to", format=digits),
     ]
-    base = _shown(rows).encode(x=seconds, y=gain, color=looks["color"])
+    base = shown(rows).encode(x=seconds, y=gain, color=looks["color"])
     rule = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
     front = alt.Chart(alt.Data(values=_front([each for each in rows if each["ranked"]], section.sign))).encode(
         x=seconds, y=gain, order="seconds:Q"
@@ -237,7 +241,7 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
             base.mark_point(filled=True, size=70, opacity=1).encode(shape=looks["shape"], tooltip=tooltip),
             base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
         ]
-    ).add_params(alt.param(name="hidden", value=[]) if everyone else _hidden(section, drawn))
+    ).add_params(alt.param(name="hidden", value=[]) if everyone else hidden_at_first(section, drawn))
 
 
 def _front(rows: list[dict[str, Any]], sign: float) -> list[dict[str, Any]]:

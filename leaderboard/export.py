@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pandas as pd
 
 from leaderboard.board import Board
 from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty_chart, shown_first
+from leaderboard.gains import gain_chart
 from leaderboard.picks import overlap
 from leaderboard.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
+from leaderboard.published import Published
 from leaderboard.sections import Section
 from leaderboard.statistics import Interval
 from leaderboard.styles import styles
@@ -29,7 +31,8 @@ def write(board: Board, folder: Path) -> list[Path]:
         pd.DataFrame(rows).to_csv(paths[-1], index=False)
     for section in board.sections:
         stem = f"{section.key.task}-p{section.key.protocol}-{section.key.track}"
-        for name, chart in _charts(section):
+        published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
+        for name, chart in _charts(section, published):
             paths += [save(chart, folder / f"{stem}-{name}.{each}") for each in FORMATS]
     return paths
 
@@ -99,11 +102,13 @@ def _overlaps(section: Section) -> Iterator[dict[str, Any]]:
                 yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": shared}
 
 
-def _charts(section: Section) -> Iterator[tuple[str, alt.LayerChart]]:
+def _charts(section: Section, published: Sequence[Published]) -> Iterator[tuple[str, alt.LayerChart]]:
     """A few lines can be told apart on paper: the curves are of the best strategies, random and learning loss."""
     few = section.only(shown_first(section))
     drawn = styles(few.by_name)
     size = {"width": 2 * WIDTH_PIXELS, "height": HEIGHT_PIXELS}
     yield "curves", curve_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
+    if gained := gain_chart(few, drawn, published, legend_columns=LEGEND_COLUMNS):
+        yield "gains", gained.properties(**size)
     yield "gain-seconds", pareto_chart(section, styles(section.by_name), everyone=True).properties(**size)
     yield "penalties", penalty_chart(section)

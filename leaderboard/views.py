@@ -10,6 +10,7 @@ from leaderboard import charts, picks
 from leaderboard.board import Board, Sheet
 from leaderboard.charts import HEIGHT_PIXELS, page_spec
 from leaderboard.entries import BASELINE, PAPER, Point
+from leaderboard.gains import gain_chart
 from leaderboard.picks import GroupShare
 from leaderboard.published import Published
 from leaderboard.records import Record
@@ -27,6 +28,7 @@ class TaskView(NamedTuple):
     """The charts of a section's page; None for one that has nothing to show."""
 
     curves: Spec
+    gains: Spec | None
     spent: Spec
     penalties: Spec | None
     pareto: Spec | None
@@ -64,11 +66,13 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
     several = len(section.penalties.strategies) > 1
     gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
     curves, spent = charts.curve_chart(section, own, same), charts.seconds_chart(section, own)
+    gained = gain_chart(section, own, (*same, *others))
     varied = variations(board.sections, section)
     under = f"Gain over random on {title} and its variations."
     beaten, pareto = f"How often strategies beat each other on {title}.", f"Gain over random by seconds on {title}."
     return TaskView(
         curves=page_spec(curves, f"Learning curves of {title}: {metric} by labeled images.", **wide),
+        gains=page_spec(gained, f"Gain over random on {title} by labeled images.", **wide) if gained else None,
         spent=page_spec(spent, f"{metric} of {title} by seconds of training and selection.", **wide),
         penalties=page_spec(charts.penalty_chart(section), beaten) if several and section.penalties.rounds else None,
         pareto=page_spec(charts.pareto_chart(section, own), pareto, **wide) if gains else None,
