@@ -66,7 +66,8 @@ def gain_chart(
         return None
     theirs = published_gains(published, drawn)
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, labelOverlap=True))
-    labels = labels.scale(type="log" if theirs else "linear", zero=False, nice=False, padding=PADDING_PIXELS)
+    axis: dict[str, Any] = {"type": "log"} if theirs else {"zero": False}
+    labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
     gain = alt.Y("mean:Q", title=f"{section.metric_title} minus {BASELINE}")
     digits = f"+.{section.decimals}f"
     tooltip = [
