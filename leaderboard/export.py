@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty
 from leaderboard.gains import gain_chart
 from leaderboard.picks import overlap
 from leaderboard.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
-from leaderboard.published import Published
 from leaderboard.sections import Section
 from leaderboard.statistics import Interval
 from leaderboard.styles import styles
@@ -31,8 +30,7 @@ def write(board: Board, folder: Path) -> list[Path]:
         pd.DataFrame(rows).to_csv(paths[-1], index=False)
     for section in board.sections:
         stem = f"{section.key.task}-p{section.key.protocol}-{section.key.track}"
-        published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
-        for name, chart in _charts(section, published):
+        for name, chart in pictures(board, section):
             paths += [save(chart, folder / f"{stem}-{name}.{each}") for each in FORMATS]
     return paths
 
@@ -102,8 +100,9 @@ def _overlaps(section: Section) -> Iterator[dict[str, Any]]:
                 yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": shared}
 
 
-def _charts(section: Section, published: Sequence[Published]) -> Iterator[tuple[str, alt.LayerChart]]:
-    """A few lines can be told apart on paper: the curves are of the best strategies, random and learning loss."""
+def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerChart]]:
+    """Its charts by name. On paper few lines can be told apart: those of the best strategies, random and learning loss."""
+    published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
     few = section.only(shown_first(section))
     drawn = styles(few.by_name)
     size = {"width": 2 * WIDTH_PIXELS, "height": HEIGHT_PIXELS}

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from leaderboard.board import Board
+from leaderboard.export import pictures
+from leaderboard.pictures import save
+from leaderboard.published import read_published
 from leaderboard.records import read_record
-from leaderboard.sections import sections
+from leaderboard.sections import Section
 from leaderboard.tables import number
 from strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 STRATEGIES_PAGE = (ROOT / "docs/strategies.md").read_text(encoding="utf-8")
+PICTURES = ROOT / "docs/reproduction"
 REPRODUCTION = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
 
 
@@ -36,11 +41,16 @@ def test_every_strategy_has_its_reading_of_several_rows() -> None:
     assert {each for each in missing if not each.startswith("alfa-mix-")} == set()
 
 
-def board_table(task: str) -> list[str]:
-    """The board of one task, as docs/reproduction.md shows it."""
+def board(task: str) -> tuple[Board, Section]:
+    """The newest protocol of one task, on the shared track."""
     records = [read_record(path) for path in sorted((ROOT / "leaderboard/records" / task).glob("*-shared-*.json"))]
-    newest = max(record.protocol for record in records)
-    (section,) = (each for each in sections(records) if each.key.protocol == newest)
+    found = Board(records, published=read_published())
+    return found, max(found.sections, key=lambda each: each.key.protocol)
+
+
+def board_table(task: str) -> list[str]:
+    """Its standings, as docs/reproduction.md shows them."""
+    _, section = board(task)
     lines = [
         "| strategy | seeds | area | last score | against random | ranking accuracy |",
         "|---|---|---|---|---|---|",
@@ -63,3 +73,11 @@ def test_the_boards_of_the_reproduction_are_those_of_the_records(task: str) -> N
     shown = [line for line in after.split("\n\n")[0].splitlines()[1:] if line.startswith("|")]
     wanted = board_table(task)
     assert shown == wanted, "write into docs/reproduction.md:\n" + "\n".join(wanted)
+
+
+@pytest.mark.parametrize("task", re.findall(r"\(reproduction/([a-z0-9-]+)\.svg\)", REPRODUCTION))
+def test_the_pictures_of_the_reproduction_are_those_of_the_records(task: str, tmp_path: Path) -> None:
+    drawn = save(dict(pictures(*board(task)))["gains"], tmp_path / "gains.svg")
+    wanted, shown = (re.findall('aria-label="[^"]+"', path.read_text()) for path in (drawn, PICTURES / f"{task}.svg"))
+    assert len(wanted) > 10
+    assert shown == wanted, f"copy {task}-…-gains.svg of `lossbench export` to docs/reproduction/{task}.svg"
