@@ -22,17 +22,20 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from PIL import Image
 from torch import Tensor
+from torchvision.models import VGG16_Weights
 from torchvision.ops import box_iou
 
+from lossbench.conformance import tiny_protocol
 from tasks import build_task, openmmlab
 from tasks.base import DataError
 from tasks.detection.data import Objects, fingerprint, load_split, read_objects
 from tasks.detection.losses import NEGATIVES_WITHOUT_OBJECT, BoxTargets, match, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
-from tasks.detection.model import SHIPPED, Ssd, SsdRaw, build_ssd
+from tasks.detection.model import SHIPPED, Ssd, SsdRaw, build_ssd, input_colors
 from tasks.detection.task import DetectionReader, DetectionTask, padded
-from tasks.pixels import Pixels
-from tasks.settings import DetectionSettings, FullSsdSettings, RowSettings, SmallSsdSettings
+from tasks.pixels import Colors, Pixels
+from tasks.scenes import SceneSettings
+from tasks.settings import DetectionData, DetectionSettings, FullSsdSettings, RowSettings, SmallSsdSettings
 
 CPU = torch.device("cpu")
 SMALL = SmallSsdSettings(kind="resnet18", width=4, pixels=64)
@@ -667,6 +670,28 @@ def test_ssd300_as_mmdet_ships_it() -> None:
     assert losses.isfinite().all()
     with torch.no_grad():
         assert some.losses(model(images).raw, wanted).mean() < losses.mean()
+
+
+def test_vgg_16_sees_colors_as_its_weights_were_trained() -> None:
+    seen, wanted = input_colors(FullSsdSettings(kind="mmdet")), VGG16_Weights.IMAGENET1K_FEATURES.transforms()
+    assert seen.std == pytest.approx([255 * share for share in wanted.std])
+    assert seen.mean == pytest.approx([255 * share for share in wanted.mean], abs=1)  # mmdet rounds otherwise
+    assert seen.fill == seen.mean
+    assert input_colors(SmallSsdSettings(kind="resnet18")) == Colors()
+
+
+def test_a_full_ssd_reads_images_in_its_own_colors(cache: Path) -> None:
+    data = DetectionData(
+        validation=0, scenes=SceneSettings(seed=3, pool=12, test=3), pool=("2007/trainval",), stored_pixels=32
+    )
+    given = tiny_protocol("detection").task.model_copy(
+        update={"data": data, "model": FullSsdSettings(kind="mmdet", imagenet=False), "pretraining": None}
+    )
+    task = build_task(given, cache, cache, torch.device("cpu"))
+    one = np.arange(1)
+    frame = task.reader.frames(one).float().mean((2, 3))
+    seen = task.reader.images(one).mean((2, 3))
+    assert (seen - (frame - torch.tensor([123.675, 116.28, 103.53]))).abs().max() < 2, "the mean taken off, and no more"
 
 
 def test_a_config_that_is_not_there_or_no_ssd_is_refused() -> None:

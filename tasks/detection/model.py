@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mmdet
 import torch
@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from tasks.base import DataError, Features, TapModel, require
+from tasks.pixels import Colors
 from tasks.resnet import ResNet18Stages
 from tasks.settings import FullSsdSettings, SmallSsdSettings
 
@@ -97,13 +98,28 @@ def build_ssd(settings: FullSsdSettings | SmallSsdSettings, classes: int) -> Ssd
     return model
 
 
-def _full(settings: FullSsdSettings, classes: int) -> Ssd:
+def input_colors(settings: FullSsdSettings | SmallSsdSettings) -> Colors:
+    """How the model sees colors: as its mmdet config says. VGG-16's weights of SSD want the mean taken off, and no more."""
+    if settings.kind == "resnet18":
+        return Colors()
+    given = _parts(settings).data_preprocessor
+    require(given.bgr_to_rgb, f"{settings.config}: its model reads BGR, and images here are RGB")
+    mean, std = ((float(red), float(green), float(blue)) for red, green, blue in (given.mean, given.std))
+    return Colors(mean, std, fill=mean)
+
+
+def _parts(settings: FullSsdSettings) -> Any:  # mmengine types none of its configs
     path = Path(settings.config) if Path(settings.config).is_file() else SHIPPED / settings.config
     require(path.is_file(), f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}")
     parts = Config.fromfile(path).model
     require(
         parts.bbox_head.type == "SSDHead", f"{path}: its head is {parts.bbox_head.type}, and only SSDHead fits here"
     )
+    return parts
+
+
+def _full(settings: FullSsdSettings, classes: int) -> Ssd:
+    parts = _parts(settings)
     parts.backbone.init_cfg = None
     parts.bbox_head.update(num_classes=classes, train_cfg=parts.train_cfg, test_cfg=parts.test_cfg)
     for part in (parts.backbone, parts.neck, parts.bbox_head):

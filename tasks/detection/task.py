@@ -23,7 +23,7 @@ from tasks.detection.data import Objects, decoded, fingerprint, load_split
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.mistakes import mislabeled
-from tasks.detection.model import Ssd, SsdRaw, build_ssd
+from tasks.detection.model import Ssd, SsdRaw, build_ssd, input_colors
 from tasks.pixels import Pixels
 from tasks.pretraining import pretrained
 from tasks.scenes import CLASSES as SCENE_CLASSES
@@ -120,7 +120,8 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         stored = decoded(files, source.stored_pixels or pixels).to(device)
         blank = settings.model.model_copy(update={"imagenet": False})
         template = build_ssd(blank, len(self.group_names))
-        self.reader = DetectionReader(Pixels(stored, pixels), template, settings.rows)
+        seen = Pixels(stored, pixels, input_colors(settings.model))
+        self.reader = DetectionReader(seen, template, settings.rows)
 
     def build_model(self) -> Ssd:
         """An SSD whose trunk is untrained unless the protocol says otherwise."""
