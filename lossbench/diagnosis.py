@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torchvision.transforms.v2.functional import InterpolationMode, to_pil_image
 from leaderboard.entries import FULL_POOL, Key
 from leaderboard.records import Record, RecordError
 from leaderboard.tables import number
-from lossbench.config import Protocol, validated
+from lossbench.config import ConfigError, Protocol, validated
 from lossbench.drawing import boxed, cell, classed, grid, jointed
 from lossbench.loop import Run
 from lossbench.sweep import Places
@@ -88,6 +89,12 @@ class Diagnosis:
     """(3, h, w) uint8: what was picked first, one round a row, labels drawn in."""
 
     @property
+    def faithful(self) -> bool:
+        """Whether the models score as the record says: where weights had to be trained anew, rounding may change them."""
+        pairs = zip(self.rounds, self.record.rounds, strict=True)
+        return all(math.isclose(one.losses.mean(), scored.metrics["loss"], rel_tol=1e-4) for one, scored in pairs)
+
+    @property
     def name(self) -> str:
         """Of the run, in legends."""
         return f"{self.record.strategy}, seed {self.record.seed}"
@@ -103,19 +110,26 @@ def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
     """Each run; models are read from `places.out`, or trained anew where they are not there.
 
     Raises:
-        RecordError: a record of a training on the full pool, which selects nothing, or of no round.
-        ConfigError: a record of a protocol that this version does not know.
+        RecordError: in none of the runs was anything selected; trainings on the full pool are left out.
+        StrategyError: a record of a strategy that is not one of Lossbench's.
+        ConfigError: a record of a protocol that this version does not know, or of other data.
     """
+    records = [each for each in records if each.strategy != FULL_POOL and each.rounds]
+    if not records:
+        msg = "nothing was selected in these runs; name other records"
+        raise RecordError(msg)
     for record in records:
-        if record.strategy == FULL_POOL or not record.rounds:
-            msg = f"{record.task}, {record.strategy}, seed {record.seed}: nothing was selected; name another record"
-            raise RecordError(msg)
+        load_strategy(record.strategy, record.strategy_config)
     task, built = None, ""
     for record in sorted(records, key=lambda each: json.dumps(each.config, sort_keys=True)):
         protocol = validated(Protocol, dict(record.config), f"the config of {record.task}'s record")
         if task is None or built != protocol.task.model_dump_json():
             task = build_task(protocol.task, places.data, places.out / "cache", torch.device(places.device))
             built = protocol.task.model_dump_json()
+        for name in ("data", "pool", "test"):
+            if record.fingerprints.get(name) != task.fingerprints.get(name):
+                msg = f"{record.task}, {record.strategy}, seed {record.seed}: was made with other data than {places.data} holds"
+                raise ConfigError(msg)
         yield _diagnosis(record, protocol, task, places)
 
 
@@ -193,8 +207,13 @@ def summary(found: Sequence[Diagnosis]) -> Table:
     table = Table(
         "task", "run", "labels", "score", "ranking", "Spearman", "calibration error", title="On held-out images"
     )
+    if not all(each.faithful for each in found):
+        table.caption = (
+            "* trained anew, as the models were not at hand, and not to the same weights: the score is the record's"
+        )
     for each in found:
         for one, scored in zip(each.rounds, each.record.rounds, strict=True):
             numbers = (scored.metrics[each.record.metric.name], one.ranking, one.correlation, one.calibration_error)
-            table.add_row(each.record.task, each.name, f"{one.labeled:,}", *(number(value, 3) for value in numbers))
+            name = each.name if each.faithful else f"{each.name} *"
+            table.add_row(each.record.task, name, f"{one.labeled:,}", *(number(value, 3) for value in numbers))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from typer.testing import CliRunner
 from leaderboard.entries import FULL_POOL
 from leaderboard.records import Record, RecordError, read_record
 from lossbench.cli import app
+from lossbench.config import ConfigError
 from lossbench.conformance import tiny_protocol
-from lossbench.diagnosis import COLUMNS, Bin, Examined, binned, diagnose, drawn, examined
+from lossbench.diagnosis import COLUMNS, Bin, Examined, binned, diagnose, drawn, examined, summary
 from lossbench.drawing import CELL_PIXELS, GAP_PIXELS
 from lossbench.rerun import Unheard
 from lossbench.sweep import Job, Places, run_job
+from strategies import StrategyError
 from tasks.base import Task
 from tasks.detection.model import SsdRaw
 from tasks.learner import Learner
@@ -64,10 +67,41 @@ def test_the_command_draws_every_picture(made: tuple[list[Path], Places]) -> Non
     assert COLUMNS >= 6
 
 
-def test_a_record_that_selects_nothing_is_refused(tmp_path: Path) -> None:
-    for record in (make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)):
-        with pytest.raises(RecordError, match="nothing was selected"):
-            next(diagnose([record], Places(tmp_path, tmp_path)))
+def test_records_that_select_nothing_are_left_out(made: tuple[list[Path], Places]) -> None:
+    paths, places = made
+    idle = [make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)]
+    with pytest.raises(RecordError, match="nothing was selected"):
+        next(diagnose(idle, places))
+    found = [each.record for each in diagnose([*idle, read_record(paths[0])], places)]
+    assert found == [read_record(paths[0])]
+
+
+def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(made: tuple[list[Path], Places]) -> None:
+    paths, places = made
+    with pytest.raises(StrategyError, match="no strategy 'theirs'"):
+        next(diagnose([read_record(paths[0]), make_record(strategy="theirs")], places))
+
+
+def test_other_data_is_refused(made: tuple[list[Path], Places]) -> None:
+    paths, places = made
+    record = read_record(paths[0])
+    other = record.model_copy(update={"fingerprints": dict.fromkeys(record.fingerprints, "0" * 64)})
+    with pytest.raises(ConfigError, match="other data"):
+        next(diagnose([other], places))
+
+
+def test_models_that_do_not_score_as_recorded_are_marked(made: tuple[list[Path], Places]) -> None:
+    paths, places = made
+    (found,) = diagnose([read_record(paths[0])], places)
+    assert found.faithful
+    assert "*" not in str(list(summary([found]).columns[1].cells))
+    rounds = [
+        one.model_copy(update={"metrics": one.metrics | {"loss": 2 * one.metrics["loss"]}})
+        for one in found.record.rounds
+    ]
+    elsewhere = replace(found, record=found.record.model_copy(update={"rounds": tuple(rounds)}))
+    assert not elsewhere.faithful
+    assert "*" in str(list(summary([elsewhere]).columns[1].cells))
 
 
 def test_bins_hold_weighted_means() -> None:
