@@ -56,7 +56,8 @@ class Variation:
 
 def variations(sections: Sequence[Section], base: Section) -> list[Variation]:
     """The base first, then what varies it on its track; nothing where no section does."""
-    varied = [each for each in sections if each.base == base.key.task and each.key.track == base.key.track]
+    same = (base.key.protocol, base.key.track)  # a variation has the protocol number of its base
+    varied = [each for each in sections if each.base == base.key.task and (each.key.protocol, each.key.track) == same]
     return [Variation(each, base) for each in (base, *varied)] if varied else []
 
 

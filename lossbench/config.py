@@ -59,7 +59,7 @@ class Stress(Settings):
 class Protocol(Settings):
     """A task protocol: one file of `configs/tasks`. Whoever changes a number raises `protocol`.
 
-    A file may name another as its `base` and give only what differs.
+    A file may name another as its `base` and give only what differs; its `protocol` is then that of the base.
     """
 
     name: str = Field(pattern=NAME, max_length=60)
@@ -106,6 +106,9 @@ def read_protocol(path: Path) -> Protocol:
         below = _table(path.parent / f"{Path(base).name}.toml")
         if "base" in below:
             msg = f"{path}: its base {base!r} has a base itself; name that one"
+            raise ConfigError(msg)
+        if "protocol" in table:
+            msg = f"{path}: it has the protocol number of its base; leave `protocol` out, and rename it when it changes alone"
             raise ConfigError(msg)
         table = _merged(below, table)
     protocol = validated(Protocol, table, path)

@@ -96,7 +96,14 @@ def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
     """All runs of a sweep, each once: of a protocol all strategies under one seed before the next seed.
 
     A sweep that ends early leaves whole seeds behind.
+
+    Raises:
+        ConfigError: choices are to be measured on a protocol that holds no images out for them.
     """
+    for protocol in protocols:
+        if sweep.split == "validation" and not protocol.task.data.validation:
+            msg = f"{protocol.name} has no validation slice; give task.data.validation a number of images"
+            raise ConfigError(msg)
     pairs = [(strategy, seed) for seed in sweep.seeds for strategy in sweep.strategies]
     pairs += [(FULL_POOL, seed) for seed in sweep.full_pool_seeds]
     every = (
@@ -192,7 +199,10 @@ def _task(protocol: Protocol, places: Places):  # noqa: ANN202 - a Task; its imp
 
 
 def prepare(device: str, threads: int = 1) -> None:
-    """One thread per process: results are then a function of the seed, and workers do not fight for cores."""
+    """One thread per process: results are then a function of the seed, and workers do not fight for cores.
+
+    On a GPU, convolutions in fp32 are not rounded to TF32, which is torch's default for them alone.
+    """
     import cv2  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
@@ -200,6 +210,7 @@ def prepare(device: str, threads: int = 1) -> None:
 
     commit()
     cv2.setNumThreads(0)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; what is to be faster says bf16
     if device == "cpu":
         torch.set_num_threads(threads)
 

@@ -219,6 +219,7 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--task", "nothing"], "no task 'nothing' in this sweep; there are scenes-classification, scenes-det"),
     ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
     ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
+    ([CONFIGS / "sweeps/paper.toml", "--split", "validation"], "cifar10 has no validation slice"),
     ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
     (
         [CONFIGS / "sweeps" / "quick.toml"],

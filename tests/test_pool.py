@@ -225,15 +225,20 @@ def test_a_protocol_gives_only_what_differs_from_its_base(tmp_path: Path) -> Non
     folder = Path("configs/tasks")
     clean, noisy = (read_protocol(folder / f"cifar10-mini{end}.toml") for end in ("", "-noise"))
     assert noisy.base == "cifar10-mini"
+    assert noisy.protocol == clean.protocol == 2
     assert noisy.stress == Stress(label_noise=0.2)
     assert (noisy.budget, noisy.task) == (clean.budget, clean.task)
     assert "base" not in clean.model_dump()
     assert "stress" not in clean.model_dump()
     (tmp_path / "cifar10-mini-noise.toml").write_text((folder / "cifar10-mini-noise.toml").read_text())
-    (tmp_path / "twice.toml").write_text('base = "cifar10-mini-noise"\nname = "twice"\nprotocol = 1\n')
+    (tmp_path / "twice.toml").write_text('base = "cifar10-mini-noise"\nname = "twice"\n')
     with pytest.raises(ConfigError, match="has a base itself"):
         read_protocol(tmp_path / "twice.toml")
-    (tmp_path / "stray.toml").write_text('base = "../../cifar10"\nname = "stray"\nprotocol = 1\n')
+    (tmp_path / "cifar10-mini.toml").write_text((folder / "cifar10-mini.toml").read_text())
+    (tmp_path / "own.toml").write_text('base = "cifar10-mini"\nname = "own"\nprotocol = 2\n')
+    with pytest.raises(ConfigError, match="the protocol number of its base"):
+        read_protocol(tmp_path / "own.toml")
+    (tmp_path / "stray.toml").write_text('base = "../../cifar10"\nname = "stray"\n')
     with pytest.raises(ConfigError, match=r"no configuration .*cifar10.toml"):
         read_protocol(tmp_path / "stray.toml")
 

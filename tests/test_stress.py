@@ -56,6 +56,12 @@ def test_a_section_that_nothing_varies_has_none(records: list[Record]) -> None:
     assert [len(variations(found, each)) for each in found if each.key.task in {"other", "shapes-noise"}] == [0, 0, 0]
 
 
+def test_a_variation_belongs_to_its_bases_protocol(records: list[Record]) -> None:
+    newer = sections([*records, *runs("shapes", CLEAN, protocol=2)])
+    counts = {each.key.protocol: len(variations(newer, each)) for each in newer if each.key.task == "shapes"}
+    assert counts == {1: 2, 2: 0}
+
+
 def test_a_strategy_without_clean_runs_has_no_change() -> None:
     found = sections([*runs("shapes", {"random": (1.0,)}), *runs("shapes-noise", NOISY, config={"base": "shapes"})])
     _, noisy = variations(found, found[0])
