@@ -82,7 +82,7 @@ class Run:
         picked = np.zeros(0, dtype=np.int64)
         if not last:
             picked = self._select(number, labeled, committee)
-        groups = self.task.groups(picked, labeled[0]).sum(0).tolist() if len(picked) else []
+        groups = self.task.groups(picked, self.pool.eligible).sum(0).tolist() if len(picked) else []
         return Round(
             labeled=len(labeled[-1]),
             metrics=metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import re
@@ -122,7 +123,8 @@ def _from_file(path: Path) -> type[Strategy]:
     if not path.is_file():
         msg = f"no strategy file {path}"
         raise StrategyError(msg)
-    spec = importlib.util.spec_from_file_location(f"outside_{path.stem}", path)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]  # other code, other module: fits are kept by its name
+    spec = importlib.util.spec_from_file_location(f"outside_{path.stem}_{content}", path)
     if spec is None or spec.loader is None:
         msg = f"{path} cannot be imported"
         raise StrategyError(msg)

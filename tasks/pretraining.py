@@ -31,11 +31,12 @@ def pretrained(
 
     Args:
         task: what it learns from, built by `settings`.
-        settings: with the task's data, all that decides the weights.
+        settings: with the task's data, the device and the number of threads, all that decides the weights.
         cache: weights lie in its folder `trunks`.
         part: name of a submodule, where only that is wanted.
     """
-    decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())}"
+    machine = f"{task.reader.device.type} {torch.get_num_threads()}"
+    decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())} {machine}"
     key = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     path = cache / "trunks" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,10 @@ class Recipe(Settings):
     """Of SGD only."""
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["steps", "one-cycle"] = "steps"
-    """`steps`: the rate times 0.1 at each milestone; `one-cycle`: up and down again, by batch (Smith 2018)."""
+    """`steps`: the rate times 0.1 at each milestone; `one-cycle`: up and down again, by batch (Smith 2018).
+
+    As in torch, one-cycle moves the momentum (AdamW's first beta) the other way, .95 to .85 and back, whatever `momentum` says.
+    """
     milestones: tuple[float, ...] = ()
     loss_weight: float = Field(1.0, ge=0)
     """The paper's lambda: factor of the loss-prediction objective."""

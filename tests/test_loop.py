@@ -25,7 +25,7 @@ from lossbench.loop import Run, true_losses
 from lossbench.pool import Pool
 from lossbench.streams import stream
 from lossnet import RankingObjective
-from strategies import Strategy
+from strategies import Strategy, load_strategy
 from strategies.bald import Bald
 from strategies.committee import CommitteeVoteEntropy
 from strategies.core_set import CoreSet
@@ -269,6 +269,33 @@ def test_a_fits_key_changes_with_all_that_decides_the_weights(classification: Ta
     assert key(track="native", strategy=LearningLoss()) != key(track="native")
 
 
+OUTSIDE = """
+from lossnet import RegressionObjective
+from strategies import Selection, Strategy
+
+class Mine(Strategy):
+    name = "mine"
+    paper = kind = reads = cost = ""
+    def auxiliary(self, recipe): return Other()
+    def select(self, ctx): return Selection(ctx.candidates[: ctx.budget])
+
+class Other(RegressionObjective):
+    def compare(self, predicted, losses): return (predicted - losses).abs().mean() * FACTOR
+"""
+
+
+def test_other_code_of_an_outside_strategy_is_another_fit(classification: Task, tmp_path: Path) -> None:
+    keys = set()
+    for folder, factor in (("a", 1), ("b", 2), ("c", 1)):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "mine.py"
+        file.write_text(OUTSIDE.replace("FACTOR", str(factor)))
+        needs = Needs.of(load_strategy(str(file)), classification, "native")
+        fits = Fits(tmp_path, classification, tiny_protocol("classification"), 0, needs, Clock())
+        keys.add(fits.key((np.arange(2),), 0))
+    assert len(keys) == 2, "the code counts, and where it lies does not"
+
+
 def test_the_order_of_labeling_decides_nothing(classification: Task, tmp_path: Path) -> None:
     ids, protocol = np.random.default_rng(0).permutation(12), tiny_protocol("classification")
     fitted = []
@@ -420,6 +447,15 @@ def test_group_counts_are_the_classes_of_the_picks(classification: Task, run: Ca
         labels = classification.annotations[list(one.picked)]
         assert list(one.group_counts) == np.bincount(labels, minlength=len(classification.group_names)).tolist()
         assert sum(one.group_counts) == 6
+
+
+def test_groups_of_picks_mean_the_same_under_every_seed(tiny_task: TaskOf, tmp_path: Path) -> None:
+    """Pose clusters are fitted: on the whole pool, not on the labels that a seed begins with."""
+    pose, protocol = tiny_task("pose"), tiny_protocol("pose")
+    for seed in (0, 1):
+        run = Run(pose, protocol, Random(), seed, "shared", "test", tmp_path)
+        first = next(run.rounds())
+        assert list(first.group_counts) == pose.groups(np.array(first.picked), run.pool.eligible).sum(0).tolist()
 
 
 def test_seconds_are_those_of_the_phases(run: Callable[..., Run]) -> None:
