@@ -65,8 +65,9 @@ def gain_chart(
     if not rows:
         return None
     theirs = published_gains(published, drawn)
-    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, labelOverlap=True))
+    ticks = {"labelOverlap": True} if theirs else {"values": section.labels}
     axis: dict[str, Any] = {"type": "log"} if theirs else {"zero": False}
+    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, **ticks))
     labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
     gain = alt.Y("mean:Q", title=f"{section.metric_title} minus {BASELINE}")
     digits = f"+.{section.decimals}f"
