@@ -65,7 +65,7 @@ def gain_chart(
     if not rows:
         return None
     theirs = published_gains(published, drawn)
-    ticks = {"labelOverlap": True} if theirs else {"values": section.labels}
+    ticks: dict[str, Any] = {"labelOverlap": True} if theirs else {"values": section.labels}
     axis: dict[str, Any] = {"type": "log"} if theirs else {"zero": False}
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, **ticks))
     labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
