@@ -65,7 +65,7 @@ def curve_chart(
     ]
     if clear:
         lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
-        bands = shown(clear).encode(x=labels, y=lower, y2="upper:Q", **areas(looks))
+        bands = shown(clear).encode(x=labels, y=lower, y2="upper:Q", **areas(looks, legend_columns))
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
         layers += _published_layers(published, drawn, looks)
@@ -109,9 +109,9 @@ def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
     }
 
 
-def areas(looks: dict[str, Any]) -> dict[str, Any]:
-    """What of `look` a band has: a shape would put points on its edge, and legends merge where channels are the same."""
-    return {name: channel for name, channel in looks.items() if name != "shape"}
+def areas(looks: dict[str, Any], legend_columns: int) -> dict[str, Any]:
+    """What of `look` a band has: a shape would put points on its edge, and legends merge where layers carry the same."""
+    return {name: looks[name] for name in (("color", "strokeDash") if legend_columns else ("color",))}
 
 
 def bounds(numbers: dict[str, float]) -> dict[str, float | None]:

@@ -83,7 +83,7 @@ def gain_chart(
     looks = look({name: style for name, style in drawn.items() if name != BASELINE}, legend_columns)
     ours = shown(rows).encode(x=labels, y=gain, **looks)
     bands = shown([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS]).encode(
-        x=labels, y="lower:Q", y2="upper:Q", **areas(looks)
+        x=labels, y="lower:Q", y2="upper:Q", **areas(looks, legend_columns)
     )
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
     layers: list[alt.Chart] = [

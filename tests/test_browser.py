@@ -122,7 +122,7 @@ def test_ranks_are_filtered(page: Page, site: Path) -> None:
 
 
 def lines(page: Page) -> int:
-    return page.locator("section:has(#curves) .mark-line path").count()
+    return page.locator("[data-spec=curves-spec] .mark-line path").count()
 
 
 def test_strategies_are_switched_on_and_off(page: Page, site: Path) -> None:
@@ -130,16 +130,16 @@ def test_strategies_are_switched_on_and_off(page: Page, site: Path) -> None:
     on = page.locator(".toggle[aria-pressed=true]")
     assert lines(page) == on.count() == 8
     page.locator(".toggle[data-strategy=random]").click()
-    page.wait_for_function("document.querySelectorAll('section:has(#curves) .mark-line path').length === 7")
+    page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 7")
     page.locator(".every[data-show=all]").click()
-    page.wait_for_function("document.querySelectorAll('section:has(#curves) .mark-line path').length === 14")
+    page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 14")
     page.locator(".every[data-show=none]").click()
-    page.wait_for_function("document.querySelectorAll('section:has(#curves) .mark-line path').length === 0")
+    page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 0")
 
 
 def test_a_point_tells_its_numbers(page: Page, site: Path) -> None:
     opened(page, site, TASK)
-    chart = page.locator("section:has(#curves) .chart")
+    chart = page.locator("[data-spec=curves-spec]")
     chart.scroll_into_view_if_needed()
     chart.locator(".mark-symbol path").last.hover(force=True)
     tooltip = page.locator("#vg-tooltip-element.visible")
