@@ -77,16 +77,18 @@ class Board:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """Of test records; those of the validation split serve choices and are not shown.
+        """Of test records; those of the validation split serve choices and are not shown. Tasks of a plan come first.
 
         A submission that failed its verification is shown like a reference, and not ranked.
         """
+        planned = {task for plan in self.plans for task, _ in plan.protocols}
         failed = {name for name, badge in self.badges.items() if badge.state == "failed"}
-        return sections(
+        found = sections(
             record.model_copy(update={"reference": True}) if record.strategy in failed else record
             for record in self.records
             if record.split == "test"
         )
+        return sorted(found, key=lambda section: section.key.task not in planned)
 
     @cached_property
     def contrasts(self) -> list[Contrast]:

@@ -114,6 +114,13 @@ def test_planned_comparisons_carry_a_p_and_nothing_else_does(tmp_path: Path) -> 
     assert "Planned comparisons" not in text_of(task_page(three_seeds(), tmp_path / "other"))
 
 
+def test_tasks_of_a_plan_come_first() -> None:
+    plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0,), (("ours", "random"),))
+    records = [make_record(task="another"), make_record()]
+    assert [each.key.task for each in Board(records, plans=[plan]).sections] == ["shapes-mini", "another"]
+    assert [each.key.task for each in Board(records).sections] == ["another", "shapes-mini"]
+
+
 def test_references_are_not_ranked(tmp_path: Path) -> None:
     records = [*three_seeds(), make_record((90.0, 90.0), strategy="oracle", reference=True)]
     assert "oracle not ranked 90.00" in text_of(task_page(records, tmp_path / "page"))
