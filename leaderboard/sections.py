@@ -157,6 +157,11 @@ class Section:
         """Of a training on the whole pool."""
         return interval([*self.full_pool.last.values()]) if self.full_pool else NOTHING
 
+    @cached_property
+    def has_gains(self) -> bool:
+        """Whether some strategy has a normalised gain: training on the whole pool is clearly better than random."""
+        return any(not math.isnan(each.gain.mean) for each in self.standings)
+
     def areas(self, strategy: str) -> BySeed:
         """The areas of a strategy's runs; none where it has no run."""
         return self.by_name[strategy].areas if strategy in self.by_name else {}

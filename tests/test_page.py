@@ -135,6 +135,13 @@ def test_the_full_pool_gives_gains(tmp_path: Path) -> None:
     assert "full-pool" not in built(records, tmp_path / "other")
 
 
+def test_no_gains_are_measured_in_a_full_pool_that_is_hardly_better(tmp_path: Path) -> None:
+    full = [make_record((11.0 + 20 * seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
+    records = [*three_seeds(), *full]
+    assert "2 seeds), too close to random to measure gains in." in text_of(task_page(records, tmp_path / "page"))
+    assert "area \N{MINUS SIGN} random, accuracy" in text_of(built(records, tmp_path / "other"))
+
+
 def test_published_figures_are_shown_with_their_source(tmp_path: Path) -> None:
     figures = Published(
         protocol="shapes-mini",
