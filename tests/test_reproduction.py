@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import mean, stdev
 
+import numpy as np
 import pytest
 
 from leaderboard.board import Board
 from leaderboard.export import pictures
 from leaderboard.pictures import save
-from leaderboard.sections import Section
-from leaderboard.statistics import Interval
+from leaderboard.sections import Section, sections
+from leaderboard.statistics import Interval, interval, paired
 from leaderboard.tables import ABSENT, number
 from lossbench.report import gathered
 
@@ -81,7 +83,45 @@ def contrasts() -> list[Sequence[object]]:
     ]
 
 
-TABLES: dict[str, Callable[..., list[Sequence[object]]]] = {"standings": standings, "contrasts": contrasts}
+def validated(task: str) -> Section:
+    """The newest protocol of one task, on the slice that choices are made on."""
+    found = sections(each for each in board().records if (each.task, each.split) == (task, "validation"))
+    return max(found, key=lambda each: each.key.protocol)
+
+
+def gate(*tasks: str) -> list[Sequence[object]]:
+    """How far random picks rise, in standard deviations between seeds: the root of the mean variance of the rounds."""
+    rows: list[Sequence[object]] = [
+        ("task", "metric", "seeds", "first round", "last round", "SD between seeds", "rise in SDs")
+    ]
+    for task in tasks:
+        shown = validated(task)
+        scores = np.array([record.score for record in shown.by_name["random"].records])
+        first, *_, last = scores.mean(0)
+        deviation = float(np.sqrt(scores.var(0, ddof=1).mean()))
+        numbers = (number(first, 3), number(last, 3), number(deviation, 4), number((last - first) / deviation, 1))
+        rows.append((f"{task}, protocol {shown.key.protocol}", shown.metric.name, len(scores), *numbers))
+    return rows
+
+
+def precisions(*tasks: str) -> list[Sequence[object]]:
+    """The areas of random picks in fp32 and in bf16, and their differences under the same seeds."""
+    rows: list[Sequence[object]] = [("task", "seeds", "area in fp32", "in bf16", "bf16 minus fp32", "SD between seeds")]
+    for task in tasks:
+        full, half = (validated(each).by_name["random"].areas for each in (task, f"{task}-bf16"))
+        seeds = sorted(full.keys() & half.keys())
+        means = (number(mean(each[seed] for seed in seeds), 4) for each in (full, half))
+        deviation = number(stdev(full[seed] for seed in seeds), 4)
+        rows.append((task, len(seeds), *means, spread(interval(paired(half, full)), sign=True), deviation))
+    return rows
+
+
+TABLES: dict[str, Callable[..., list[Sequence[object]]]] = {
+    "standings": standings,
+    "contrasts": contrasts,
+    "gate": gate,
+    "precisions": precisions,
+}
 
 
 def table(call: str) -> list[str]:
@@ -93,7 +133,7 @@ def table(call: str) -> list[str]:
 
 @pytest.mark.parametrize("call", re.findall(r"<!-- table: ([^;]+);", PAGE))
 def test_the_tables_are_those_of_the_records(call: str) -> None:
-    _, _, after = PAGE.partition(f"<!-- table: {call};")
+    _, after = PAGE.split(f"<!-- table: {call};")
     shown = [line for line in after.split("\n\n")[0].splitlines()[1:] if line.startswith("|")]
     wanted = table(call)
     assert shown == wanted, "write into docs/reproduction.md:\n" + "\n".join(wanted)
