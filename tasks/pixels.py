@@ -85,19 +85,19 @@ class Pixels:
         squares = self._gathered(ids).float().sub_(self._fill)
         images = functional.grid_sample(squares, self._grid(places), align_corners=False).add_(self._fill)
         if colors is not None:
-            mixing = torch.from_numpy(colors).to(images)
+            mixing = on_device(colors, self.device).to(images)
             flat = torch.baddbmm(mixing[:, :, 3:], mixing[:, :, :3], images.flatten(2))
             images = flat.clamp_(0, 255).view_as(images)
         return self._normalised(images)
 
     def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
-        return self._stored[torch.from_numpy(np.asarray(ids)).to(self.device)]
+        return self._stored[on_device(np.asarray(ids), self.device)]
 
     def _centered(self, places: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n 2 3"]:
         """The map in grid_sample's coordinates: -1..1 over the stored square instead of 0..1 over the frame."""
         matrix, shift = places[:, :, :2], places[:, :, 2:]
         shift = matrix.sum(2, keepdims=True) + 2 * shift - 1
-        return torch.from_numpy(np.concatenate([matrix, shift], 2) / self._margin).to(self.device, torch.float32)
+        return on_device(np.concatenate([matrix, shift], 2) / self._margin, self.device).float()
 
     def _grid(self, places: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n h w 2"]:
         """As torch's `affine_grid`, but by broadcasting: its products of tiny matrices take longer than the sampling."""
@@ -108,6 +108,11 @@ class Pixels:
     def _normalised(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """In place: fresh memory for every step costs more than the arithmetic."""
         return images.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor there; the host does not wait for the device."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 class _RepeatedPixels(Pixels):

@@ -15,7 +15,7 @@ from tasks import augment
 from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task
 from tasks.classification.data import load
 from tasks.classification.model import Classifier
-from tasks.pixels import Colors, Pixels
+from tasks.pixels import Colors, Pixels, on_device
 from tasks.scenes import materialize
 from tasks.settings import ClassificationSettings
 
@@ -69,7 +69,7 @@ class ClassificationTask(Task[Tensor, Tensor]):
 
     def targets(self, ids: Ids) -> Int[Tensor, " n"]:
         """Class numbers."""
-        return torch.from_numpy(self.annotations[ids]).to(self.reader.device)
+        return on_device(self.annotations[ids], self.reader.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]:
         """Random shifts by whole pixels and mirroring."""

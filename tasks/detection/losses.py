@@ -50,12 +50,10 @@ def match(anchors: Float[Tensor, "m 4"], targets: BoxTargets) -> Matches:
     overlaps = torch.where((targets.labels >= 0).unsqueeze(2), overlaps, -1.0)
     best, assigned = overlaps.max(1)
     positive = best >= POSITIVE_IOU
-    favorites = overlaps.argmax(2)
-    for each in range(most):  # in order: of two objects with one favorite, the later wins, as in mmdet
-        images_with = (targets.labels[:, each] >= 0).nonzero().squeeze(1)
-        positive[images_with, favorites[images_with, each]] = True
-        assigned[images_with, favorites[images_with, each]] = each
-    return Matches(positive, assigned)
+    objects = torch.where(targets.labels >= 0, torch.arange(most, device=anchors.device), -1)
+    favoring = torch.full_like(assigned, -1)
+    favoring.scatter_reduce_(1, overlaps.argmax(2), objects, "amax")  # of two with one favorite, the later, as in mmdet
+    return Matches(positive | (favoring >= 0), torch.where(favoring >= 0, favoring, assigned))
 
 
 def ssd_losses(

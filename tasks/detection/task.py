@@ -24,7 +24,7 @@ from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.mistakes import mislabeled
 from tasks.detection.model import Ssd, SsdRaw, build_ssd, input_colors
-from tasks.pixels import Pixels
+from tasks.pixels import Pixels, on_device
 from tasks.pretraining import pretrained
 from tasks.scenes import CLASSES as SCENE_CLASSES
 from tasks.scenes import materialize
@@ -132,16 +132,21 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
 
     def targets(self, ids: Ids) -> BoxTargets:
         """The objects that are not difficult."""
-        easy = [each.boxes[~each.difficult] * self.reader.size for each in self.annotations[ids]]
-        return padded(easy, [each.labels[~each.difficult] for each in self.annotations[ids]], self.reader.device)
+        return padded(*self._easy(ids), self.reader.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
         """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, mirroring."""
-        whole = self.targets(ids)
-        boxes, labels = whole.boxes.cpu().numpy() / self.reader.size, whole.labels.cpu().numpy()
+        boxes, labels = stacked(*self._easy(ids))
+        boxes /= self.reader.size
         places = ssd_places(rng, boxes, labels >= 0, self._settings.zoom)
         images = self.reader.warped(ids, places, augment.photometric(rng, len(ids)))
         return images, self._moved(boxes, labels, places)
+
+    def _easy(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Boxes in pixels and labels of each image's objects that are not difficult."""
+        objects = [(each, ~each.difficult) for each in self.annotations[ids]]
+        boxes = [each.boxes[easy] * self.reader.size for each, easy in objects]
+        return boxes, [each.labels[easy] for each, easy in objects]
 
     def _moved(self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, places: augment.Places) -> BoxTargets:
         """Boxes in the augmented image; objects whose center has left it are gone."""
@@ -206,15 +211,22 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         ]
 
     def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
-        return torch.from_numpy(objects.boxes).to(self.reader.device) * self.reader.size
+        return on_device(objects.boxes, self.reader.device) * self.reader.size
 
 
-def padded(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch.device) -> BoxTargets:
-    """Targets of a batch from each image's boxes (b 4) in pixels and class numbers (b,)."""
+def stacked(
+    boxes: list[np.ndarray], labels: list[np.ndarray]
+) -> tuple[Float[np.ndarray, "n b 4"], Int[np.ndarray, "n b"]]:
+    """Boxes (b 4) and class numbers (b,) of each image, padded to the most that an image has."""
     most = max((len(each) for each in labels), default=0)
     all_boxes = np.zeros((len(boxes), most, 4), dtype=np.float32)
     all_labels = np.full((len(boxes), most), -1, dtype=np.int64)
     for image, (some_boxes, some_labels) in enumerate(zip(boxes, labels, strict=True)):
         all_boxes[image, : len(some_boxes)] = some_boxes
         all_labels[image, : len(some_labels)] = some_labels
-    return BoxTargets(torch.from_numpy(all_boxes).to(device), torch.from_numpy(all_labels).to(device))
+    return all_boxes, all_labels
+
+
+def padded(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch.device) -> BoxTargets:
+    """Targets of a batch from each image's boxes (b 4) in pixels and class numbers (b,)."""
+    return BoxTargets(*(on_device(each, device) for each in stacked(boxes, labels)))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tasks import augment
 from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, TapModel, Task, as_annotations, require
-from tasks.pixels import Pixels
+from tasks.pixels import Pixels, on_device
 from tasks.pose.data import JOINTS, MIRRORED, decoded, load_list
 from tasks.pose.heatmaps import gaussians, peaks
 from tasks.pose.mistakes import mislabeled
@@ -185,7 +185,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
 
     def _rendered(self, places: np.ndarray, visible: np.ndarray) -> PoseTargets:
         device = self.reader.device
-        return self.reader.rendered(torch.from_numpy(places).float().to(device), torch.from_numpy(visible).to(device))
+        return self.reader.rendered(on_device(places, device).float(), on_device(visible, device))
 
     def _shapes(self, ids: Ids) -> Float[np.ndarray, "n _"]:
         """Places as one vector per person; a joint that is not visible stands at the frame's center."""
