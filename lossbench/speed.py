@@ -21,11 +21,14 @@ from lossnet import RankingObjective
 from tasks import build_task
 from tasks.base import Task
 from tasks.clock import Clock
+from tasks.learner import Learner
 from tasks.training import Attachment, Streams, batch_loss, optimizer
 
 PHASES = ("data", "forward", "backward", "optimizer")
 WARM_UP = 3
 """Steps that are not counted."""
+TOGETHER = {"cpu": 1, "cuda": 20}
+"""Steps between two waits for the device: the loop waits once an epoch."""
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 
 
@@ -34,8 +37,11 @@ class Speed:
     """Medians over steps."""
 
     batch: int
+    step_seconds: float
+    """Of one step of the loop."""
     seconds: dict[str, float]
-    """Of one step of the loop, by phase: augmented batch, forward with per-image losses and lossnet, backward, optimizers."""
+    """Of one step by phase: augmented batch, forward with per-image losses and lossnet, backward, optimizers. On CUDA they
+    add up to more than a step, as each is waited for."""
     bare_seconds: float
     """Of one step of the model alone, on a batch of random numbers that lies in memory."""
     read_seconds: float
@@ -49,17 +55,17 @@ class Speed:
     @property
     def rate(self) -> float:
         """Images a second that the loop trains on."""
-        return self.batch / sum(self.seconds.values())
+        return self.batch / self.step_seconds
 
     @property
     def of_bare(self) -> float:
         """The loop's speed over that of the bare model."""
-        return self.bare_seconds / sum(self.seconds.values())
+        return self.bare_seconds / self.step_seconds
 
     @property
     def operations_per_second(self) -> float:
         """What the loop achieves."""
-        return self.operations / sum(self.seconds.values())
+        return self.operations / self.step_seconds
 
 
 class Steps:
@@ -76,6 +82,8 @@ class Steps:
         objective = RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
         self.attachment = Attachment(objective, objective.build(taps).to(device), detached=False)
         self._optimizers = [optimizer(recipe, each.parameters()) for each in (self.model, self.attachment.module)]
+        module, precision = self.attachment.module, recipe.precision
+        self._learner = Learner(task.reader, self.model, module, precision=precision, batch=len(self.ids))
         self._images = torch.randn_like(task.reader.images(self.ids))
         self._targets = task.targets(self.ids)
 
@@ -95,9 +103,17 @@ class Steps:
 
     def read(self) -> None:
         """One batch as strategies see it."""
-        with self.clock.phase("forward"), torch.no_grad():
-            outputs = self.model(self.task.reader.images(self.ids))
-            self.attachment.module(outputs.taps)
+        self._learner.predicted_losses(self._learner.lossnet, self.ids)
+
+    def timed(self, step: Callable[[], None]) -> float:
+        """Seconds of a step."""
+        waiting, self.clock = self.clock, Clock()
+        count = TOGETHER[self.task.reader.device.type]
+        with waiting.phase("steps"):
+            for _ in range(count):
+                step()
+        self.clock = waiting
+        return waiting.seconds.pop("steps") / count
 
     def _step(self, loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
         with self.clock.phase("backward"):
@@ -113,21 +129,21 @@ def measured(protocol: Protocol, places: Places, steps: int) -> Speed:
     """The speed of a protocol's training; the two kinds of step take turns, so that a busy machine slows both."""
     device = torch.device(places.device)
     made = Steps(build_task(protocol.task, places.data, places.out / "cache", device))
-    seconds: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for number in range(WARM_UP + steps):
+    spent: dict[str, list[float]] = defaultdict(list)
+    for _ in range(WARM_UP + steps):
         for name, step in (("full", made.full), ("bare", made.bare)):
-            spent = _seconds(made.clock, step)
-            if number >= WARM_UP:
-                seconds[name].append(spent)
+            spent[name].append(made.timed(step))
+    phases = [_seconds(made.clock, made.full) for _ in range(steps)]
     with FlopCounterMode(display=False) as counter:
         made.full()
-    made.model.eval()
-    reads = [sum(_seconds(made.clock, made.read).values()) for _ in range(WARM_UP + steps)][WARM_UP:]
+    spent["read"] = [made.timed(made.read) for _ in range(WARM_UP + steps)]
+    medians = {name: statistics.median(each[WARM_UP:]) for name, each in spent.items()}
     return Speed(
         batch=len(made.ids),
-        seconds={phase: statistics.median(each[phase] for each in seconds["full"]) for phase in PHASES},
-        bare_seconds=statistics.median(sum(each.values()) for each in seconds["bare"]),
-        read_seconds=statistics.median(reads),
+        step_seconds=medians["full"],
+        seconds={phase: statistics.median(each[phase] for each in phases) for phase in PHASES},
+        bare_seconds=medians["bare"],
+        read_seconds=medians["read"],
         operations=float(counter.get_total_flops()),
         matrix_rate=matrix_rate(device, torch.bfloat16 if protocol.task.recipe.precision == "bf16" else torch.float32),
         steps=steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from lossbench.cli import app
-from lossbench.speed import PHASES, Speed, Steps, matrix_rate
+from lossbench.speed import PHASES, TOGETHER, Speed, Steps, matrix_rate
 from tasks.base import Task
 
 CONFIGS = Path("configs/tasks")
@@ -19,10 +20,10 @@ CONFIGS = Path("configs/tasks")
 
 def test_a_speed_is_images_over_seconds() -> None:
     seconds = dict(zip(PHASES, (0.1, 0.2, 0.5, 0.2), strict=True))
-    speed = Speed(50, seconds, bare_seconds=0.8, read_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5)
-    assert speed.rate == pytest.approx(50)
-    assert speed.of_bare == pytest.approx(0.8)
-    assert speed.operations_per_second == pytest.approx(3e9)
+    speed = Speed(50, 1.25, seconds, bare_seconds=0.8, read_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5)
+    assert speed.rate == pytest.approx(40)
+    assert speed.of_bare == pytest.approx(0.64)
+    assert speed.operations_per_second == pytest.approx(2.4e9)
 
 
 def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
@@ -45,6 +46,18 @@ def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
     assert all(seconds > 0 for seconds in made.clock.seconds.values())
     assert changed(made.bare) == {"model"}
     assert changed(made.read) == set()
+
+
+def test_steps_are_timed_together_where_the_loop_does_not_wait(
+    tiny_task: Callable[[str], Task[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, steps = Steps(tiny_task("classification")), []
+    monkeypatch.setitem(TOGETHER, "cpu", 4)
+    waiting = made.clock
+    assert 0.01 < made.timed(lambda: steps.append(time.sleep(0.01))) < 0.1
+    assert len(steps) == 4
+    assert made.clock is waiting
+    assert not waiting.seconds
 
 
 def test_a_matrix_product_takes_time() -> None:

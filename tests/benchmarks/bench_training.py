@@ -7,7 +7,6 @@ Both are measured in turn in one run, on one thread, in fp32; the ratio of their
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +45,7 @@ def test_the_loop_keeps_most_of_a_bare_steps_speed(name: str, sizes: str, cache:
     seconds: dict[str, list[float]] = {"full": [], "bare": []}
     for _ in range(REPEATS):
         for kind, step in (("full", made.full), ("bare", made.bare)):
-            start = time.perf_counter()
-            step()
-            seconds[kind].append(time.perf_counter() - start)
+            seconds[kind].append(made.timed(step))
     medians = {kind: float(np.median(each[3:])) for kind, each in seconds.items()}
     benchmark.extra_info |= {"images per second": batch / medians["full"], "of bare": medians["bare"] / medians["full"]}
     benchmark.pedantic(made.full, rounds=10, warmup_rounds=1)
