@@ -67,11 +67,11 @@ class Round(Part):
     """How many of `picked` belong to each of the task's groups (an image can be in several, or in none)."""
     seconds: Phases
     peak_memory_mebibytes: Annotated[Finite, Field(ge=0)]
-    """Peak resident memory of the process so far (on CUDA: of the device)."""
+    """Peak resident memory of the process since the run began or went on (on CUDA: of its tensors on the device)."""
 
 
 class Machine(Part):
-    """Where a run was made. Times are comparable, and runs bit-equal, between equal machines only."""
+    """Where a run was made. Times are comparable, and runs on a CPU bit-equal, between equal machines only."""
 
     processor: Text
     device: Text
@@ -126,6 +126,13 @@ class Record(Part):
             raise ValueError(msg)
         return self
 
+    def going_on(self, machine: Machine, commit: str) -> Record:
+        """The same run, going on there: a second machine is named beside the first, whose seconds are then not its own."""
+        names = machine.model_dump()
+        both = {name: _followed(own, names[name]) for name, own in self.machine if isinstance(own, str)}
+        update = {"machine": self.machine.model_copy(update=both), "commit": _followed(self.commit, commit)}
+        return self.model_copy(update=update)
+
     @property
     def complete(self) -> bool:
         """Whether every planned round is there."""
@@ -135,6 +142,11 @@ class Record(Part):
     def score(self) -> tuple[float, ...]:
         """The ranking metric, round by round."""
         return tuple(one.metrics[self.metric.name] for one in self.rounds)
+
+
+def _followed(first: str, then: str) -> str:
+    """Two texts in the order of time, one where the first ends as the other does."""
+    return first if first.endswith(then) else f"{first}, then {then}"[:200]
 
 
 def record_path(folder: Path, task: str, track: str, strategy: str, seed: int, split: str = "test") -> Path:

@@ -37,8 +37,11 @@ class Variation:
 
     @cached_property
     def changes(self) -> Mapping[str, Interval]:
-        """The gain minus that on the base, by strategy: over the seeds that all four runs have."""
-        before = self._by_seed(self.base)
+        """The gain minus that on the base, by strategy: over the seeds that all four runs have.
+
+        Nothing where the budget is another too: areas over different label counts do not compare.
+        """
+        before = self._by_seed(self.base) if self.section.labels == self.base.labels else {}
         return {
             name: interval(paired(gains, before[name])) if name in before else NOTHING
             for name, gains in self._by_seed(self.section).items()

@@ -179,7 +179,7 @@ def profile(
     chosen = [load_strategy(name) for name in names]
     sizes = Sizes(_numbers(pool, "--pool"), _numbers(budget, "--budget"), repeats, patience)
     protocol, places = read_protocol(task), Places(data, out, device)
-    prepare(device, threads)
+    prepare(threads)
     costs = []
     for cost in profiled(protocol, chosen, sizes, places):
         console.print(f"{cost.strategy}: {cost.pool:,} candidates, {cost.budget:,} picks", highlight=False)
@@ -207,7 +207,7 @@ def speed(
     from lossbench.sweep import Places, prepare
 
     check_device(device)
-    prepare(device, threads)
+    prepare(threads)
     protocol, places = read_protocol(task), Places(data, out, device)
     console.print(shown(protocol, measured(protocol, places, steps), places))
 
@@ -231,7 +231,7 @@ def diagnose(
     from lossbench.sweep import Places, prepare
 
     check_device(device)
-    prepare(device)
+    prepare()
     folder, found = out / "diagnosis", []
     for each in diagnoses([read_record(path) for path in records], Places(data, out, device)):
         console.print(f"{each.record.task}, {each.name}: {save_picks(each, folder)}", soft_wrap=True, highlight=False)

@@ -149,7 +149,7 @@ def verify(
     from lossbench.verification import Verifier, boxed
 
     submission = Submission.read(folder / name)
-    prepare("cpu")  # a trunk that is pre-trained here must be that of a worker, bit for bit
+    prepare()  # a trunk that is pre-trained here must be that of a worker, bit for bit
     badge = Verifier(who, PROTOCOLS, data, tuple(task or ())).badge(submission)
     for line in (*badge.notes, *badge.faults):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -14,7 +14,7 @@ import torch
 from leaderboard.records import Phases, Round, Split, Track
 from lossbench.config import Protocol
 from lossbench.fits import Fits, Needs
-from lossbench.machine import peak_memory_mebibytes
+from lossbench.machine import peak_memory_mebibytes, reset_peak_memory
 from lossbench.pool import Pool, oracle
 from lossbench.streams import stream
 from lossnet import LossNet, ranking_accuracy
@@ -51,6 +51,7 @@ class Run:
     def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
         """The rounds after those that are done, one by one."""
         finished = list(done)
+        reset_peak_memory(self.task.reader.device)
         for number in range(len(done), self.protocol.budget.rounds):
             try:
                 result = self._round(number, self.labeled(finished))
@@ -82,7 +83,7 @@ class Run:
         picked = np.zeros(0, dtype=np.int64)
         if not last:
             picked = self._select(number, labeled, committee)
-        groups = self.task.groups(picked, self.pool.eligible).sum(0).tolist() if len(picked) else []
+        groups = self.task.groups(picked, self.pool.described).sum(0).tolist() if len(picked) else []
         return Round(
             labeled=len(labeled[-1]),
             metrics=metrics,

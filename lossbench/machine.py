@@ -49,11 +49,19 @@ def _processor() -> str:
 
 
 def peak_memory_mebibytes(device: torch.device) -> float:
-    """The most memory that this process has held so far; on CUDA, that its tensors have held on the device."""
+    """The most memory that this process has held since the last reset; on CUDA, that its tensors held on the device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin to measure the peak anew, where the system can: on CUDA and on Linux."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif HIGH_WATER_RESET.exists():
+        HIGH_WATER_RESET.write_text("5", encoding="ascii")  # proc(5), clear_refs
 
 
 @contextmanager
@@ -64,13 +72,12 @@ def memory_growth(device: torch.device) -> Iterator[list[float]]:
     list stays empty).
     """
     grown: list[float] = []
+    reset_peak_memory(device)
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device) / 2**20
-        torch.cuda.reset_peak_memory_stats(device)
         yield grown
         grown.append(torch.cuda.max_memory_allocated(device) / 2**20 - before)
     elif HIGH_WATER_RESET.exists():
-        HIGH_WATER_RESET.write_text("5", encoding="ascii")  # Linux: proc(5), clear_refs
         before = _high_water_mebibytes()
         yield grown
         grown.append(_high_water_mebibytes() - before)

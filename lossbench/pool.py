@@ -19,8 +19,10 @@ class Pool:
 
     eligible: Ids
     validation: Ids
+    described: Ids
+    """Whose poses the groups of pose are clusters of: the eligible images, and those that imbalance took."""
     present: np.ndarray
-    """(e, g) bool: the groups of the eligible images; pose clusters are of them all."""
+    """(e, g) bool: the groups of the eligible images, where the protocol makes use of them."""
     missing_groups: int
 
     @classmethod
@@ -33,7 +35,7 @@ class Pool:
         held_out, stress = protocol.task.data.validation, protocol.stress
         order = stream(0, "validation").permutation(task.pool_size)
         eligible, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
-        present = np.zeros((len(eligible), 0), dtype=bool)
+        described, present = eligible, np.zeros((len(eligible), 0), dtype=bool)
         if stress.imbalance > 1 or stress.missing_groups:
             present = task.groups(eligible, eligible).numpy()
             kept = _kept(present, stress.imbalance, stream(0, "imbalance"))
@@ -44,7 +46,7 @@ class Pool:
                 )
                 raise ConfigError(msg)
         _check(protocol, task.pool_size, len(eligible))
-        return cls(eligible, validation, present, stress.missing_groups)
+        return cls(eligible, validation, described, present, stress.missing_groups)
 
     def initial(self, seed: int, count: int) -> Ids:
         """The first labeled images, the same for all strategies under a seed; none shows a group that is to be missing.

@@ -40,7 +40,7 @@ def check(wanted: dict[str, Any]) -> None:
     from lossbench.sweep import prepare  # noqa: PLC0415
     from strategies import Strategy, load_strategy  # noqa: PLC0415
 
-    prepare("cpu")
+    prepare()
     strategy = load_strategy(wanted["strategy"], wanted["parameters"])
     own_sizes = type(strategy).smoke.__func__ is Strategy.smoke.__func__
     checked = strategy if own_sizes else type(strategy).smoke()

@@ -165,8 +165,14 @@ def _rounds(job: Job, places: Places, record: Record | None) -> Iterator[Record]
             rounds=(),
         )
     elif record.fingerprints != fingerprints:
-        msg = f"{job.path(places.out)} was begun on other data; move it away, or use another --out"
+        names = sorted(fingerprints | record.fingerprints)
+        other = [name for name in names if fingerprints.get(name) != record.fingerprints.get(name)]
+        msg = (
+            f"{job.path(places.out)} was begun on other data ({', '.join(other)}); move it away, or use another --out"
+            f"{', or bring the cache/ of the machine that it was begun on' if 'trunk' in other else ''}"
+        )
         raise ConfigError(msg)
+    record = record.going_on(describe(torch.device(places.device)), commit())
     protocol = job.protocol
     if job.full_pool:
         protocol = protocol.on_all(len(Pool.of(task, protocol).eligible))
@@ -198,10 +204,11 @@ def _task(protocol: Protocol, places: Places):  # noqa: ANN202 - a Task; its imp
     return build_task(protocol.task, places.data, places.out / "cache", torch.device(places.device))
 
 
-def prepare(device: str, threads: int = 1) -> None:
-    """One thread per process: results are then a function of the seed, and workers do not fight for cores.
+def prepare(threads: int = 1) -> None:
+    """One thread per process: on a CPU results are then a function of the seed, and workers do not fight for cores.
 
-    On a GPU, convolutions in fp32 are not rounded to TF32, which is torch's default for them alone.
+    On a GPU, sums are added up in no fixed order, so that two runs of a seed differ by rounding; convolutions in fp32 are
+    not rounded to TF32, which is torch's default for them alone.
     """
     import cv2  # noqa: PLC0415
     import torch  # noqa: PLC0415
@@ -211,19 +218,18 @@ def prepare(device: str, threads: int = 1) -> None:
     commit()
     cv2.setNumThreads(0)
     torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; what is to be faster says bf16
-    if device == "cpu":
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
 
 
 def run_sweep(planned: list[Job], places: Places, workers: int, events: Sink) -> list[Path]:
     """Make all runs and return their records' paths, in order; the first failure ends the rest."""
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
     if workers == 1:
-        prepare(places.device)
+        prepare()
         return [run_job(number, job, places, events) for number, job in enumerate(planned)]
     context = multiprocessing.get_context("spawn")
     shared = context.SimpleQueue()
-    with ProcessPoolExecutor(workers, context, _start_worker, (places.device, os.getpid(), shared)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), shared)) as pool:
         running = [pool.submit(_run_in_worker, number, job, places) for number, job in enumerate(planned)]
         try:
             _forward(shared, events, running)
@@ -262,7 +268,7 @@ _to_parent: list[Sink] = []
 """In a worker: where its events go."""
 
 
-def _start_worker(device: str, parent: int, events: Sink) -> None:
+def _start_worker(parent: int, events: Sink) -> None:
     """Prepare a worker, and end it when its parent is gone: nobody would read what it still does."""
 
     def watch() -> None:
@@ -272,7 +278,7 @@ def _start_worker(device: str, parent: int, events: Sink) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     _to_parent.append(events)
-    prepare(device)
+    prepare()
 
 
 def _run_in_worker(number: int, job: Job, places: Places) -> Path:

@@ -31,7 +31,7 @@ from tasks.learner import Learner
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    prepare("cpu")
+    prepare()
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 import lossbench.fits
 from leaderboard.records import Round
 from lossbench import machine
-from lossbench.config import ConfigError, Protocol
+from lossbench.config import ConfigError, Protocol, Stress
 from lossbench.conformance import tiny_protocol
 from lossbench.fits import Fits, Needs
 from lossbench.loop import Run, true_losses
 from lossbench.pool import Pool
 from lossbench.streams import stream
+from lossbench.sweep import prepare
 from lossnet import RankingObjective
 from strategies import Strategy, load_strategy
 from strategies.bald import Bald
@@ -456,6 +457,29 @@ def test_groups_of_picks_mean_the_same_under_every_seed(tiny_task: TaskOf, tmp_p
         run = Run(pose, protocol, Random(), seed, "shared", "test", tmp_path)
         first = next(run.rounds())
         assert list(first.group_counts) == pose.groups(np.array(first.picked), run.pool.eligible).sum(0).tolist()
+
+
+def test_groups_of_picks_are_those_that_imbalance_made_rare(tiny_task: TaskOf, tmp_path: Path) -> None:
+    pose, clean = tiny_task("pose"), tiny_protocol("pose")
+    rare = clean.model_copy(update={"stress": Stress(imbalance=3.0)})
+    run = Run(pose, rare, Random(), 0, "shared", "test", tmp_path)
+    first, whole = next(run.rounds()), Pool.of(pose, clean).eligible
+    assert len(run.pool.eligible) < len(whole)
+    assert list(first.group_counts) == pose.groups(np.array(first.picked), whole).sum(0).tolist()
+
+
+def test_the_peak_of_memory_is_measured_anew() -> None:
+    device = torch.device("cpu")
+    bytearray(200 << 20)
+    before = machine.peak_memory_mebibytes(device)
+    machine.reset_peak_memory(device)
+    assert machine.peak_memory_mebibytes(device) < before - 100
+
+
+def test_a_process_computes_on_one_thread() -> None:
+    torch.set_num_threads(2)
+    prepare()
+    assert torch.get_num_threads() == 1
 
 
 def test_seconds_are_those_of_the_phases(run: Callable[..., Run]) -> None:

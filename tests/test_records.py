@@ -28,6 +28,20 @@ def test_every_finite_score_survives_json(scores: list[float]) -> None:
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
+def test_a_run_may_go_on_at_several_places() -> None:
+    record = make_record()
+    there = record.machine.model_copy(update={"processor": "EPYC", "device": "H200"})
+    assert record.going_on(record.machine, record.commit) == record
+    moved = record.going_on(there, "1" * 40)
+    assert (moved.machine.processor, moved.machine.device, moved.machine.torch) == (
+        "Xeon, then EPYC",
+        "cpu, then H200",
+        record.machine.torch,
+    )
+    assert moved.commit == f"{record.commit}, then {'1' * 40}"
+    assert moved.going_on(there, "1" * 40) == moved
+
+
 def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     write_record(make_record(), path)

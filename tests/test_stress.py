@@ -69,6 +69,18 @@ def test_a_strategy_without_clean_runs_has_no_change() -> None:
     assert math.isnan(noisy.changes["ours"].mean)
 
 
+def test_areas_of_other_budgets_are_not_compared() -> None:
+    longer = [
+        make_record((0.0, 1.0, 2.0), task="shapes-tiny", strategy=strategy, seed=seed, config={"base": "shapes"})
+        for strategy in ("random", "ours")
+        for seed in range(3)
+    ]
+    found = sections([*runs("shapes", CLEAN), *longer])
+    _, tiny = variations(found, found[0])
+    assert tiny.gains["ours"].mean == 0
+    assert math.isnan(tiny.changes["ours"].mean)
+
+
 def test_the_chart_shows_every_variation(records: list[Record]) -> None:
     found = sections(records)
     several = variations(found, next(each for each in found if each.key.task == "shapes"))

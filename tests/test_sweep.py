@@ -367,9 +367,22 @@ def test_a_record_made_from_other_data_is_refused(rounds: int, tmp_path: Path) -
     if rounds == 3:  # a record that is whole is not compared with data: that would have to be read
         assert run(sweep, out)[0] == path
         return
-    with pytest.raises(ConfigError, match=r"random-shared-s0\.json was begun on other data; move it away, or use"):
+    with pytest.raises(ConfigError, match=r"s0\.json was begun on other data \(data\); move it away, or use"):
         run(sweep, out)
     assert read_record(path) == other
+
+
+def test_a_run_that_goes_on_elsewhere_names_both_machines(tmp_path: Path) -> None:
+    sweep, out = written(tmp_path), tmp_path / "out"
+    path = run(sweep, out)[0]
+    here = read_record(path)
+    there = here.machine.model_copy(update={"processor": "Other"})
+    path.write_text(here.model_copy(update={"machine": there, "rounds": here.rounds[:2]}).model_dump_json())
+    run(sweep, out)
+    found = read_record(path)
+    assert found.complete
+    assert found.machine == here.machine.model_copy(update={"processor": f"Other, then {here.machine.processor}"})
+    assert found.commit == here.commit
 
 
 def test_a_record_that_is_cut_off_is_refused_and_kept(tmp_path: Path) -> None:
