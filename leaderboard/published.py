@@ -16,8 +16,8 @@ FILE = Path(__file__).with_name("published.toml")
 class Published(Part):
     """The curves of one source on one protocol."""
 
-    protocol: str
-    """The task protocol that repeats the experiment."""
+    protocol: str = ""
+    """The task protocol that repeats the experiment; none of ours where it is empty."""
     tasks: tuple[str, ...]
     """Those on whose pages it is shown."""
     source: Text

@@ -126,7 +126,7 @@ def decoded(crops: Sequence[Crop], side: int, margin: float) -> UInt8[Tensor, "n
     Raises:
         DataError: a file is truncated or no image.
     """
-    squares = np.empty((len(crops), side, side, 3), dtype=np.uint8)
+    squares = np.empty((len(crops), 3, side, side), dtype=np.uint8)
     for square, crop in zip(squares, crops, strict=True):
         reach = crop.side * margin / 2
         borders = np.array([crop.x - reach, crop.y - reach, crop.x + reach, crop.y + reach])
@@ -138,5 +138,6 @@ def decoded(crops: Sequence[Crop], side: int, margin: float) -> UInt8[Tensor, "n
             msg = f"{crop.file} cannot be decoded ({error}); expand or fetch the data again"
             raise DataError(msg) from None
         inside = tuple(borders - [*corner, *corner])
-        square[:] = np.asarray(whole.resize((side, side), Image.Resampling.BILINEAR, box=inside))
-    return torch.from_numpy(squares).permute(0, 3, 1, 2).contiguous()
+        small = whole.resize((side, side), Image.Resampling.BILINEAR, box=inside)
+        square[:] = np.asarray(small).transpose(2, 0, 1)
+    return torch.from_numpy(squares)

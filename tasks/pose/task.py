@@ -163,7 +163,10 @@ class PoseTask(Task[Tensor, PoseTargets]):
         return torch.from_numpy(np.where(inside, cells[..., 1] * side + cells[..., 0], -1)).to(raw.device)
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
-        """PCKh: the share of all visible joints that count nearer than half a head size (as mmpose, exactly half is a miss)."""
+        """PCKh: the share of all visible joints that count nearer than half a head size (as mmpose, exactly half is a miss).
+
+        Differs from MPII's evaluation in that a joint beyond the frame is left out, which there is a miss.
+        """
         found = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
         places, visible = self._labels(ids)
         heads = np.array([person.head for person in self.annotations[ids]])
