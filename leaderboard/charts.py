@@ -24,15 +24,16 @@ LEAST_SECONDS = 1e-4
 FEWEST_BAND_SEEDS = 3
 """With two seeds a 95 % interval reaches 12.7 standard errors either way: the tables give it, a chart cannot show it."""
 MOST_LINES = 8
-"""Where a section has more strategies, a chart begins with the best of them, random and learning loss."""
+"""Where a section has more strategies, a chart begins with random, learning loss, and those of most seeds, the best first."""
 
 
 def shown_first(section: Section) -> list[str]:
     """The strategies that a chart of a section begins with."""
-    names = [standing.strategy for standing in section.standings]
-    if len(names) <= MOST_LINES:
-        return names
-    return [name for place, name in enumerate(names) if place < MOST_LINES - 2 or name in {BASELINE, PAPER}]
+    first = {BASELINE, PAPER} & section.by_name.keys()
+    for each in sorted(section.standings, key=lambda each: -each.seeds):
+        if len(first) < MOST_LINES:
+            first.add(each.strategy)
+    return [each.strategy for each in section.standings if each.strategy in first]
 
 
 def curve_chart(

@@ -101,7 +101,7 @@ def _overlaps(section: Section) -> Iterator[dict[str, Any]]:
 
 
 def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerChart]]:
-    """Its charts by name. On paper few lines can be told apart: those of the best strategies, random and learning loss."""
+    """Its charts by name. On paper few lines can be told apart: those that its charts begin with."""
     published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
     few = section.only(shown_first(section))
     drawn = styles(few.by_name)

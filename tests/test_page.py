@@ -390,6 +390,12 @@ def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None
     assert parameter == {"name": "hidden", "value": ["s0", "s1", "s2"]}
 
 
+def test_a_crowded_chart_prefers_strategies_of_more_seeds() -> None:
+    records = [make_record((float(place),), strategy=f"s{place}") for place in range(10)]
+    (section,) = sections([*records, make_record((0.0,), strategy="s0", seed=1)])
+    assert shown_first(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
+
+
 def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
     few, many = styles(["random", "badge"]), styles([f"new-{place}" for place in range(60)] + ["random", "badge"])
     assert few["random"] == many["random"]
