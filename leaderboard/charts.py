@@ -21,8 +21,8 @@ PADDING_PIXELS = 12
 BAND_OPACITY = 0.14
 LEAST_SECONDS = 1e-4
 """Below it a logarithmic axis shows nothing of interest."""
-FEWEST_BAND_SEEDS = 3
-"""With two seeds a 95 % interval reaches 12.7 standard errors either way: the tables give it, a chart cannot show it."""
+FEWEST_BAND_SEEDS = 4
+"""A 95 % interval of two seeds reaches 12.7 standard errors either way, of three 4.3: in a chart it hides the others."""
 MOST_LINES = 8
 """Where a section has more strategies, a chart begins with random, learning loss, and those of most seeds, the best first."""
 
@@ -39,7 +39,7 @@ def shown_first(section: Section) -> list[str]:
 def curve_chart(
     section: Section, drawn: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
 ) -> alt.LayerChart:
-    """Score by labels, a color a strategy: lines through the means, bands for 95 % intervals from three seeds on.
+    """Score by labels, a color a strategy: lines through the means, bands for 95 % intervals from four seeds on.
 
     Lines of small points are published figures of the same protocol. The parameter `hidden` lists strategies left out.
     """

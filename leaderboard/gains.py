@@ -56,7 +56,7 @@ def published_gains(published: Sequence[Published], drawn: Mapping[str, Style]) 
 def gain_chart(
     section: Section, drawn: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
 ) -> alt.LayerChart | None:
-    """Gain over random by labels: points and lines for means, bands for 95 % intervals from three seeds on.
+    """Gain over random by labels: points and lines for means, bands for 95 % intervals from four seeds on.
 
     Crosses and dotted lines are published, mostly at other label counts: with them the labels are on a logarithmic axis.
     None where there is nothing to compare.
