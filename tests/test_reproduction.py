@@ -67,6 +67,31 @@ def standings(task: str, track: str) -> list[Sequence[object]]:
     return rows
 
 
+def natives(*tasks: str) -> list[Sequence[object]]:
+    """What is trained as published, beside random picks in the shared recipe under the same seeds."""
+    rows: list[Sequence[object]] = [("task", "strategy", "seeds", "area", "last score", "against random")]
+    for task in tasks:
+        shown = section(task, "native")
+        rows += [
+            (
+                task,
+                each.strategy,
+                each.seeds,
+                spread(each.area),
+                number(each.last.mean, 4),
+                spread(each.to_baseline, sign=True),
+            )
+            for each in shown.standings
+        ]
+        native, shared = shown.areas("random"), section(task, "shared").areas("random")
+        with_lossnet = [shared[seed] for seed in sorted(native)]
+        difference = spread(interval(paired(shared, native)), sign=True)
+        rows.append(
+            (task, "random, with lossnet", len(with_lossnet), spread(interval(with_lossnet)), ABSENT, difference)
+        )
+    return rows
+
+
 def contrasts() -> list[Sequence[object]]:
     """The comparisons that were named beforehand."""
     return [
@@ -146,6 +171,7 @@ def stress(task: str) -> list[Sequence[object]]:
 
 TABLES: dict[str, Callable[..., list[Sequence[object]]]] = {
     "standings": standings,
+    "natives": natives,
     "contrasts": contrasts,
     "gate": gate,
     "precisions": precisions,
