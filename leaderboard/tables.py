@@ -38,6 +38,8 @@ def seed_line(counts: Sequence[int]) -> str:
     amount = f"{fewest} seed{'s' if fewest > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
     if fewest >= FEWEST_SEEDS:
         return f"{amount}."
+    if most >= FEWEST_SEEDS:
+        return f"{amount} a strategy; fewer than {FEWEST_SEEDS} show that it runs, not who wins."
     return f"{amount} show{'s' if most == 1 else ''} that it runs, not who wins."
 
 

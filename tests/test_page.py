@@ -439,7 +439,8 @@ def test_the_terminal_shows_a_table_a_task() -> None:
     [
         ([1], "1 seed shows that it runs, not who wins."),
         ([3, 3], "3 seeds show that it runs, not who wins."),
-        ([2, 8], "2 to 8 seeds show that it runs, not who wins."),
+        ([2, 8], "2 to 8 seeds a strategy; fewer than 5 show that it runs, not who wins."),
+        ([2, 4], "2 to 4 seeds show that it runs, not who wins."),
         ([5, 5], "5 seeds."),
     ],
 )
