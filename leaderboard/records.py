@@ -145,8 +145,8 @@ class Record(Part):
 
 
 def _followed(first: str, then: str) -> str:
-    """Two texts in the order of time, one where the first ends as the other does."""
-    return first if first.endswith(then) else f"{first}, then {then}"[:200]
+    """Two texts in the order of time, or the first alone where the other is its last part."""
+    return first if first.rsplit(", then ", maxsplit=1)[-1] == then else f"{first}, then {then}"[:200]
 
 
 def record_path(folder: Path, task: str, track: str, strategy: str, seed: int, split: str = "test") -> Path:

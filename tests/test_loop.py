@@ -468,6 +468,7 @@ def test_groups_of_picks_are_those_that_imbalance_made_rare(tiny_task: TaskOf, t
     assert list(first.group_counts) == pose.groups(np.array(first.picked), whole).sum(0).tolist()
 
 
+@pytest.mark.skipif(not machine.HIGH_WATER_RESET.exists(), reason="only Linux resets its high-water mark")
 def test_the_peak_of_memory_is_measured_anew() -> None:
     device = torch.device("cpu")
     bytearray(200 << 20)

@@ -40,6 +40,8 @@ def test_a_run_may_go_on_at_several_places() -> None:
     )
     assert moved.commit == f"{record.commit}, then {'1' * 40}"
     assert moved.going_on(there, "1" * 40) == moved
+    other = moved.going_on(there.model_copy(update={"processor": "PYC"}), "1" * 40)
+    assert other.machine.processor == "Xeon, then EPYC, then PYC"
 
 
 def test_a_failed_write_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -367,9 +367,22 @@ def test_a_record_made_from_other_data_is_refused(rounds: int, tmp_path: Path) -
     if rounds == 3:  # a record that is whole is not compared with data: that would have to be read
         assert run(sweep, out)[0] == path
         return
-    with pytest.raises(ConfigError, match=r"s0\.json was begun on other data \(data\); move it away, or use"):
+    with pytest.raises(
+        ConfigError, match=r"s0\.json was begun on other data \(data\); move it away, or use another --out$"
+    ):
         run(sweep, out)
     assert read_record(path) == other
+
+
+def test_a_start_from_another_machines_trunk_is_named(tmp_path: Path) -> None:
+    sweep, out = written(tmp_path), tmp_path / "out"
+    path = run(sweep, out)[0]
+    record = read_record(path)
+    fingerprints = record.fingerprints | {"trunk": "0" * 32}
+    other = record.model_copy(update={"fingerprints": fingerprints, "rounds": record.rounds[:2]})
+    path.write_text(other.model_dump_json())
+    with pytest.raises(ConfigError, match=r"on other data \(trunk\).* or bring the cache/ of the machine"):
+        run(sweep, out)
 
 
 def test_a_run_that_goes_on_elsewhere_names_both_machines(tmp_path: Path) -> None:
