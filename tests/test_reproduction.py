@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from leaderboard.board import Board
-from leaderboard.entries import ranking_accuracy
 from leaderboard.export import pictures
 from leaderboard.pictures import save
 from leaderboard.sections import Section, sections
@@ -143,22 +142,6 @@ def precisions(*tasks: str) -> list[Sequence[object]]:
     return rows
 
 
-def ablation(*tasks: str) -> list[Sequence[object]]:
-    """What learning loss gains over random on the slice that choices are made on, and how well lossnet ranks."""
-    rows: list[Sequence[object]] = [
-        ("task", "seeds", "area of random", "of learning-loss", "difference", "ranking accuracy", "under learning-loss")
-    ]
-    for task in tasks:
-        random, own = (validated(task).by_name[name] for name in ("random", "learning-loss"))
-        seeds = sorted(random.areas.keys() & own.areas.keys())
-        areas = [number(mean(each.areas[seed] for seed in seeds), 4) for each in (random, own)]
-        rankings = [each.by_seed(lambda record: ranking_accuracy(record.rounds[-1])) for each in (random, own)]
-        ranked = [number(mean(each[seed] for seed in seeds), 3) for each in rankings]
-        difference = spread(interval(paired(own.areas, random.areas)), sign=True)
-        rows.append((task, len(seeds), *areas, difference, *ranked))
-    return rows
-
-
 def stress(task: str) -> list[Sequence[object]]:
     """What each strategy gains over random in area, when the protocol is varied."""
     found = variations(board().sections, section(task, "shared"))
@@ -175,7 +158,6 @@ TABLES: dict[str, Callable[..., list[Sequence[object]]]] = {
     "contrasts": contrasts,
     "gate": gate,
     "precisions": precisions,
-    "ablation": ablation,
     "stress": stress,
 }
 
