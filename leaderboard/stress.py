@@ -64,19 +64,26 @@ def variations(sections: Sequence[Section], base: Section) -> list[Variation]:
     return [Variation(each, base) for each in (base, *varied)] if varied else []
 
 
+def varied_strategies(found: Sequence[Variation]) -> list[str]:
+    """Those that were run on more than the base, in its order."""
+    varied = {name for each in found[1:] for name in each.gains}
+    return [name for name in dict.fromkeys(name for each in found for name in each.gains) if name in varied]
+
+
 def stress_chart(found: Sequence[Variation], drawn: Mapping[str, Style]) -> alt.LayerChart:
     """What each strategy gains over random, by variation: points for means, bars for 95 % intervals."""
-    names = [each.name for each in found]
+    names, strategies = [each.name for each in found], varied_strategies(found)
     rows = [
         {"variation": each.name, "strategy": strategy} | bounds(gain._asdict())
         for each in found
         for strategy, gain in each.gains.items()
+        if strategy in strategies
     ]
-    looks = look({name: drawn[name] for name in dict.fromkeys(name for each in found for name in each.gains)})
+    looks = look({name: drawn[name] for name in strategies})
     base = alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
     base = base.encode(
         x=alt.X("variation:N", sort=names, title=None, axis=alt.Axis(labelAngle=0, grid=False)),
-        xOffset=alt.XOffset("strategy:N"),
+        xOffset=alt.XOffset("strategy:N", sort=strategies),
         color=looks["color"],
     )
     gain = alt.Y("mean:Q", title=f"area minus {BASELINE}")

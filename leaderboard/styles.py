@@ -14,7 +14,7 @@ PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = (GREY, BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 SHAPES = ("circle", "square", "triangle-up", "diamond")
-"""The palette starts again with the next dash when it runs out, and the dashes with the next shape."""
+"""When the palette runs out it starts again with the next dash and the next shape, so that points differ as lines do."""
 
 
 class Style(NamedTuple):
@@ -37,7 +37,12 @@ RESERVED = {
 def styles(strategies: Iterable[str]) -> dict[str, Style]:
     """A style for each strategy: its own where one is reserved, otherwise the next free one, in the order of names."""
     names = sorted(set(strategies))
-    every = [Style(color, dash, shape) for shape in SHAPES for dash in DASHES for color in PALETTE]
+    every = [
+        Style(color, dash, SHAPES[(place + turn) % len(SHAPES)])
+        for turn in range(len(SHAPES))
+        for place, dash in enumerate(DASHES)
+        for color in PALETTE
+    ]
     free = [style for style in every if style not in RESERVED.values()]
     strangers = [name for name in names if name not in RESERVED]
     given = {name: free[place % len(free)] for place, name in enumerate(strangers)}

@@ -15,7 +15,7 @@ from leaderboard.picks import GroupShare
 from leaderboard.published import Published
 from leaderboard.records import Record
 from leaderboard.sections import Section, Standing
-from leaderboard.stress import Variation, stress_chart, variations
+from leaderboard.stress import Variation, stress_chart, variations, varied_strategies
 from leaderboard.styles import Style, styles
 
 SPARK_WIDTH, SPARK_HEIGHT = 72, 20
@@ -33,6 +33,8 @@ class TaskView(NamedTuple):
     penalties: Spec | None
     pareto: Spec | None
     variations: list[Variation]
+    varied: list[str]
+    """Strategies that were run on the variations."""
     stress: Spec | None
     published: Spec | None
     """Published curves of other protocols; those of the same one are drawn into `curves`."""
@@ -67,7 +69,7 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
     gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
     curves, spent = charts.curve_chart(section, own, same), charts.seconds_chart(section, own)
     gained = gain_chart(section, own, (*same, *others))
-    varied = variations(board.sections, section)
+    found = variations(board.sections, section)
     under = f"Gain over random on {title} and its variations."
     beaten, pareto = f"How often strategies beat each other on {title}.", f"Gain over random by seconds on {title}."
     return TaskView(
@@ -76,8 +78,9 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
         spent=page_spec(spent, f"{metric} of {title} by seconds of training and selection.", **wide),
         penalties=page_spec(charts.penalty_chart(section), beaten) if several and section.penalties.rounds else None,
         pareto=page_spec(charts.pareto_chart(section, own), pareto, **wide) if gains else None,
-        variations=varied,
-        stress=page_spec(stress_chart(varied, drawn), under, **wide) if varied else None,
+        variations=found,
+        varied=varied_strategies(found),
+        stress=page_spec(stress_chart(found, drawn), under, **wide) if found else None,
         published=_published(section, others, drawn, wide) if others else None,
         sources=[each.title for each in (*same, *others)],
         shown=charts.shown_first(section),

@@ -16,7 +16,7 @@ from leaderboard.export import pictures
 from leaderboard.pictures import save
 from leaderboard.sections import Section, sections
 from leaderboard.statistics import NOTHING, Interval, interval, paired
-from leaderboard.stress import variations
+from leaderboard.stress import variations, varied_strategies
 from leaderboard.tables import ABSENT, number
 from lossbench.report import gathered
 
@@ -145,10 +145,12 @@ def precisions(*tasks: str) -> list[Sequence[object]]:
 def stress(task: str) -> list[Sequence[object]]:
     """What each strategy gains over random in area, when the protocol is varied."""
     found = variations(board().sections, section(task, "shared"))
-    names = [name for name in found[0].gains if any(name in each.gains for each in found[1:])]
     return [
         ("strategy", *(each.name for each in found)),
-        *((name, *(spread(each.gains.get(name, NOTHING), sign=True) for each in found)) for name in names),
+        *(
+            (name, *(spread(each.gains.get(name, NOTHING), sign=True) for each in found))
+            for name in varied_strategies(found)
+        ),
     ]
 
 
