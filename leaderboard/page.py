@@ -92,7 +92,7 @@ def _swap(beside: Path, folder: Path) -> None:
 
 def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     """Every file of the page: its place in the folder, and what it holds."""
-    drawn = styles(board.names)
+    drawn = styles([*board.names, *(name for each in board.published for name in each.scores)])
     environment = _environment(board, drawn)
     for name in ASSETS:
         yield name, environment.get_template(name).render().encode()

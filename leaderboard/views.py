@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from leaderboard import charts, picks
@@ -16,7 +15,7 @@ from leaderboard.published import Published
 from leaderboard.records import Record
 from leaderboard.sections import Section, Standing
 from leaderboard.stress import Variation, stress_chart, variations, varied_strategies
-from leaderboard.styles import Style, styles
+from leaderboard.styles import Style
 
 SPARK_WIDTH, SPARK_HEIGHT = 72, 20
 SMALL_HEIGHT_PIXELS = 220
@@ -38,7 +37,8 @@ class TaskView(NamedTuple):
     stress: Spec | None
     published: Spec | None
     """Published curves of other protocols; those of the same one are drawn into `curves`."""
-    sources: list[str]
+    sources: list[Published]
+    """Where those are from, and the others."""
     shown: list[str]
     """Strategies that the charts begin with."""
 
@@ -71,6 +71,7 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
     gained = gain_chart(section, own, (*same, *others))
     found = variations(board.sections, section)
     under = f"Gain over random on {title} and its variations."
+    related = f"Published curves related to {section.key.task}."
     beaten, pareto = f"How often strategies beat each other on {title}.", f"Gain over random by seconds on {title}."
     return TaskView(
         curves=page_spec(curves, f"Learning curves of {title}: {metric} by labeled images.", **wide),
@@ -81,16 +82,10 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
         variations=found,
         varied=varied_strategies(found),
         stress=page_spec(stress_chart(found, drawn), under, **wide) if found else None,
-        published=_published(section, others, drawn, wide) if others else None,
-        sources=[each.title for each in (*same, *others)],
+        published=page_spec(charts.published_chart(others, drawn), related, **wide) if others else None,
+        sources=[*same, *others],
         shown=charts.shown_first(section),
     )
-
-
-def _published(section: Section, others: Sequence[Published], drawn: dict[str, Style], size: dict[str, Any]) -> Spec:
-    every = styles({*drawn, *(name for each in others for name in each.scores)})
-    chart = charts.published_chart(others, every)
-    return page_spec(chart, f"Published curves related to {section.key.task}.", **size)
 
 
 def strategy_parts(board: Board, strategy: str, drawn: dict[str, Style]) -> list[Part]:
