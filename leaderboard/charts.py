@@ -70,13 +70,13 @@ def curve_chart(
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
         layers += _published_layers(published, drawn, looks)
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section, drawn))
+    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
 
 
-def hidden_at_first(section: Section, drawn: Mapping[str, Style]) -> alt.Parameter:
+def hidden_at_first(section: Section) -> alt.Parameter:
     """The parameter that lists the strategies left out: at first all but those that a chart begins with."""
     first = {*shown_first(section)}
-    return alt.param(name="hidden", value=[name for name in drawn if name not in first])
+    return alt.param(name="hidden", value=[name for name in section.by_name if name not in first])
 
 
 def shown(rows: list[dict[str, Any]]) -> alt.Chart:
@@ -98,10 +98,10 @@ def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
         labelFontSize=12,
         symbolLimit=0,
     )
-    shown = legend if legend_columns else None
+    legend_shown = legend if legend_columns else None
     ranges = {
-        "color": (alt.Color, [style.color for style in drawn.values()], shown),
-        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], shown),
+        "color": (alt.Color, [style.color for style in drawn.values()], legend_shown),
+        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], legend_shown),
         "shape": (alt.Shape, [style.shape for style in drawn.values()], None),
     }
     return {
@@ -120,14 +120,14 @@ def bounds(numbers: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
 
-def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
+def seconds_chart(section: Section, drawn: dict[str, Style], *, legend_columns: int = 0) -> alt.LayerChart:
     """Score by the seconds that training and selection have taken so far, on the section's machine."""
     rows = [
         {"strategy": entry.strategy, "labeled": point.labeled, "mean": point.score.mean, "seconds": spent}
         for entry in section.entries
         for point, spent in zip(entry.points, entry.seconds_so_far(section.hardware), strict=False)
     ]
-    looks = look(drawn)
+    looks = look(drawn, legend_columns)
     tooltip = [
         "strategy:N",
         alt.Tooltip("seconds:Q", format=",.0f"),
@@ -138,7 +138,7 @@ def seconds_chart(section: Section, drawn: dict[str, Style]) -> alt.LayerChart:
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
     base = shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
     layers = [base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=46, opacity=1).encode(tooltip=tooltip)]
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section, drawn))
+    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
 
 
 def _tooltip(section: Section) -> list[alt.Tooltip]:
@@ -242,7 +242,7 @@ def pareto_chart(section: Section, drawn: dict[str, Style], *, everyone: bool = 
             base.mark_point(filled=True, size=70, opacity=1).encode(shape=looks["shape"], tooltip=tooltip),
             base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
         ]
-    ).add_params(alt.param(name="hidden", value=[]) if everyone else hidden_at_first(section, drawn))
+    ).add_params(alt.param(name="hidden", value=[]) if everyone else hidden_at_first(section))
 
 
 def _front(rows: list[dict[str, Any]], sign: float) -> list[dict[str, Any]]:

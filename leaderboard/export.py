@@ -10,12 +10,13 @@ import altair as alt
 import pandas as pd
 
 from leaderboard.board import Board
-from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty_chart, shown_first
+from leaderboard.charts import HEIGHT_PIXELS, curve_chart, pareto_chart, penalty_chart, seconds_chart, shown_first
 from leaderboard.gains import gain_chart
-from leaderboard.picks import overlap
+from leaderboard.picks import group_shares, overlap
 from leaderboard.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
 from leaderboard.sections import Section
-from leaderboard.statistics import Interval
+from leaderboard.statistics import NOTHING, Interval
+from leaderboard.stress import stress_chart, variations, varied_strategies
 from leaderboard.styles import styles
 
 FORMATS = ("svg", "png")
@@ -42,6 +43,8 @@ def _tables(board: Board) -> dict[str, list[dict[str, Any]]]:
         "curves": [_key(each) | row for each in found for row in _points(each)],
         "penalties": [_key(each) | row for each in found for row in _penalties(each)],
         "overlaps": [_key(each) | row for each in found for row in _overlaps(each)],
+        "groups": [_key(each) | row for each in found for row in _groups(each)],
+        "variations": [_key(each) | row for each in found for row in _variations(board, each)],
         "contrasts": [
             each.key._asdict()
             | {"plan": each.plan, "strategy": each.strategy, "minus": each.baseline}
@@ -77,6 +80,22 @@ def _standings(section: Section) -> Iterator[dict[str, Any]]:
         )
 
 
+def _groups(section: Section) -> Iterator[dict[str, Any]]:
+    for strategy in section.by_name:
+        for each in group_shares(section, strategy):
+            if each.strategy == strategy:  # random stands beside all others
+                yield {"strategy": strategy, "group": each.group, "share_of_picks": each.share}
+
+
+def _variations(board: Board, section: Section) -> Iterator[dict[str, Any]]:
+    found = variations(board.sections, section)
+    for each in found:
+        for name in varied_strategies(found):
+            gain, change = (values.get(name, NOTHING) for values in (each.gains, each.changes))
+            row = {"variation": each.name, "strategy": name}
+            yield row | _columns("area_minus_random", gain) | _columns("minus_unvaried", change)
+
+
 def _points(section: Section) -> Iterator[dict[str, Any]]:
     for entry in section.entries:
         for point in entry.points:
@@ -109,5 +128,9 @@ def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerCha
     yield "curves", curve_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
     if gained := gain_chart(few, drawn, published, legend_columns=LEGEND_COLUMNS):
         yield "gains", gained.properties(**size)
+    yield "seconds", seconds_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
+    if varied := variations(board.sections, section):
+        every = styles(varied_strategies(varied))
+        yield "stress", stress_chart(varied, every, legend_columns=LEGEND_COLUMNS).properties(**size)
     yield "gain-seconds", pareto_chart(section, styles(section.by_name), everyone=True).properties(**size)
     yield "penalties", penalty_chart(section)

@@ -100,4 +100,4 @@ def gain_chart(
             other.mark_line(strokeWidth=1.5),
             other.mark_point(size=14, shape="cross", filled=True, opacity=1).encode(tooltip=[*tooltip, "source:N"]),
         ]
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section, drawn))
+    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))

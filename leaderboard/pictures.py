@@ -18,7 +18,9 @@ CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
 
 
 def curves_picture(found: Sequence[Section], path: Path) -> Path:
-    """Draw the learning curves of sections into one picture, side by side; the ending names its form: png or svg.
+    """Draw the learning curves of sections into one picture, side by side, each with the strategies that a chart begins with.
+
+    The ending of the path names its form: png or svg.
 
     Raises:
         RecordError: there is nothing to draw.
@@ -26,13 +28,14 @@ def curves_picture(found: Sequence[Section], path: Path) -> Path:
     if not found:
         msg = f"{path}: no complete record to draw; finish a run first"
         raise RecordError(msg)
-    drawn = styles(name for section in found for name in shown_first(section))
+    few = [section.only(shown_first(section)) for section in found]
+    drawn = styles(name for section in few for name in section.by_name)
     in_a_row = min(len(found), CHARTS_IN_A_ROW)
     charts = [
         curve_chart(section, drawn, legend_columns=LEGEND_COLUMNS * in_a_row).properties(
             width=WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title
         )
-        for section in found
+        for section in few
     ]
     whole = alt.concat(*charts, columns=in_a_row, spacing=SPACING_PIXELS, bounds="flush")
     return save(whole.resolve_scale(color="shared", strokeDash="shared", shape="shared"), path)

@@ -70,7 +70,7 @@ def varied_strategies(found: Sequence[Variation]) -> list[str]:
     return [name for name in dict.fromkeys(name for each in found for name in each.gains) if name in varied]
 
 
-def stress_chart(found: Sequence[Variation], drawn: Mapping[str, Style]) -> alt.LayerChart:
+def stress_chart(found: Sequence[Variation], drawn: Mapping[str, Style], *, legend_columns: int = 0) -> alt.LayerChart:
     """What each strategy gains over random, by variation: points for means, bars for 95 % intervals."""
     names, strategies = [each.name for each in found], varied_strategies(found)
     rows = [
@@ -79,7 +79,7 @@ def stress_chart(found: Sequence[Variation], drawn: Mapping[str, Style]) -> alt.
         for strategy, gain in each.gains.items()
         if strategy in strategies
     ]
-    looks = look({name: drawn[name] for name in strategies})
+    looks = look({name: drawn[name] for name in strategies}, legend_columns)
     base = alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
     base = base.encode(
         x=alt.X("variation:N", sort=names, title=None, axis=alt.Axis(labelAngle=0, grid=False)),

@@ -73,22 +73,23 @@ def run(
     from lossbench.config import read_sweep
     from lossbench.machine import check_device
     from lossbench.progress import SweepProgress
-    from lossbench.report import report
+    from lossbench.report import planned, report
     from lossbench.sweep import Places, jobs, run_sweep
 
     sweep, protocols = read_sweep(config)
+    plans = planned(config.stem, sweep, protocols)
     sweep, protocols = _narrowed(
         sweep, protocols, strategies=strategy, seeds=seed, tracks=track, tasks=task, split=split
     )
     check_device(device)
-    planned = jobs(sweep, protocols)
+    runs = jobs(sweep, protocols)
     places = Places(data, out, device)
-    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(planned))
-    line = f"{len(planned)} runs on {len(protocols)} tasks, {workers} at a time, into {out}"
+    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(runs))
+    line = f"{len(runs)} runs on {len(protocols)} tasks, {workers} at a time, into {out}"
     console.print(line, soft_wrap=True, highlight=False, markup=False)
-    with SweepProgress(planned, console) as progress:
-        paths = run_sweep(planned, places, workers, progress)
-    report(paths, out, console)
+    with SweepProgress(runs, console) as progress:
+        paths = run_sweep(runs, places, workers, progress)
+    report(paths, plans, out, console)
 
 
 def _narrowed(

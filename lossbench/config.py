@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from tasks.settings import Settings, TaskSettings
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """Of protocols."""
+Seed = Annotated[int, Field(ge=0)]
 
 
 class ConfigError(ValueError):
@@ -84,12 +85,12 @@ class Sweep(Settings):
     tasks: tuple[str, ...] = Field(min_length=1)
     """Names of protocols: files in the folder `tasks` beside that of the sweep."""
     strategies: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ("shared",)
     split: Split = "test"
     parameters: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """Hyper-parameters by strategy, where they are not the published ones; the records say so."""
-    full_pool_seeds: tuple[int, ...] = ()
+    full_pool_seeds: tuple[Seed, ...] = ()
     """Seeds under which a model is also trained on all images that may be labeled: what gains are measured in."""
     contrasts: tuple[tuple[str, str], ...] = ()
     """Comparisons named before the runs, as pairs of strategies, first minus second: the page gives these alone a p."""

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from leaderboard.records import Track
-from lossbench.config import Protocol
+from lossbench.config import ConfigError, Protocol
 from lossbench.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
@@ -119,6 +119,9 @@ class Fits:
         model = model.placed(device).eval()
         with torch.no_grad():
             taps, _ = model.trunk(self.task.reader.images(np.array([0])))
+        if strange := {*(self.task.recipe.taps or ())} - {*range(len(taps))}:
+            msg = f"{self.protocol.name}: recipe.taps names {min(strange)}, and its model has taps 0 to {len(taps) - 1}"
+            raise ConfigError(msg)
         attachments = {}
         for name, objective, detached in (
             ("lossnet", self.needs.lossnet, False),

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from leaderboard.records import Phases, Round, Split, Track
 from lossbench.config import Protocol
@@ -61,7 +63,7 @@ class Run:
             finished.append(result)
             yield result
 
-    def labeled(self, done: Sequence[Round]) -> tuple[Ids, ...]:
+    def labeled(self, done: Sequence[Round] = ()) -> tuple[Ids, ...]:
         """The labeled set of every round up to the one that follows these."""
         sets = [self.pool.initial(self.seed, self.protocol.budget.initial)]
         for each in done:
@@ -89,7 +91,7 @@ class Run:
             metrics=metrics,
             picked=tuple(picked.tolist()),
             group_counts=tuple(groups),
-            seconds=Phases(fit=fit_seconds, evaluate=evaluated, **clock.seconds),
+            seconds=Phases(fit=fit_seconds, evaluate=evaluated, **clock.selection()),
             peak_memory_mebibytes=peak_memory_mebibytes(self.task.reader.device),
         )
 
@@ -124,21 +126,24 @@ def checked(selection: Selection, ctx: Context, where: str) -> Ids:
         SelectionError: too few or too many, repeated, labeled, or no candidates.
     """
     ids = np.asarray(selection.ids)
-    faults = {
-        f"returned ids of shape {ids.shape} and type {ids.dtype}; a vector of integers is wanted": ids.ndim != 1
-        or ids.dtype.kind not in "iu",
-        f"returned {ids.size} ids; the budget is {ctx.budget}": ids.size != ctx.budget,
-        f"returned {ids.size - np.unique(ids).size} ids twice": np.unique(ids).size != ids.size,
-        f"returned {np.isin(ids, ctx.labeled).sum()} ids that are labeled already": np.isin(ids, ctx.labeled).any(),
-        f"returned {(~np.isin(ids, ctx.candidates)).sum()} ids that are no candidates": not np.isin(
-            ids, ctx.candidates
-        ).all(),
-    }
-    for fault, present in faults.items():
-        if present:
-            msg = f"{where}: the strategy {fault}"
-            raise SelectionError(msg)
+    if fault := _fault(ids, ctx):
+        msg = f"{where}: the strategy returned {fault}"
+        raise SelectionError(msg)
     return ids.astype(np.int64)
+
+
+def _fault(ids: NDArray[Any], ctx: Context) -> str | None:
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        return f"ids of shape {ids.shape} and type {ids.dtype}; a vector of integers is wanted"
+    if ids.size != ctx.budget:
+        return f"{ids.size} ids; the budget is {ctx.budget}"
+    if twice := ids.size - np.unique(ids).size:
+        return f"{twice} ids twice"
+    if labeled := np.isin(ids, ctx.labeled).sum():
+        return f"{labeled} ids that are labeled already"
+    if strange := (~np.isin(ids, ctx.candidates)).sum():
+        return f"{strange} ids that are no candidates"
+    return None
 
 
 def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:

@@ -17,10 +17,8 @@ from rich.table import Column, Table
 
 from leaderboard.styles import styles
 from lossbench.config import Protocol
-from lossbench.fits import Fits, Needs
-from lossbench.loop import true_losses
+from lossbench.loop import Run, true_losses
 from lossbench.machine import commit, describe, memory_growth
-from lossbench.pool import Pool
 from lossbench.replay import Bank, Replay
 from lossbench.streams import stream
 from lossbench.sweep import Places
@@ -77,12 +75,11 @@ def profiled(protocol: Protocol, strategies: Sequence[Strategy], sizes: Sizes, p
     """Costs of the first round under seed 0, as they are measured; its models are trained first."""
     device = torch.device(places.device)
     task = build_task(protocol.task, places.data, places.out / "cache", device)
-    labeled = Pool.of(task, protocol).initial(0, protocol.budget.initial)
-    profiler = Profiler(task, labeled, sizes)
     for strategy in strategies:
-        fits = Fits(places.out / "fits", task, protocol, 0, Needs.of(strategy, task, "shared"), Clock(device))
-        committee = [fits.learner((labeled,), member)[0] for member in range(strategy.committee_size)]
-        yield from profiler.costs(strategy, committee)
+        run = Run(task, protocol, strategy, 0, "shared", "test", places.out / "fits")
+        first = run.labeled()
+        committee, _ = run.committee(first, Clock(device), strategy.committee_size)
+        yield from Profiler(run.asked, first[-1], sizes).costs(strategy, committee)
 
 
 def about(protocol: Protocol, places: Places) -> dict[str, object]:
@@ -131,11 +128,13 @@ class Profiler:
             clock.seconds.clear()
             with memory_growth(self.task.reader.device) as memory, clock.phase("score"):
                 strategy.select(ctx)
-            scores.append(clock.seconds["score"])
-            picks.append(clock.seconds["pick"])
+            spent += sum(clock.seconds.values())
+            clock.seconds.pop("replay", None)
+            seconds = clock.selection()
+            scores.append(seconds["score"])
+            picks.append(seconds["pick"])
             grown.append(memory)
             images = sum(sum(each.forwarded) for each in committee)
-            spent += sum(clock.seconds.values())
             if spent > self.sizes.patience_seconds:
                 break
         measured = slice(min(1, len(scores) - 1), None)

@@ -17,20 +17,20 @@ from leaderboard.published import read_published
 from leaderboard.records import RecordError, read_record
 from leaderboard.survey import survey
 from leaderboard.tables import seed_line, task_tables
-from lossbench.config import ConfigError, read_sweep
+from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
 from lossbench.sheets import sheet
 from lossbench.submissions import RECORDS, Meta, submissions
 from strategies import STRATEGIES, Strategy
 
 
-def report(paths: Sequence[Path], out: Path, console: Console) -> None:
-    """Show the records of a sweep."""
+def report(paths: Sequence[Path], comparisons: Sequence[Plan], out: Path, console: Console) -> None:
+    """Show the records of a sweep, and the comparisons that it planned."""
     records = [read_record(path) for path in paths]
     for table in task_tables(records):
         console.print(table)
     picture = out / "curves.png"
     curves_png(records, picture)
-    index = build_page(Board(records, known(), published=read_published(), sheet=sheet), out / "page")
+    index = build_page(Board(records, known(), comparisons, read_published(), sheet=sheet), out / "page")
     places = f"Curves: {picture}\nPage:   {index.resolve().as_uri()}"
     console.print(places, soft_wrap=True, highlight=False, markup=False)
     console.print(seed_line([len({record.seed for record in records})]))
@@ -83,8 +83,13 @@ def plans(folder: Path) -> list[Plan]:
         raise ConfigError(msg)
     found = []
     for path in sorted(folder.glob("*.toml")):
-        sweep, protocols = read_sweep(path)
-        if sweep.contrasts and sweep.split == "test":
-            numbers = tuple((each.name, each.protocol) for each in protocols)
-            found.append(Plan(path.stem, numbers, sweep.tracks, sweep.seeds, sweep.contrasts))
+        found += planned(path.stem, *read_sweep(path))
     return found
+
+
+def planned(name: str, sweep: Sweep, protocols: Sequence[Protocol]) -> list[Plan]:
+    """The comparisons that a sweep named beforehand: one plan, or none."""
+    if not sweep.contrasts or sweep.split != "test":
+        return []
+    numbers = tuple((each.name, each.protocol) for each in protocols)
+    return [Plan(name, numbers, sweep.tracks, sweep.seeds, sweep.contrasts)]

@@ -144,8 +144,8 @@ def _from_file(path: Path) -> type[Strategy]:
 
 def _check_name(outside: type[Strategy], path: Path) -> None:
     """Records lie under the name: it has to be a file's, and nobody else's."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", outside.name):
-        msg = f"{path}: {outside.__name__} is called {outside.name!r}; use lower-case letters, digits and hyphens"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", outside.name):
+        msg = f"{path}: {outside.__name__} is called {outside.name!r}; use at most 60 lower-case letters, digits and hyphens"
         raise StrategyError(msg)
     if outside.name in {FULL_POOL, *(each.name for each in STRATEGIES)}:
         msg = f"{path}: {outside.__name__} is called {outside.name!r}, as a strategy of Lossbench is; rename it"

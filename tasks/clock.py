@@ -34,6 +34,12 @@ class Clock:
             self._turn()
             self._running.pop()
 
+    def selection(self) -> dict[str, float]:
+        """A selection's seconds: `forward`, `pick`, and `score` for all else, whatever a strategy called its phases."""
+        rest = self.seconds.copy()
+        apart = {name: rest.pop(name, 0.0) for name in ("forward", "pick")}
+        return apart | {"score": sum(rest.values())}
+
     def _turn(self) -> None:
         if self._synchronises:
             torch.cuda.synchronize(self._device)

@@ -142,6 +142,15 @@ class DetectionSettings(Settings):
     pretraining: ClassificationSettings | None = None
     """Starts the trunk of the small SSD from a classifier of other images."""
 
+    @model_validator(mode="after")
+    def _trunks_are_alike(self) -> DetectionSettings:
+        if self.pretraining:
+            start = self.pretraining.model
+            if self.model.kind != "resnet18" or (start.width, start.stem) != (self.model.width, "imagenet"):
+                msg = "pretraining starts the trunk of an SSD on resnet18: with its width, and the stem `imagenet`"
+                raise ValueError(msg)
+        return self
+
 
 class PoseData(DataSource):
     """MPII-like JSON below the data folder, or rendered scenes."""
@@ -165,6 +174,13 @@ class HourglassSettings(Settings):
     depth: int = Field(4, ge=1)
     """How often an hourglass halves its map."""
     pixels: int = Field(256, ge=32, multiple_of=4)
+
+    @model_validator(mode="after")
+    def _map_is_large_enough(self) -> HourglassSettings:
+        if self.pixels // 4 < 2**self.depth:
+            msg = f"{self.pixels} pixels give a map of {self.pixels // 4}, which cannot be halved {self.depth} times"
+            raise ValueError(msg)
+        return self
 
 
 class PosePretraining(Settings):

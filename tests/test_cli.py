@@ -15,7 +15,7 @@ import pytest
 import torch
 from fake_records import make_record
 from rich.console import Console
-from test_config import TASK, written
+from test_config import SWEEP, TASK, written
 
 import lossbench.cli
 from leaderboard.records import read_record, write_record
@@ -174,7 +174,7 @@ def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], t
     assert result.code == 0
     written = [Path(line) for line in result.output.splitlines()]
     assert sorted(written) == sorted((tmp_path / "export").iterdir())
-    assert sum(path.suffix == ".csv" for path in written) == 5
+    assert sum(path.suffix == ".csv" for path in written) == 7
     standings = pd.read_csv(tmp_path / "export/standings.csv").set_index("strategy")
     assert standings.loc["entropy", "area"] == 15.25
     assert standings.loc["entropy", "fit_seconds"] == 10.5
@@ -218,6 +218,7 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
     ([QUICKSTART, "--task", "nothing"], "no task 'nothing' in this sweep; there are scenes-classification, scenes-det"),
     ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
+    ([QUICKSTART, "--seed", "-1"], r"the command line: seeds\.0: Input should be greater than or equal to 0"),
     ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
     ([CONFIGS / "sweeps/paper.toml", "--split", "validation"], "cifar10 has no validation slice"),
     ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
@@ -284,6 +285,19 @@ def test_an_out_folder_that_is_a_file_is_one_line(lossbench_cli: Callable[..., R
     line = the_line(lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out", "--workers", "1"))
     assert str(tmp_path / "out") in line
     assert (tmp_path / "out").read_text() == "here I am"
+
+
+def test_a_tap_that_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    task = TASK.replace("epochs = 1", "taps = [0, 7], epochs = 1")
+    line = the_line(lossbench_cli("run", written(tmp_path, task), "--out", tmp_path / "out", "--workers", "1"))
+    assert line == "tiny: recipe.taps names 7, and its model has taps 0 to 3"
+
+
+def test_the_page_of_a_sweep_shows_what_it_planned(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    sweep = SWEEP.replace('["random"]', '["random", "entropy"]') + 'contrasts = [["entropy", "random"]]\n'
+    sweep, out = written(tmp_path, sweep=sweep), tmp_path / "out"
+    assert lossbench_cli("run", sweep, "--out", out, "--workers", "1").code == 0
+    assert "Planned comparisons" in (out / "page/index.html").read_text(encoding="utf-8")
 
 
 def test_a_run_that_diverges_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lossbench.conformance import tiny_protocol
 from lossbench.sweep import jobs
 from strategies import STRATEGIES, StrategyError, load_strategy
 from strategies.bald import Bald
+from tasks.settings import DetectionSettings, HourglassSettings
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 AS_PUBLISHED = ("cifar10", "cifar10-pal", "cifar10-warm", "voc0712", "mpii")  # papers hold nothing out
@@ -125,6 +126,7 @@ SWEEP_FAULTS: list[tuple[str, str, str]] = [
     ('tasks = ["tiny"]', 'tasks = ["tiny", "none"]', r"no configuration .*none\.toml; beside it there are other, tiny"),
     ('tasks = ["tiny"]', "tasks = []", r"tasks: Tuple should have at least 1 item"),
     ("seeds = [0, 1]", 'seeds = ["zero"]', r"seeds\.0: Input should be a valid integer"),
+    ("seeds = [0, 1]", "seeds = [0, -1]", r"seeds\.1: Input should be greater than or equal to 0"),
     ("seeds = [0, 1]", "seeds = [0]\nsede = 1", r"sede: Extra inputs are not permitted"),
     ("seeds = [0, 1]", 'seeds = [0]\ntracks = ["wild"]', r"tracks\.0: Input should be 'shared' or 'native'"),
     ("seeds = [0, 1]", "seeds = [0, 1", r"is not TOML"),
@@ -179,6 +181,22 @@ def test_a_pose_frame_has_whole_edges() -> None:
     protocol["task"]["model"]["pixels"] = 64
     with pytest.raises(ValueError, match="which is odd"):
         Protocol.model_validate(protocol)
+
+
+def test_a_map_that_cannot_be_halved_so_often_is_refused() -> None:
+    assert HourglassSettings(pixels=64, depth=4).pixels == 64
+    with pytest.raises(ValueError, match="a map of 15, which cannot be halved 4 times"):
+        HourglassSettings(pixels=60, depth=4)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"), [("pretraining", "width", 8), ("pretraining", "stem", "half"), ("model", "width", 8)]
+)
+def test_a_trunk_starts_from_its_like(part: str, name: str, value: object) -> None:
+    fields = read_protocol(CONFIGS / "tasks/voc2007-mini.toml").task.model_dump()
+    (fields["pretraining"]["model"] if part == "pretraining" else fields["model"])[name] = value
+    with pytest.raises(ValueError, match="pretraining starts the trunk of an SSD on resnet18: with its width"):
+        DetectionSettings.model_validate(fields)
 
 
 def test_a_seed_given_twice_is_run_once() -> None:

@@ -298,9 +298,13 @@ def test_a_strategy_from_a_file_elsewhere_keeps_the_contract(
         (MINE + "class Edge(Middle):\n    pass\n", r"mine\.py defines 2 strategies"),
         (MINE.replace('name: ClassVar[str] = "middle"', ""), r"Middle has no name; add `name: ClassVar\[str\]"),
         (MINE.replace('"middle"', '"random"'), r"Middle is called 'random', as a strategy of Lossbench is"),
-        (MINE.replace('"middle"', '"../middle"'), r"'\.\./middle'; use lower-case letters, digits and hyphens"),
+        (
+            MINE.replace('"middle"', '"../middle"'),
+            r"'\.\./middle'; use at most 60 lower-case letters, digits and hyphens",
+        ),
+        (MINE.replace('"middle"', f'"{"m" * 61}"'), r"mmm'; use at most 60 lower-case letters"),
     ],
-    ids=["missing", "none", "two", "nameless", "taken", "path"],
+    ids=["missing", "none", "two", "nameless", "taken", "path", "long"],
 )
 def test_a_file_without_one_strategy_is_refused(content: str | None, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"

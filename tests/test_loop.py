@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +27,7 @@ from lossbench.pool import Pool
 from lossbench.streams import stream
 from lossbench.sweep import prepare
 from lossnet import RankingObjective
-from strategies import Strategy, load_strategy
+from strategies import Context, Selection, Strategy, load_strategy
 from strategies.bald import Bald
 from strategies.committee import CommitteeVoteEntropy
 from strategies.core_set import CoreSet
@@ -210,6 +211,20 @@ def test_a_warm_started_run_goes_on_as_if_never_stopped(classification: Task, ru
     cold = list(run(Entropy(), folder="cold").rounds())
     assert timeless(cold)[0] == timeless(whole)[0]
     assert timeless(cold)[1] != timeless(whole)[1]
+
+
+class Timed(Random):
+    """Times a phase under a name of its own."""
+
+    def select(self, ctx: Context) -> Selection:
+        """Random picks, after a while."""
+        with ctx.learner.clock.phase("dreaming"):
+            time.sleep(0.05)
+        return super().select(ctx)
+
+
+def test_what_a_strategy_times_by_itself_is_scoring(run: Callable[..., Run]) -> None:
+    assert next(run(Timed()).rounds()).seconds.score > 0.05
 
 
 def test_the_last_round_picks_nothing(run: Callable[..., Run]) -> None:

@@ -412,6 +412,12 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_picture_of_many_strategies_on_several_tasks(tmp_path: Path) -> None:
+    several = [("shapes", range(12)), ("other", range(5, 9))]
+    records = [make_record((1.0, 2.0), task=task, strategy=f"s{each}") for task, names in several for each in names]
+    assert curves_png(records, tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
 def test_without_a_complete_record_there_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no complete record to draw"):
         curves_png([make_record(planned_rounds=9)], tmp_path / "curves.png")

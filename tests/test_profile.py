@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.config import ConfigError
+from lossbench.config import ConfigError, Stress
 from lossbench.conformance import tiny_protocol
+from lossbench.loop import Run
 from lossbench.profile import Cost, Sizes, growths, profiled, tables, write
 from lossbench.replay import BANK_IMAGES, Bank
 from lossbench.sweep import Places
 from strategies import load_strategy
+from tasks import build_task
 from tasks.base import Task
 from tasks.learner import Learner
 
@@ -104,6 +106,19 @@ def test_a_profile_measures_pools_larger_than_the_data(kind: str, tmp_path: Path
     per_image = costs[3].forward / 20
     assert per_image > 0
     assert costs[4].forward == pytest.approx(200 * per_image)
+
+
+def test_a_profile_leaves_the_fits_that_a_run_would_make(tmp_path: Path) -> None:
+    protocol = tiny_protocol("classification").model_copy(update={"stress": Stress(label_noise=0.6)})
+    sizes, random = Sizes((20,), (5,), repeats=1), load_strategy("random")
+    list(profiled(protocol, [random], sizes, Places(tmp_path, tmp_path)))
+    task = build_task(protocol.task, tmp_path, tmp_path / "cache", torch.device("cpu"))
+    alone, after = (
+        next(Run(task, protocol, random, 0, "shared", "test", folder).rounds())
+        for folder in (tmp_path / "other", tmp_path / "fits")
+    )
+    assert alone.metrics == after.metrics
+    assert len([*(tmp_path / "fits").glob("*.safetensors")]) == 1, "the run trained nothing anew"
 
 
 def test_a_slow_cell_is_not_repeated(tmp_path: Path) -> None:
