@@ -62,7 +62,7 @@ def curve_chart(
     lines = shown(means).encode(x=labels, y=score, **looks)
     layers = [
         lines.mark_line(strokeWidth=2),
-        lines.mark_point(filled=True, size=46, opacity=1).encode(tooltip=_tooltip(section)),
+        dots(lines, _tooltip(section)),
     ]
     if clear:
         lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
@@ -84,6 +84,12 @@ def shown(rows: list[dict[str, Any]]) -> alt.Chart:
     return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
 
 
+def dots(lines: alt.Chart, tooltip: Sequence[alt.Tooltip | str]) -> alt.Chart:
+    """The points of lines; their edges are not dashed."""
+    marks = lines.mark_point(filled=True, size=46, opacity=1)
+    return marks.encode(strokeDash=alt.value([1, 0]), tooltip=list(tooltip))
+
+
 def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
     """Color, dash and shape of each strategy; in the page the legend is HTML."""
     names = list(drawn)
@@ -91,18 +97,16 @@ def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
         title=None,
         orient="bottom",
         columns=legend_columns,
-        symbolType="stroke",
-        symbolStrokeWidth=2.5,
+        symbolStrokeWidth=0,
         symbolOpacity=1,
-        symbolFillColor="transparent",
         labelFontSize=12,
         symbolLimit=0,
     )
     legend_shown = legend if legend_columns else None
     ranges = {
         "color": (alt.Color, [style.color for style in drawn.values()], legend_shown),
-        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], legend_shown),
-        "shape": (alt.Shape, [style.shape for style in drawn.values()], None),
+        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], None),
+        "shape": (alt.Shape, [style.shape for style in drawn.values()], legend_shown),
     }
     return {
         name: channel("strategy:N", legend=legended).scale(domain=names, range=values)
@@ -137,7 +141,7 @@ def seconds_chart(section: Section, drawn: dict[str, Style], *, legend_columns: 
     seconds = alt.X("seconds:Q", title="seconds of training and selection so far", axis=alt.Axis(grid=False))
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
     base = shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
-    layers = [base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=46, opacity=1).encode(tooltip=tooltip)]
+    layers = [base.mark_line(strokeWidth=2), dots(base, tooltip)]
     return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
 
 

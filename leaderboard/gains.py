@@ -13,6 +13,7 @@ from leaderboard.charts import (
     PADDING_PIXELS,
     areas,
     bounds,
+    dots,
     hidden_at_first,
     look,
     shown,
@@ -90,7 +91,7 @@ def gain_chart(
         zero,
         bands.mark_area(opacity=BAND_OPACITY),
         ours.mark_line(strokeWidth=2),
-        ours.mark_point(filled=True, size=46, opacity=1).encode(tooltip=[*tooltip, *sure, "seeds:Q"]),
+        dots(ours, [*tooltip, *sure, "seeds:Q"]),
     ]
     if theirs:
         other = shown(theirs).encode(

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from leaderboard.charts import look
+from leaderboard.charts import dots, look
 from leaderboard.entries import Key
 from leaderboard.picks import picks
 from leaderboard.pictures import save
@@ -70,7 +70,7 @@ def ranking_chart(found: Sequence[Diagnosis]) -> alt.LayerChart | None:
     )
     chance = _values([{"chance": 0.5}]).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="chance:Q")
     title = f"Pairs of held-out images of {found[0].record.task} that lossnet orders as their losses; 0.5 is chance"
-    chart = alt.LayerChart(layer=[chance, base.mark_line(), base.mark_point(filled=True)])
+    chart = alt.LayerChart(layer=[chance, base.mark_line(), dots(base, ["run:N"])])
     return chart.properties(title=title, width=2 * PANEL_PIXELS, height=PANEL_PIXELS)
 
 
