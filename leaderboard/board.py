@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from leaderboard.badges import Badge
 from leaderboard.contrasts import Contrast, Plan, contrasts
-from leaderboard.entries import Key
+from leaderboard.entries import BASELINE, Key
 from leaderboard.published import Published
 from leaderboard.records import Record
 from leaderboard.sections import Section, incomplete, sections
@@ -124,17 +125,20 @@ class Board:
         return [each for each in self.published if name in each.tasks and (each.protocol == name) == same_protocol]
 
     def history(self, section: Section) -> list[Lead]:
-        """Which strategy's area was the best at hand when its paper came out.
+        """Which strategy's area was the best at hand when its paper came out, and better than random's.
 
         Strategies without a year are left out, and submissions that nobody reran.
         """
         known = [each for each in section.standings if each.rank and not self._only_reported(section, each.strategy)]
         dated = [(self.about(each.strategy).year, each) for each in known]
+        random = section.standing(BASELINE)
+        best = random.level if random else -section.sign * math.inf
         leads: list[Lead] = []
         for year, each in sorted(
             ((year, each) for year, each in dated if year), key=lambda pair: (pair[0], pair[1].rank or 0)
         ):
-            if not leads or section.sign * (each.area.mean - leads[-1].area) > 0:
+            if section.sign * (each.level - best) > 0:
+                best = each.level
                 leads.append(Lead(year, each.strategy, each.area.mean))
         return leads
 

@@ -17,6 +17,8 @@ FULL_POOL = "full-pool"
 """Named so in records: no strategy but a training on all images that may be labeled."""
 RANKING_ACCURACY = "ranking_accuracy"
 """Key, in a round's metrics, of the share of pairs that lossnet orders right."""
+OWN_RANKING_ACCURACY = "auxiliary_ranking_accuracy"
+"""The same of the module that a strategy brings and picks by."""
 
 
 class Key(NamedTuple):
@@ -134,9 +136,9 @@ class Entry:
         return spent
 
 
-def ranking_accuracy(one: Round) -> float:
-    """Of one round; NaN where lossnet was not trained."""
-    return one.metrics.get(RANKING_ACCURACY, math.nan)
+def ranking_accuracy(one: Round, *, own: bool = False) -> float:
+    """Of lossnet in one round, or of the strategy's own module; NaN where it was not trained."""
+    return one.metrics.get(OWN_RANKING_ACCURACY if own else RANKING_ACCURACY, math.nan)
 
 
 def mean(values: Sequence[float]) -> float:

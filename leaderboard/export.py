@@ -74,7 +74,9 @@ def _standings(section: Section) -> Iterator[dict[str, Any]]:
             | {"probability_of_improvement": each.improvement}
             | _columns("normalized_gain", each.gain)
             | _columns("labels_to_reach_random", each.reach)
+            | {"runs_that_reach_random": each.reached}
             | _columns("ranking_accuracy", each.ranking)
+            | _columns("own_ranking_accuracy", each.own_ranking)
             | {f"{name}_seconds": getattr(each.costs, name) for name in ("fit", "forward", "score", "pick")}
             | {"peak_mebibytes": each.costs.peak_mebibytes, "machine": str(section.hardware)}
         )

@@ -37,16 +37,18 @@ class Standing:
 
     strategy: str
     rank: int | None
-    """By area; None for a reference."""
+    """By `level`; None for a reference."""
     seeds: int
     area: Interval
+    level: float
+    """Random's mean area and what it gains over random under the same seeds: its mean area, where it has all of them."""
     last: Interval
     to_baseline: Interval
     """Area minus that of the random strategy; nothing for itself."""
     to_paper: Interval
     """Area minus that of learning loss; nothing for itself."""
     improvement: float
-    """Probability that a run of it has a better area than a run of random."""
+    """Probability that a run of it has a better area than a run of random, of the seeds that both have."""
     gain: Interval
     """Normalised gain of the last score: the share of the way from random to the full pool."""
     pairs: tuple[int, int]
@@ -56,6 +58,9 @@ class Standing:
     reached: int | None
     """In how many runs it is; None where there is no run of random."""
     ranking: Interval
+    """Of lossnet in the last round."""
+    own_ranking: Interval
+    """Of the module that it picks by, where that is its own."""
     costs: Costs
 
 
@@ -174,10 +179,14 @@ class Section:
     def standings(self) -> list[Standing]:
         """The best area first; references last."""
         ranked = [entry for entry in self.entries if not entry.reference]
-        places = stats.rankdata([-self.sign * mean([*entry.areas.values()]) for entry in ranked], method="min")
+        places = stats.rankdata([-self.sign * self._level(entry) for entry in ranked], method="min")
         ranks = {entry.strategy: int(place) for entry, place in zip(ranked, places, strict=True)}
         found = [self._standing(entry, ranks.get(entry.strategy)) for entry in self.entries]
         return sorted(found, key=lambda each: (each.rank or len(found) + 1, each.strategy))
+
+    def _level(self, entry: Entry) -> float:
+        random, gains = self.areas(BASELINE), paired(entry.areas, self.areas(BASELINE))
+        return mean([*random.values()]) + float(gains.mean()) if len(gains) else mean([*entry.areas.values()])
 
     def _standing(self, entry: Entry, rank: int | None) -> Standing:
         name, random = entry.strategy, self.by_name.get(BASELINE)
@@ -193,6 +202,7 @@ class Section:
             rank=rank,
             seeds=len(entry.records),
             area=interval([*entry.areas.values()]),
+            level=self._level(entry),
             last=interval([*entry.last.values()]),
             to_baseline=NOTHING if name == BASELINE else interval(paired(entry.areas, self.areas(BASELINE))),
             to_paper=NOTHING if name == PAPER else interval(paired(entry.areas, self.areas(PAPER))),
@@ -202,11 +212,13 @@ class Section:
             reach=interval(reaches) if reaches and max(reaches) < math.inf else NOTHING,
             reached=sum(each < math.inf for each in reaches) if random else None,
             ranking=interval([ranking_accuracy(record.rounds[-1]) for record in entry.records]),
+            own_ranking=interval([ranking_accuracy(record.rounds[-1], own=True) for record in entry.records]),
             costs=entry.costs(self.hardware),
         )
 
     def _improvement(self, entry: Entry) -> float:
-        own, others = ([self.sign * area for area in each.values()] for each in (entry.areas, self.areas(BASELINE)))
+        seeds = entry.areas.keys() & self.areas(BASELINE).keys()
+        own, others = ([self.sign * each[seed] for seed in seeds] for each in (entry.areas, self.areas(BASELINE)))
         return probability_of_improvement(own, others)
 
     def _gain(self, entry: Entry) -> Interval:

@@ -54,7 +54,7 @@ def interval(values: ArrayLike) -> Interval:
     return Interval(mean, *_percentiles(drawn))
 
 
-def _student(mean: float, standard_error: float, freedom: int) -> Interval:
+def _student(mean: float, standard_error: float, freedom: float) -> Interval:
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * standard_error
     return Interval(mean, mean - half, mean + half)
 
@@ -111,7 +111,7 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
 
     Values and baseline are paired by seed; the full pool's runs are not. NaN where the full pool is not better than the
     baseline by three standard errors, or has one run alone: then nothing is said. Below ten runs of either the interval is
-    the delta method's with Student's t, from there on a percentile bootstrap.
+    the delta method's with Student's t and Welch's degrees of freedom, from there on a percentile bootstrap.
     """
     seeds = sorted(values.keys() & baseline.keys())
     own, base = (np.array([each[seed] for seed in seeds]) for each in (values, baseline))
@@ -127,8 +127,15 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
         rows, columns = _resamples(len(seeds)), _resamples(len(best), stream=1)
         moved = base[rows].mean(1)
         return Interval(gain, *_percentiles((own[rows].mean(1) - moved) / (best[columns].mean(1) - moved)))
-    error = math.hypot(float(stats.sem(own - (1 - gain) * base)), gain * float(stats.sem(best))) / abs(way)
-    return _student(gain, error, min(len(seeds), len(best)) - 1)
+    parts = np.array([stats.sem(own - (1 - gain) * base), gain * stats.sem(best)]) / way
+    return _student(gain, math.hypot(*parts), _freedom(parts**2, np.array([len(seeds), len(best)]) - 1))
+
+
+def _freedom(variances: NDArray[np.float64], each: NDArray[np.int64]) -> float:
+    """Degrees of freedom of a sum of variances that have their own (Welch 1947, Satterthwaite 1946)."""
+    if not variances.any():
+        return float(each.min())
+    return float(variances.sum() ** 2 / (variances**2 / each).sum())
 
 
 def sign_flip(differences: ArrayLike) -> float:

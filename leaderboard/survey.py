@@ -68,20 +68,24 @@ def _repeated(found: dict[Path, Record]) -> dict[Path, str]:
 
 
 def _strangers(found: dict[Path, Record], own: Container[Path]) -> dict[Path, str]:
-    """Runs whose numbers are not those of most of the board's own runs of the same task protocol, or, without any, of most."""
+    """Runs whose numbers or data are not those of most of the board's own runs of their protocol; without any, of most."""
     whole = {path: one for path, one in found.items() if one.complete}
     odd = _minority(found, own, lambda one: (Key.of(one),), _protocol)
     odd += _minority(whole, own, lambda one: (Key.of(one), one.strategy == FULL_POOL), lambda one: repr(_labels(one)))
     odd += _minority(found, own, lambda one: (Key.of(one), one.strategy), lambda one: repr(one.strategy_config))
-    return {
-        path: f"other numbers than most runs of {found[path].task}, protocol {found[path].protocol}; raise its protocol"
-        for path in odd
+    usual = {path: f"most runs of {one.task}, protocol {one.protocol}" for path, one in found.items()}
+    elsewhere = _minority(found, own, lambda one: (Key.of(one),), _data)
+    return {path: f"other images or labels than {usual[path]}: their scores do not compare" for path in elsewhere} | {
+        path: f"other numbers than {usual[path]}; raise its protocol" for path in odd
     }
 
 
 def _protocol(one: Record) -> str:
-    data = {name: digest for name, digest in one.fingerprints.items() if name not in MADE_HERE}
-    return repr((one.metric, one.group_names, sorted(one.config.items()), sorted(data.items())))
+    return repr((one.metric, one.group_names, sorted(one.config.items())))
+
+
+def _data(one: Record) -> str:
+    return repr(sorted((name, digest) for name, digest in one.fingerprints.items() if name not in MADE_HERE))
 
 
 def _labels(one: Record) -> list[int]:

@@ -58,7 +58,9 @@ def _mendable(error: Exception) -> str | None:
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A sweep (configs/sweeps/*.toml) or a task protocol (configs/tasks).")],
-    strategy: Annotated[list[str] | None, typer.Option(help="Only these: names, or files my_strategy.py.")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Only these: names, files my_strategy.py, or full-pool.")
+    ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only these.")] = None,
     track: Annotated[list[str] | None, typer.Option(help="Only these: shared, native.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the sweep.")] = None,
@@ -97,7 +99,7 @@ def _narrowed(
 ) -> tuple[Sweep, tuple[Protocol, ...]]:
     """The sweep with what the command line names in place of what the file says; everything is checked here."""
     from lossbench.config import ConfigError, validated
-    from strategies import load_strategy
+    from strategies import FULL_POOL, load_strategy
 
     fields = sweep.model_dump() | {name: value for name, value in chosen.items() if value}
     unknown = set(fields["tasks"]) - set(sweep.tasks)
@@ -108,7 +110,8 @@ def _narrowed(
         fields["full_pool_seeds"] = ()
     narrowed = validated(type(sweep), fields, "the command line")
     for each in narrowed.strategies:
-        load_strategy(each, narrowed.parameters.get(each))
+        if each != FULL_POOL:
+            load_strategy(each, narrowed.parameters.get(each))
     return narrowed, tuple(each for each in protocols if each.name in narrowed.tasks)
 
 
@@ -177,7 +180,7 @@ def profile(
 
     check_device(device)
     names = [each.name for each in STRATEGIES if not each.cheats] if strategies == "all" else strategies.split(",")
-    chosen = [load_strategy(name) for name in names]
+    chosen = [load_strategy(name.strip()) for name in names]
     sizes = Sizes(_numbers(pool, "--pool"), _numbers(budget, "--budget"), repeats, patience)
     protocol, places = read_protocol(task), Places(data, out, device)
     prepare(threads)
@@ -216,6 +219,7 @@ def speed(
 @app.command()
 def diagnose(
     records: Annotated[list[Path], typer.Argument(help="Records (runs/records/TASK/*.json) of one task or several.")],
+    strategy: Annotated[list[Path] | None, typer.Option(help="Files of strategies that are not Lossbench's.")] = None,
     data: DataOption = Path("data"),
     out: OutOption = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -234,7 +238,7 @@ def diagnose(
     check_device(device)
     prepare()
     folder, found = out / "diagnosis", []
-    for each in diagnoses([read_record(path) for path in records], Places(data, out, device)):
+    for each in diagnoses([read_record(path) for path in records], Places(data, out, device), strategy or ()):
         console.print(f"{each.record.task}, {each.name}: {save_picks(each, folder)}", soft_wrap=True, highlight=False)
         found.append(each)
     console.print(summary(found))

@@ -24,7 +24,7 @@ from lossbench.drawing import boxed, cell, classed, grid, jointed
 from lossbench.loop import Run
 from lossbench.sweep import Places
 from lossnet import ranking_accuracy
-from strategies import load_strategy
+from strategies import Strategy, load_strategy
 from tasks import build_task
 from tasks.base import Ids, Task
 from tasks.clock import Clock
@@ -106,20 +106,30 @@ class Diagnosis:
         return f"{key.task}-p{key.protocol}-{key.track}-{key.split}-{self.record.strategy}-s{self.record.seed}.png"
 
 
-def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
+def diagnose(records: Sequence[Record], places: Places, files: Sequence[Path] = ()) -> Iterator[Diagnosis]:
     """Each run; models are read from `places.out`, or trained anew where they are not there.
+
+    Args:
+        records: the runs.
+        places: where data, models and caches lie.
+        files: of strategies that are not Lossbench's.
 
     Raises:
         RecordError: in none of the runs was anything selected; trainings on the full pool are left out.
-        StrategyError: a record of a strategy that is not one of Lossbench's.
+        StrategyError: a record of a strategy that is neither one of Lossbench's nor in the files.
         ConfigError: a record of a protocol that this version does not know, or of other data.
     """
     records = [each for each in records if each.strategy != FULL_POOL and each.rounds]
     if not records:
         msg = "nothing was selected in these runs; name other records"
         raise RecordError(msg)
+    outside = {load_strategy(str(file)).name: str(file) for file in files}
+
+    def strategy(record: Record) -> Strategy:
+        return load_strategy(outside.get(record.strategy, record.strategy), record.strategy_config)
+
     for record in records:
-        load_strategy(record.strategy, record.strategy_config)
+        strategy(record)  # a name that is not known is told before anything is built
     task, built = None, ""
     for record in sorted(records, key=lambda each: json.dumps(each.config, sort_keys=True)):
         protocol = validated(Protocol, dict(record.config), f"the config of {record.task}'s record")
@@ -130,17 +140,17 @@ def diagnose(records: Sequence[Record], places: Places) -> Iterator[Diagnosis]:
             if record.fingerprints.get(name) != task.fingerprints.get(name):
                 msg = f"{record.task}, {record.strategy}, seed {record.seed}: was made with other data than {places.data} holds"
                 raise ConfigError(msg)
-        yield _diagnosis(record, protocol, task, places)
+        fits = places.out / "fits"
+        run = Run(task, protocol, strategy(record), record.seed, record.track, record.split, fits)
+        yield _diagnosis(record, run)
 
 
-def _diagnosis(record: Record, protocol: Protocol, task: Task[Any, Any], places: Places) -> Diagnosis:
-    strategy = load_strategy(record.strategy, record.strategy_config)
-    run = Run(task, protocol, strategy, record.seed, record.track, record.split, places.out / "fits")
+def _diagnosis(record: Record, run: Run) -> Diagnosis:
     rounds = []
     for place, one in enumerate(record.rounds):
-        learners, _ = run.committee(run.labeled(record.rounds[:place]), Clock(task.reader.device), 1)
-        rounds.append(examined(task, learners[0], run.held_out, one.labeled))
-    return Diagnosis(record, tuple(rounds), first_picks(task, record))
+        learners, _ = run.committee(run.labeled(record.rounds[:place]), Clock(run.task.reader.device), 1)
+        rounds.append(examined(run.task, learners[0], run.held_out, one.labeled))
+    return Diagnosis(record, tuple(rounds), first_picks(run.task, record))
 
 
 def examined(task: Task[Any, Any], learner: Learner, ids: Ids, labeled: int) -> Examined:

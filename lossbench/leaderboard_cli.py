@@ -164,10 +164,14 @@ def check_records(
     submissions: BesideOption = None,
 ) -> None:
     """Find damaged, misnamed, repeated and foreign records, and broken submissions; exit code 1 where there is one."""
+    from leaderboard.records import RecordError
     from leaderboard.survey import survey
     from lossbench.submissions import RECORDS, faults
     from lossbench.submissions import submissions as submitted
 
+    if not records.is_dir():
+        msg = f"no folder of records {records}"
+        raise RecordError(msg)
     entries, wrong = submitted(submissions or beside(records))
     found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     wrong += found.damages

@@ -11,6 +11,7 @@ from rich.console import Console
 from leaderboard.badges import Badge, read_badge
 from leaderboard.board import About, Board
 from leaderboard.contrasts import Plan
+from leaderboard.entries import FULL_POOL
 from leaderboard.page import build_page
 from leaderboard.pictures import curves_png
 from leaderboard.published import read_published
@@ -28,6 +29,12 @@ def report(paths: Sequence[Path], comparisons: Sequence[Plan], out: Path, consol
     records = [read_record(path) for path in paths]
     for table in task_tables(records):
         console.print(table)
+    whole = [record for record in records if record.strategy == FULL_POOL]
+    for each in whole:
+        score = f"{each.metric.name} {each.score[-1]:.4g} with all {each.rounds[-1].labeled:,} labels"
+        console.print(f"{each.task}, {each.track}, seed {each.seed}: {score}", highlight=False)
+    if len(whole) == len(records):
+        return  # a single model has no curve
     picture = out / "curves.png"
     curves_png(records, picture)
     index = build_page(Board(records, known(), comparisons, read_published(), sheet=sheet), out / "page")

@@ -13,7 +13,7 @@ from leaderboard.board import Board
 from leaderboard.entries import ranking_accuracy
 from leaderboard.export import pictures
 from leaderboard.pictures import save
-from leaderboard.sections import Section, sections
+from leaderboard.sections import Section, Standing, sections
 from leaderboard.statistics import NOTHING, Interval, interval, paired
 from leaderboard.stress import variations, varied_strategies
 from leaderboard.tables import ABSENT, number
@@ -37,6 +37,12 @@ def spread(values: Interval, *, sign: bool = False) -> str:
     return number(values.mean, 4, sign=sign) + half
 
 
+def own_module(standing: Standing) -> str:
+    """How well the module that a strategy brings and picks by ranks, where there is one."""
+    own = number(standing.own_ranking.mean, 3)
+    return "" if own == ABSENT else f" ({own})"
+
+
 def standings(board: Board, task: str, track: str) -> list[Sequence[object]]:
     """One section's standings, and the score of the whole pool."""
     shown = section(board, task, track)
@@ -49,7 +55,7 @@ def standings(board: Board, task: str, track: str) -> list[Sequence[object]]:
                 spread(each.area),
                 number(each.last.mean, 4),
                 spread(each.to_baseline, sign=True),
-                number(each.ranking.mean, 3),
+                number(each.ranking.mean, 3) + own_module(each),
             )
             for each in shown.standings
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -117,6 +118,8 @@ def faults(submission: Submission, protocols: Path) -> list[str]:
 def _record_faults(record: Record, submission: Submission, known: dict[str, Protocol]) -> Iterator[str]:
     if record.strategy != submission.meta.name:
         yield f"the record is of {record.strategy}, not of {submission.meta.name}"
+    if record.fingerprints.get("strategy") != hashlib.sha256(submission.strategy.read_bytes()).hexdigest():
+        yield f"made by other code than the {STRATEGY} beside it; run that again"
     if record.reference:
         yield "a reference knows more than a strategy may, and cannot be submitted"
     if record.split != "test":
@@ -126,7 +129,11 @@ def _record_faults(record: Record, submission: Submission, known: dict[str, Prot
     protocol = known.get(record.task)
     if protocol is None:
         yield f"no protocol {record.task} is known"
-        return
+    else:
+        yield from _protocol_faults(record, protocol)
+
+
+def _protocol_faults(record: Record, protocol: Protocol) -> Iterator[str]:
     if record.protocol != protocol.protocol:
         yield f"made under protocol {record.protocol}; now there is {protocol.protocol}"
     elif record.config != protocol.model_dump(mode="json"):

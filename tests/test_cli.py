@@ -212,6 +212,20 @@ def test_the_command_line_narrows_a_sweep(lossbench_cli: Callable[..., Result], 
     assert (record.seed, record.strategy, record.track, record.split) == (101, "entropy", "native", "validation")
 
 
+def test_a_training_on_the_whole_pool_can_be_asked_for(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    words = ("--strategy", "full-pool", "--seed", "1", "--out", tmp_path / "out", "--workers", "1")
+    result = lossbench_cli("run", written(tmp_path), *words)
+    assert result.code == 0
+    assert re.search(r"^tiny, shared, seed 1: accuracy 0\.\d+ with all 48 labels$", result.output, re.MULTILINE)
+    (path,) = (tmp_path / "out").glob("records/**/*.json")
+    record = read_record(path)
+    assert (record.strategy, record.seed, [one.labeled for one in record.rounds]) == ("full-pool", 1, [48])
+
+
+def test_checking_no_folder_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    assert the_line(lossbench_cli("records", "check", tmp_path / "none")) == f"no folder of records {tmp_path / 'none'}"
+
+
 QUICKSTART = CONFIGS / "sweeps" / "quickstart.toml"
 FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--strategy", "nothing"], "no strategy 'nothing'; there are random, .*or give the path of a file"),

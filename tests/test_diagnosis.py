@@ -82,6 +82,19 @@ def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(made: 
         next(diagnose([read_record(paths[0]), make_record(strategy="theirs")], places))
 
 
+def test_a_strategy_from_a_file_is_named(made: tuple[list[Path], Places], tmp_path: Path) -> None:
+    paths, places = made
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
+        'class Theirs(Strategy):\n    name: ClassVar[str] = "theirs"\n    paper: ClassVar[str] = "none"\n'
+        "    def select(self, ctx: Context) -> Selection:\n        return Selection(ctx.candidates[:1])\n"
+    )
+    record = read_record(paths[0]).model_copy(update={"strategy": "theirs"})
+    (found,) = diagnose([record], places, [file])
+    assert found.rounds[0].ranking is not None
+
+
 def test_other_data_is_refused(made: tuple[list[Path], Places]) -> None:
     paths, places = made
     record = read_record(paths[0])

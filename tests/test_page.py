@@ -170,7 +170,9 @@ def test_what_the_repository_quotes_can_be_read() -> None:
 
 def test_the_history_follows_the_years_of_the_papers(tmp_path: Path) -> None:
     known = {"ours": OURS, "old": OURS._replace(paper="They 1999"), "worse": OURS._replace(paper="You 2010")}
-    records = [make_record((area,), strategy=name) for name, area in (("old", 5.0), ("worse", 4.0), ("ours", 6.0))]
+    known["oldest"] = OURS._replace(paper="Nobody 1990")
+    areas = {"oldest": 3.0, "random": 3.5, "old": 5.0, "worse": 4.0, "ours": 6.0}
+    records = [make_record((area,), strategy=name) for name, area in areas.items()]
     (section,) = sections(records)
     assert Board(records, known).history(section) == [Lead(1999, "old", 5.0), Lead(2020, "ours", 6.0)]
 

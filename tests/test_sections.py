@@ -71,6 +71,32 @@ def test_without_a_pair_there_is_no_difference(others: list[Record]) -> None:
     assert all(math.isnan(each) for each in found.to_baseline)
 
 
+def test_a_strategy_of_few_seeds_takes_its_place_by_the_difference_to_random() -> None:
+    # seed 0 is the hardest: the area of "few" is below random's mean, and above random's under the same seed
+    records = [make_record((area,), seed=seed) for seed, area in enumerate((40.0, 60.0, 62.0))]
+    records += [make_record((area,), strategy="worse", seed=seed) for seed, area in enumerate((41.0, 58.0, 60.0))]
+    section = only([*records, make_record((45.0,), strategy="few", seed=0)])
+    assert [(each.strategy, each.rank) for each in section.standings] == [("few", 1), ("random", 2), ("worse", 3)]
+    few = standing(section, "few")
+    assert (few.area.mean, few.level, few.improvement) == (45.0, 59.0, 1.0)
+
+
+def test_a_strategy_without_shared_seeds_takes_its_place_by_its_area() -> None:
+    section = only([make_record((50.0,)), make_record((49.0,), strategy="ours", seed=5)])
+    assert [(each.strategy, each.level) for each in section.standings] == [("random", 50.0), ("ours", 49.0)]
+
+
+def test_a_strategys_own_module_is_told_from_lossnet() -> None:
+    record = make_record((50.0, 60.0))
+    rounds = [
+        one.model_copy(update={"metrics": {**one.metrics, "auxiliary_ranking_accuracy": 0.5 + place / 4}})
+        for place, one in enumerate(record.rounds)
+    ]
+    section = only([record, record.model_copy(update={"strategy": "ours", "rounds": tuple(rounds)})])
+    assert (standing(section, "ours").ranking.mean, standing(section, "ours").own_ranking.mean) == (0.6, 0.75)
+    assert math.isnan(standing(section, "random").own_ranking.mean)
+
+
 def test_gain_is_measured_in_the_full_pools() -> None:
     full = [make_record((80.0 + seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     full = [each.model_copy(update={"rounds": (each.rounds[0].model_copy(update={"labeled": 5000}),)}) for each in full]

@@ -102,18 +102,14 @@ def test_normalized_gain_of_the_full_pool_and_of_random() -> None:
     assert normalized_gain(full, random, full).mean == pytest.approx(1.0)
 
 
-def test_the_delta_interval_agrees_with_a_simulation() -> None:
-    rng = np.random.default_rng(0)
-    gains = []
-    for _ in range(4000):
-        base, best = rng.normal(1, 0.2, 8), rng.normal(5, 0.3, 4)
+def test_the_delta_interval_covers_what_it_says() -> None:
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(1000):
+        base, best = rng.normal(1, 0.2, 8), rng.normal(5, 0.1, 3)
         own = base + rng.normal(1, 0.3, 8)
-        gains.append((own - base).mean() / (best.mean() - base.mean()))
-    base, best = rng.normal(1, 0.2, 8), rng.normal(5, 0.3, 4)
-    own = base + rng.normal(1, 0.3, 8)
-    found = normalized_gain(*(dict(enumerate(each)) for each in (own, base, best)))
-    error = (found.upper - found.lower) / 2 / stats.t.ppf(0.975, 3)
-    assert error == pytest.approx(np.std(gains), rel=0.5)
+        found = normalized_gain(*(dict(enumerate(each)) for each in (own, base, best)))
+        covered.append(found.lower < 0.25 < found.upper)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
 
 
 @pytest.mark.parametrize("full", [{0: 1.1, 1: 0.9, 2: 1.3}, {0: 9.0}, {}])

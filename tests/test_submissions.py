@@ -198,6 +198,12 @@ def test_what_a_record_cannot_be_is_seen_without_running_it(
     assert fault in " ".join(faults(submission, protocols))
 
 
+def test_records_of_other_code_are_refused(submission: Submission, protocols: Path) -> None:
+    assert faults(submission, protocols) == []
+    submission.strategy.write_text(code() + "# better now\n", encoding="utf-8")
+    assert "made by other code than the strategy.py beside it" in faults(submission, protocols)[0]
+
+
 def test_records_of_another_strategy_are_refused(submission: Submission, protocols: Path) -> None:
     record = submission.records().records[0].model_copy(update={"strategy": "random"})
     write_record(record, record_path(submission.folder / RECORDS, "tiny", "shared", "random", 0))

@@ -86,6 +86,15 @@ def test_a_run_under_other_numbers_does_not_spoil_the_rest(tmp_path: Path) -> No
     assert len(found.damages) == 2
 
 
+def test_a_run_on_other_data_is_told_so(tmp_path: Path) -> None:
+    stored(tmp_path, *(make_record(seed=seed, fingerprints={"pool": "0" * 64}) for seed in range(2)))
+    stored(tmp_path, make_record(strategy="ours", fingerprints={"pool": "1" * 64, "strategy": "2" * 64}))
+    (damage,) = survey(tmp_path).damages
+    assert damage.endswith(
+        "other images or labels than most runs of shapes-mini, protocol 1: their scores do not compare"
+    )
+
+
 def test_strangers_do_not_outvote_the_boards_own_records(tmp_path: Path) -> None:
     stored(tmp_path / "own", make_record())
     folder = tmp_path / "theirs"
