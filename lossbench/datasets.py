@@ -41,7 +41,7 @@ def check(root: Path, console: Console) -> None:
             damaged.append(each.name)
         console.print(f"  {each.name:8} {each.folder}: {state}", soft_wrap=True, highlight=False, markup=False)
     if damaged:
-        msg = f"damaged: {', '.join(damaged)}; expand or fetch again"
+        msg = f"damaged: {', '.join(damaged)}; fetch it again"
         raise DataError(msg)
 
 

@@ -77,4 +77,4 @@ def check_files(folder: Path, digests: dict[str, str]) -> None:
     for name, digest in digests.items():
         file = existing(folder / name, "a batch of CIFAR-10's form")
         found = calculate_md5(str(file))
-        require(found == digest, f"{file} is damaged: MD5 {found}, expected {digest}; fetch or expand it again")
+        require(found == digest, f"{file} is damaged: MD5 {found}, expected {digest}; fetch it again")

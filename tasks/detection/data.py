@@ -73,7 +73,7 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
         root = ET.parse(existing(path, "an annotation of VOC")).getroot()  # noqa: S314 - expat expands nothing external
         width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
     except (ET.ParseError, ValueError) as error:
-        msg = f"{path} is not a VOC annotation ({error}); expand or fetch the data again"
+        msg = f"{path} is not a VOC annotation ({error}); fetch the data again"
         raise DataError(msg) from None
     found = [each for each in root.findall("object") if each.findtext("name") in classes]
     corners = np.array([_corners(each, path) for each in found], dtype=np.float64).reshape(-1, 4)
@@ -120,7 +120,7 @@ def decoded(files: Sequence[Path], side: int) -> UInt8[Tensor, "n 3 s s"]:
                 small = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
                 square[:] = np.asarray(small).transpose(2, 0, 1)
         except (OSError, UnidentifiedImageError) as error:
-            msg = f"{file} cannot be decoded ({error}); expand or fetch the data again"
+            msg = f"{file} cannot be decoded ({error}); fetch the data again"
             raise DataError(msg) from None
     return torch.from_numpy(squares)
 

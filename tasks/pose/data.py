@@ -76,7 +76,7 @@ def load_list(
     try:
         entries = json.loads(content)
     except ValueError as error:
-        msg = f"{annotations} is not JSON ({error}); expand or fetch the data again"
+        msg = f"{annotations} is not JSON ({error}); fetch the data again"
         raise DataError(msg) from None
     require(isinstance(entries, list) and entries, f"{annotations}: expected a list of persons, and found none")
     crops, persons = [], []
@@ -135,7 +135,7 @@ def decoded(crops: Sequence[Crop], side: int, margin: float) -> UInt8[Tensor, "n
             with Image.open(crop.file) as image:
                 whole = image.convert("RGB").crop((*corner, ceil(borders[2]), ceil(borders[3])))
         except (OSError, UnidentifiedImageError) as error:
-            msg = f"{crop.file} cannot be decoded ({error}); expand or fetch the data again"
+            msg = f"{crop.file} cannot be decoded ({error}); fetch the data again"
             raise DataError(msg) from None
         inside = tuple(borders - [*corner, *corner])
         small = whole.resize((side, side), Image.Resampling.BILINEAR, box=inside)
