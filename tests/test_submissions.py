@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import textwrap
 import time
@@ -80,6 +81,14 @@ def spoil(submission: Submission, change: Callable[[dict], None], seed: int = 0)
     change(content)
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+def pretend(submission: Submission, content: str) -> None:
+    """Other code, and records that claim to be of it."""
+    submission.strategy.write_text(content, encoding="utf-8")
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    for seed in (0, 1):
+        spoil(submission, lambda record: record["fingerprints"].update(strategy=digest), seed)
 
 
 @pytest.mark.slow
@@ -213,7 +222,7 @@ def test_records_of_another_strategy_are_refused(submission: Submission, protoco
 @pytest.mark.slow
 def test_a_strategy_that_is_not_a_function_of_its_seed_fails(submission: Submission, protocols: Path) -> None:
     harm = "import os; return Selection(__import__('numpy').random.default_rng(int.from_bytes(os.urandom(4), 'big'))"
-    submission.strategy.write_text(code(f"{harm}.choice(ctx.candidates, ctx.budget, replace=False))"), encoding="utf-8")
+    pretend(submission, code(f"{harm}.choice(ctx.candidates, ctx.budget, replace=False))"))
     badge = verified(submission, protocols)
     assert badge.state == "failed"
     assert "two equal runs differ in" in badge.faults[0]
@@ -221,7 +230,7 @@ def test_a_strategy_that_is_not_a_function_of_its_seed_fails(submission: Submiss
 
 @pytest.mark.slow
 def test_code_that_fails_is_named(submission: Submission, protocols: Path) -> None:
-    submission.strategy.write_text(code("raise RuntimeError('no luck')"), encoding="utf-8")
+    pretend(submission, code("raise RuntimeError('no luck')"))
     badge = verified(submission, protocols)
     assert badge.state == "failed"
     assert "no luck" in badge.faults[0]
