@@ -47,11 +47,12 @@ def _mendable(error: Exception) -> str | None:
 
     faults: tuple[type[Exception], ...] = (RecordError, ConfigError, SandboxError, OSError)
     if "torch" in sys.modules:
+        from lossnet import TapError
         from strategies import SelectionError, StrategyError
         from tasks.base import DataError
         from tasks.training import TrainingError
 
-        faults += (SelectionError, StrategyError, DataError, TrainingError)
+        faults += (SelectionError, StrategyError, TapError, DataError, TrainingError)
     return " ".join(str(error).split()) if isinstance(error, faults) else None
 
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from leaderboard.records import Track
-from lossbench.config import ConfigError, Protocol
+from lossbench.config import Protocol
 from lossbench.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
@@ -24,11 +24,17 @@ from tasks.clock import Clock
 from tasks.dropout import Dropout
 from tasks.learner import Learner
 from tasks.seeding import seeded
+from tasks.settings import Recipe
 from tasks.training import Attachment, CoTrained, Streams, fit
 from tasks.weights import save_weights
 
 FIT_VERSION = 1
 """Raised by hand when the same key would now give other weights."""
+
+
+def ranking_objective(recipe: Recipe) -> RankingObjective:
+    """The paper's objective, as a recipe sets it."""
+    return RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,8 @@ class Needs:
     @classmethod
     def of(cls, strategy: Strategy, task: Task, track: Track) -> Needs:
         """In the shared track the ranking LossNet, and nothing else that the model feels; in the native, what is declared."""
-        recipe = task.recipe
-        ranking = RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
-        shared = track == "shared"
-        lossnet = ranking if shared or strategy.needs_lossnet else None
+        recipe, shared = task.recipe, track == "shared"
+        lossnet = ranking_objective(recipe) if shared or strategy.needs_lossnet else None
         return cls(lossnet, strategy.auxiliary(recipe), shared, 0.0 if shared else strategy.dropout)
 
 
@@ -119,9 +123,6 @@ class Fits:
         model = model.placed(device).eval()
         with torch.no_grad():
             taps, _ = model.trunk(self.task.reader.images(np.array([0])))
-        if strange := {*(self.task.recipe.taps or ())} - {*range(len(taps))}:
-            msg = f"{self.protocol.name}: recipe.taps names {min(strange)}, and its model has taps 0 to {len(taps) - 1}"
-            raise ConfigError(msg)
         attachments = {}
         for name, objective, detached in (
             ("lossnet", self.needs.lossnet, False),

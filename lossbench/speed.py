@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from leaderboard.entries import Hardware
 from lossbench.config import Protocol
+from lossbench.fits import ranking_objective
 from lossbench.machine import describe
 from lossbench.sweep import Places
-from lossnet import RankingObjective
 from tasks import build_task
 from tasks.base import Task
 from tasks.clock import Clock
@@ -79,7 +79,7 @@ class Steps:
         self.model = task.build_model().placed(device).train()
         with torch.no_grad():
             taps, _ = self.model.trunk(task.reader.images(self.ids[:2]))
-        objective = RankingObjective(recipe.loss_weight, recipe.detach_after, seen=recipe.taps, margin=recipe.margin)
+        objective = ranking_objective(recipe)
         self.attachment = Attachment(objective, objective.build(taps).to(device), detached=False)
         self._optimizers = [optimizer(recipe, each.parameters()) for each in (self.model, self.attachment.module)]
         module, precision = self.attachment.module, recipe.precision

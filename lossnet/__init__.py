@@ -4,7 +4,7 @@ Usable alone: it needs torch and a model's feature maps ("taps"), nothing else o
 """
 
 from lossnet.listwise import ListwiseObjective, SummaryLossNet, list_likelihood_loss, summarized
-from lossnet.module import LossNet
+from lossnet.module import LossNet, TapError
 from lossnet.multiscale import DivergenceObjective, MultiScaleLossNet, divergence_loss
 from lossnet.objectives import (
     Objective,
@@ -25,6 +25,7 @@ __all__ = [
     "RankingObjective",
     "RegressionObjective",
     "SummaryLossNet",
+    "TapError",
     "divergence_loss",
     "hooked_taps",
     "list_likelihood_loss",

@@ -9,6 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+class TapError(ValueError):
+    """A module is to look at taps that a model does not have."""
+
+
 class LossNet(nn.Module):
     """Predicts one loss per image from a model's taps.
 
@@ -21,7 +25,8 @@ class LossNet(nn.Module):
         seen: numbers of the taps that it looks at; all where not given.
 
     Raises:
-        ValueError: no tap to look at, or none of that number.
+        ValueError: no tap to look at.
+        TapError: none of that number.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128, seen: Sequence[int] | None = None) -> None:
@@ -32,7 +37,7 @@ class LossNet(nn.Module):
             raise ValueError(msg)
         if not set(self.seen) <= set(range(len(channels))):
             msg = f"LossNet is to look at taps {self.seen}, and the model has taps 0 to {len(channels) - 1}"
-            raise ValueError(msg)
+            raise TapError(msg)
         self.given = len(channels)
         self.branches = nn.ModuleList(nn.Linear(channels[tap], width) for tap in self.seen)
         self.last = nn.Linear(width * len(self.seen), 1)

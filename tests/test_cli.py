@@ -303,8 +303,9 @@ def test_an_out_folder_that_is_a_file_is_one_line(lossbench_cli: Callable[..., R
 
 def test_a_tap_that_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     task = TASK.replace("epochs = 1", "taps = [0, 7], epochs = 1")
-    line = the_line(lossbench_cli("run", written(tmp_path, task), "--out", tmp_path / "out", "--workers", "1"))
-    assert line == "tiny: recipe.taps names 7, and its model has taps 0 to 3"
+    sweep, wanted = written(tmp_path, task), "LossNet is to look at taps (0, 7), and the model has taps 0 to 3"
+    assert the_line(lossbench_cli("run", sweep, "--out", tmp_path / "out", "--workers", "1")) == wanted
+    assert the_line(lossbench_cli("speed", tmp_path / "tasks/tiny.toml", "--out", tmp_path / "out")) == wanted
 
 
 def test_the_page_of_a_sweep_shows_what_it_planned(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
