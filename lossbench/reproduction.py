@@ -155,18 +155,23 @@ def stress(board: Board, task: str) -> list[Sequence[object]]:
 
 
 def ablation(board: Board, *tasks: str) -> list[Sequence[object]]:
-    """What learning loss gains over random on the slice that choices are made on, and how well lossnet ranks."""
-    rows: list[Sequence[object]] = [
-        ("task", "seeds", "area of random", "of learning-loss", "difference", "ranking accuracy", "under learning-loss")
-    ]
+    """What learning loss gains over random on the slice that choices are made on, and how well lossnet ranks.
+
+    "Change" is how the difference itself differs from the first task's, under the same seeds.
+    """
+    header = ("area of random", "of learning-loss", "difference", "change", "ranking accuracy", "under learning-loss")
+    rows: list[Sequence[object]] = [("task", "seeds", *header)]
+    gains: list[dict[int, float]] = []
     for task in tasks:
         random, own = (validated(board, task).by_name[name] for name in ("random", "learning-loss"))
         seeds = sorted(random.areas.keys() & own.areas.keys())
         areas = [number(mean(each.areas[seed] for seed in seeds), 4) for each in (random, own)]
         rankings = [each.by_seed(lambda record: ranking_accuracy(record.rounds[-1])) for each in (random, own)]
         ranked = [number(mean(each[seed] for seed in seeds), 3) for each in rankings]
-        difference = spread(interval(paired(own.areas, random.areas)), sign=True)
-        rows.append((task, len(seeds), *areas, difference, *ranked))
+        gains.append({seed: own.areas[seed] - random.areas[seed] for seed in seeds})
+        difference = spread(interval(list(gains[-1].values())), sign=True)
+        change = spread(interval(paired(gains[-1], gains[0])), sign=True) if len(gains) > 1 else ABSENT
+        rows.append((task, len(seeds), *areas, difference, change, *ranked))
     return rows
 
 
