@@ -4,7 +4,7 @@ Usable alone: it needs torch and a model's feature maps ("taps"), nothing else o
 """
 
 from lossnet.listwise import ListwiseObjective, SummaryLossNet, list_likelihood_loss, summarized
-from lossnet.module import LossNet, TapError
+from lossnet.module import LossNet, LossPredictor, TapError
 from lossnet.multiscale import DivergenceObjective, MultiScaleLossNet, divergence_loss
 from lossnet.objectives import (
     Objective,
@@ -20,6 +20,7 @@ __all__ = [
     "DivergenceObjective",
     "ListwiseObjective",
     "LossNet",
+    "LossPredictor",
     "MultiScaleLossNet",
     "Objective",
     "RankingObjective",

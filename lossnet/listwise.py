@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lossnet.module import LossNet
+from lossnet.module import LossNet, check_tap_count
 from lossnet.objectives import Objective
 
 STATISTICS = 3
@@ -34,7 +34,7 @@ class SummaryLossNet(LossNet):
         Args:
             taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
         """
-        self.check(taps)
+        check_tap_count(self, taps, self.tap_count)
         return super().forward([self._normalised(tap, norm) for tap, norm in zip(taps, self.norms, strict=True)])
 
     def _normalised(self, tap: Tensor, norm: nn.Module) -> Float[Tensor, "n c"]:

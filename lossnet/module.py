@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,20 @@ from torch import Tensor, nn
 
 
 class TapError(ValueError):
-    """A module is to look at taps that a model does not have."""
+    """A module is to read taps that a model does not have."""
+
+
+@runtime_checkable
+class LossPredictor(Protocol):
+    """Any module that predicts losses from taps. Evaluation measures how well it ranks them."""
+
+    def predict_losses(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
+        """One loss per image; larger means that a larger loss is expected.
+
+        Args:
+            taps: all taps of the model, each (n, channels) or (n, channels, height, width).
+        """
+        ...
 
 
 class LossNet(nn.Module):
@@ -22,25 +36,25 @@ class LossNet(nn.Module):
     Args:
         channels: channels of each tap, in the order in which the taps are handed over.
         width: hidden units per tap.
-        seen: numbers of the taps that it looks at; all where not given.
+        taps: which taps it reads, by number from 0; all where not given.
 
     Raises:
-        ValueError: no tap to look at.
-        TapError: none of that number.
+        ValueError: no tap to read.
+        TapError: the model has no tap of that number.
     """
 
-    def __init__(self, channels: Sequence[int], width: int = 128, seen: Sequence[int] | None = None) -> None:
+    def __init__(self, channels: Sequence[int], width: int = 128, taps: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.seen = tuple(range(len(channels)) if seen is None else seen)
-        if not self.seen:
+        self.taps = tuple(range(len(channels)) if taps is None else taps)
+        if not self.taps:
             msg = "LossNet needs at least one tap, and was given none"
             raise ValueError(msg)
-        if not set(self.seen) <= set(range(len(channels))):
-            msg = f"LossNet is to look at taps {self.seen}, and the model has taps 0 to {len(channels) - 1}"
+        if not set(self.taps) <= set(range(len(channels))):
+            msg = f"LossNet is to read taps {self.taps}, and the model has taps 0 to {len(channels) - 1}"
             raise TapError(msg)
-        self.given = len(channels)
-        self.branches = nn.ModuleList(nn.Linear(channels[tap], width) for tap in self.seen)
-        self.last = nn.Linear(width * len(self.seen), 1)
+        self.tap_count = len(channels)
+        self.branches = nn.ModuleList(nn.Linear(channels[tap], width) for tap in self.taps)
+        self.last = nn.Linear(width * len(self.taps), 1)
 
     @classmethod
     def for_taps(cls, taps: Sequence[Tensor], width: int = 128) -> LossNet:
@@ -53,15 +67,20 @@ class LossNet(nn.Module):
         Args:
             taps: all of the model's, each (n, channels) or (n, channels, height, width).
         """
-        self.check(taps)
-        hidden = [torch.relu(branch(pooled(taps[tap]))) for branch, tap in zip(self.branches, self.seen, strict=True)]
+        check_tap_count(self, taps, self.tap_count)
+        hidden = [torch.relu(branch(pooled(taps[tap]))) for branch, tap in zip(self.branches, self.taps, strict=True)]
         return self.last(torch.cat(hidden, dim=1)).squeeze(1)
 
-    def check(self, taps: Sequence[Tensor]) -> None:
-        """Raise a ValueError unless there are as many taps as it was built for."""
-        if len(taps) != self.given:
-            msg = f"{type(self).__name__} was built for {self.given} taps and was given {len(taps)}"
-            raise ValueError(msg)
+    def predict_losses(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
+        """The same as calling the module."""
+        return self(taps)
+
+
+def check_tap_count(module: nn.Module, taps: Sequence[Tensor], expected: int) -> None:
+    """Raise a ValueError unless there are as many taps as the module was built for."""
+    if len(taps) != expected:
+        msg = f"{type(module).__name__} was built for {expected} taps and was given {len(taps)}"
+        raise ValueError(msg)
 
 
 def pooled(tap: Tensor) -> Float[Tensor, "n c"]:

@@ -6,20 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lossnet.module import LossNet
+from lossnet.module import check_tap_count
 from lossnet.objectives import Objective
 
 LAYERS = (128, 64, 32, 16, 8)  # hidden units behind the extractor (the authors' code)
 
 
-class MultiScaleLossNet(LossNet):
+class MultiScaleLossNet(nn.Module):
     """Predicts one loss per image from a model's taps as they lie in the image, not from their averages.
 
     From the finest map to the coarsest: 2 x 2 convolutions of stride 2, each with ReLU, halve the map until it is as
@@ -37,7 +36,12 @@ class MultiScaleLossNet(LossNet):
     """
 
     def __init__(self, shapes: Sequence[tuple[int, int, int]], width: int = 128) -> None:
-        super().__init__([channels for channels, _, _ in shapes], width)
+        super().__init__()
+        if not shapes:
+            msg = f"{type(self).__name__} needs at least one tap, and was given none"
+            raise ValueError(msg)
+        self.tap_count = len(shapes)
+        self.branches = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels, _, _ in shapes)
         extents = [(height, breadth) for _, height, breadth in shapes]
         self.order = sorted(range(len(shapes)), key=lambda tap: -math.prod(extents[tap]))
         ends = [*(extents[tap] for tap in self.order), (1, 1)]
@@ -59,18 +63,17 @@ class MultiScaleLossNet(LossNet):
         Args:
             taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
         """
-        self.check(taps)
-        maps = [self._branch(tap, taps[tap]) for tap in self.order]
+        check_tap_count(self, taps, self.tap_count)
+        maps = [self.branches[tap](as_map(taps[tap])) for tap in self.order]
         fused = self.down[0](maps[0])
         for finer, down in zip(maps[1:], self.down[1:], strict=True):
             extent = (finer.shape[2], finer.shape[3])
             fused = down(finer + functional.adaptive_avg_pool2d(fused, extent))  # as it is, where halving led there
         return self.last(self.hidden(fused.mean((2, 3)))).squeeze(1)
 
-    def _branch(self, number: int, tap: Tensor) -> Float[Tensor, "n c h w"]:
-        """LossNet's linear layer of a tap, at every place of its map."""
-        layer = cast("nn.Linear", self.branches[number])
-        return functional.conv2d(as_map(tap), layer.weight[:, :, None, None], layer.bias)
+    def predict_losses(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
+        """The same as calling the module."""
+        return self(taps)
 
 
 class Halving(nn.Module):

@@ -55,19 +55,21 @@ class Objective(ABC):
 
     Args:
         weight: factor of this objective in the total loss (the paper's lambda).
-        detach_after: share of the training after which the model no longer feels this objective.
+        detach_after: share of the training after which the model no longer receives gradients of this objective.
         width: hidden units per tap.
-        seen: numbers of the taps that a LossNet looks at; all where not given. Modules of other kinds see all.
     """
 
     weight: float = 1.0
     detach_after: float = 0.6
     width: int = 128
-    seen: tuple[int, ...] | None = None
 
-    def build(self, taps: Sequence[Tensor]) -> LossNet:
+    @abstractmethod
+    def build(self, taps: Sequence[Tensor]) -> nn.Module:
         """A new module for these taps, drawn from torch's global generator."""
-        return LossNet([tap.shape[1] for tap in taps], self.width, self.seen)
+
+    @abstractmethod
+    def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        """The unweighted loss of predictions against the model's true losses."""
 
     def loss(
         self, module: nn.Module, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float
@@ -77,14 +79,29 @@ class Objective(ABC):
             taps = [tap.detach() for tap in taps]
         return self.weight * self.compare(module(taps), losses)
 
-    @abstractmethod
-    def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-        """The unweighted loss of predictions against the model's true losses."""
+
+@dataclass(frozen=True)
+class LossNetObjective(Objective):
+    """An objective that trains a `LossNet`.
+
+    Args:
+        taps: which taps it reads, by number from 0; all where not given.
+    """
+
+    taps: tuple[int, ...] | None = None
+
+    def build(self, taps: Sequence[Tensor]) -> LossNet:
+        """A new LossNet for these taps, drawn from torch's global generator."""
+        return LossNet([tap.shape[1] for tap in taps], self.width, self.taps)
 
 
 @dataclass(frozen=True)
-class RankingObjective(Objective):
-    """The paper's objective: rank pairs of images by their loss."""
+class RankingObjective(LossNetObjective):
+    """The paper's objective: rank pairs of images by their loss.
+
+    Args:
+        margin: least difference of two predictions that costs nothing (the paper's xi).
+    """
 
     margin: float = 1.0
 
@@ -94,7 +111,7 @@ class RankingObjective(Objective):
 
 
 @dataclass(frozen=True)
-class RegressionObjective(Objective):
+class RegressionObjective(LossNetObjective):
     """The paper's ablation: regress the loss itself."""
 
     def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
-from strategies.geometry import k_means, nearest_to_centers
-from strategies.mixing import (
+from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.mixing import (
     CANDIDATE,
     Anchors,
     Change,
@@ -24,7 +24,7 @@ from strategies.mixing import (
     until_enough,
 )
 from tasks.base import Features, Outputs, Posteriors
-from tasks.learner import Learner
+from tasks.training.learner import Learner
 
 HELD_NUMBERS = 2**24  # 64 MiB of float32: an image of SSD300 has 1.2 M features, and some ten copies are at work
 
@@ -79,7 +79,7 @@ class AlfaMix(Strategy):
             shuffled = torch.from_numpy(ctx.rng.permutation(len(embeddings))).to(rows.device)
             others = shuffled[change.flipped[shuffled].sort(descending=True, stable=True).indices]
             picks = torch.cat([picks, others[~torch.isin(others, picks)]])[: ctx.budget]
-            return Selection(ctx.candidates[picks.cpu().numpy()])
+            return ctx.pick(picks)
 
     def _spread(
         self, ctx: Context, rows: Int[Tensor, " c"], embeddings: Float[Tensor, "n d"], change: Change
@@ -102,7 +102,7 @@ class AlfaMix(Strategy):
         if len(ctx.labeled) == 0:
             msg = "feature mixing needs labeled images, and there are none"
             raise SelectionError(msg)
-        groups = ctx.labeled_groups().to(ctx.learner.reader.device)
+        groups = ctx.labeled_groups().to(ctx.learner.task.device)
         member = torch.cat([groups, torch.ones_like(groups[:, :1])], 1).float()
         sums, start = torch.zeros(()), 0
         for _, outputs in ctx.learner.batches(ctx.labeled):
@@ -121,7 +121,7 @@ class AlfaMix(Strategy):
         changes: list[list[Change]] = [[] for _ in self.caps]
         for _, outputs in ctx.learner.batches(ctx.candidates):
             with torch.no_grad():
-                embeddings.append(ctx.learner.reader.embed(outputs))
+                embeddings.append(ctx.learner.task.embed(outputs))
                 for features in _pieces(outputs):
                     self._along_the_gradient(ctx.learner, features, anchors, changes)
         return finite(torch.cat(embeddings), "embeddings"), map(joined, changes)
@@ -132,19 +132,19 @@ class AlfaMix(Strategy):
         """Append the change of these images to each cap's."""
         points, head = flat(features), learner.model.head
         raw = _raw(learner, features, points)
-        targets = learner.reader.pseudo_targets(raw)
-        gradient = _gradient(lambda at: learner.reader.losses(_raw(learner, features, at), targets), points)
+        targets = learner.task.pseudo_targets(raw)
+        gradient = _gradient(lambda at: learner.task.losses(_raw(learner, features, at), targets), points)
         direction = directions(gradient)
         before, reach = _posteriors(learner, raw), anchors.farthest(points) / math.sqrt(points.shape[1])
         slope = direction @ head.weight.T if isinstance(head, nn.Linear) else None
         for cap, found in zip(self.caps, changes, strict=True):
             step = (cap * reach).unsqueeze(1)
             moved = raw + step * slope if slope is not None else _raw(learner, features, points + step * direction)
-            found.append(self._change(before, learner.reader.posteriors(moved), cap * reach))
+            found.append(self._change(before, learner.task.posteriors(moved), cap * reach))
 
     def _learned(self, ctx: Context, anchors: Anchors) -> tuple[Tensor, Iterable[Change]]:
         """Embeddings, and the change at each cap as far as it is asked for."""
-        generator = torch.Generator(ctx.learner.reader.device).manual_seed(int(ctx.rng.integers(2**63)))
+        generator = torch.Generator(ctx.learner.task.device).manual_seed(int(ctx.rng.integers(2**63)))
         embeddings: list[Tensor] = []
 
         def at(cap: float) -> Change:
@@ -153,7 +153,7 @@ class AlfaMix(Strategy):
             for _, outputs in ctx.learner.batches(ctx.candidates):
                 with torch.no_grad():
                     if first:
-                        embeddings.append(ctx.learner.reader.embed(outputs))
+                        embeddings.append(ctx.learner.task.embed(outputs))
                     found += [
                         self._learned_at(cap, ctx.learner, features, anchors, generator)
                         for features in _pieces(outputs)
@@ -168,17 +168,17 @@ class AlfaMix(Strategy):
     ) -> Change:
         points = flat(features)
         raw = _raw(learner, features, points)
-        before, targets = _posteriors(learner, raw), learner.reader.pseudo_targets(raw)
+        before, targets = _posteriors(learner, raw), learner.task.pseudo_targets(raw)
         change = self._change(before, before, points.new_zeros(len(points)))
         for offset in anchors.offsets:
             gap = anchors.middle + offset - points
 
             def losses(alpha: Tensor, gap: Tensor = gap) -> Tensor:
-                return learner.reader.losses(_raw(learner, features, points + alpha * gap), targets)
+                return learner.task.losses(_raw(learner, features, points + alpha * gap), targets)
 
             start = torch.empty_like(points).normal_(cap / 2, cap / 2, generator=generator)
             move = self.learned_alpha(losses, start, cap) * gap
-            after = learner.reader.posteriors(_raw(learner, features, points + move))
+            after = learner.task.posteriors(_raw(learner, features, points + move))
             change = change.or_else(self._change(before, after, move.norm(dim=1)))
         return change
 
@@ -283,7 +283,7 @@ def _raw(learner: Learner, like: Features, points: Float[Tensor, "n d"]) -> Any:
 
 
 def _posteriors(learner: Learner, raw: Any) -> Posteriors:
-    found = learner.reader.posteriors(raw)
+    found = learner.task.posteriors(raw)
     finite(found.log_probs.amax(2), "predictions")
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.geometry import squared_distance_sampling
+from strategies.kernels.geometry import squared_distance_sampling
 
 
 class Badge(Strategy):
@@ -13,7 +13,7 @@ class Badge(Strategy):
 
     A gradient is that of the loss under the model's own prediction, in the weights of its head. In classification that is
     (p - e_y) (x) z, the paper's section 3, and never formed; in pose it is exact, in SSD a count sketch of 4,096 numbers
-    (`tasks.gradients`).
+    (`tasks.training.gradients`).
     """
 
     name: ClassVar[str] = "badge"
@@ -27,4 +27,4 @@ class Badge(Strategy):
         left, right = (finite(each, "gradients") for each in ctx.learner.gradient_embeddings(ctx.candidates))
         with ctx.learner.clock.phase("pick"):
             rows = squared_distance_sampling(left, right, ctx.budget, ctx.rng)
-            return Selection(ctx.candidates[rows.cpu().numpy()])
+            return ctx.pick(rows)

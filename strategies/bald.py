@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.information import disagreement
+from strategies.kernels.information import disagreement
 
 
 class Bald(Strategy):

@@ -9,21 +9,22 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pictures
 
+from lossbench.errors import LossbenchError
+from lossnet import RankingObjective
 from tasks.base import Ids
-from tasks.learner import Learner
-from tasks.settings import Recipe
-from tasks.training import CoTrained
+from tasks.training.learner import Learner
+from tasks.training.loop import CoTrained
 
 Kind = Literal["baseline", "uncertainty", "diversity", "hybrid", "loss prediction", "adversarial", "reference"]
 """What a strategy goes by: how unsure the model is, what is not yet covered, both, a predicted loss, an adversary."""
 
 
-class SelectionError(ValueError):
+class SelectionError(LossbenchError):
     """A strategy did not pick as many distinct candidates as the budget says."""
 
 
@@ -49,8 +50,6 @@ class Context:
     rng: np.random.Generator
     labeled_groups: Callable[[], Bool[Tensor, "l g"]]
     """Groups (classes, classes present, pose clusters) of `labeled`, in its order."""
-    labeled_losses: Callable[[], Float[Tensor, " l"]]
-    """The learner's losses on `labeled`, in its order."""
     oracle: Callable[[Ids], Float[Tensor, " n"]] | None = None
     """True losses of any images; only for a strategy that `cheats`."""
 
@@ -66,8 +65,17 @@ class Context:
 
     def images(self, ids: Ids, size: int) -> Float[Tensor, "n 3 size size"]:
         """Test-time images, normalised, scaled to a side of so many pixels: for a strategy's own networks."""
-        images = self.learner.reader.images(ids)
+        images = self.learner.task.images(ids)
         return images if images.shape[-1] == size else pictures.resize(images, [size, size], antialias=True)
+
+    def pick(self, rows: Int[Tensor, " k"], scores: Float[Tensor, " k"] | None = None) -> Selection:
+        """The candidates in these rows.
+
+        Args:
+            rows: positions in `candidates`, in the order of picking.
+            scores: of the picks, larger is sooner; None where there is no such number.
+        """
+        return Selection(self.candidates[rows.cpu().numpy()], None if scores is None else scores.cpu())
 
     def narrowed(self, most: int) -> Context:
         """The same with a random subset of so many candidates, or as many as the budget where that is more."""
@@ -99,8 +107,12 @@ class Strategy(BaseModel, ABC):
     cheats: ClassVar[bool] = False
     """Whether it reads true losses of candidates; it is then kept off the ranking."""
 
-    def auxiliary(self, recipe: Recipe) -> CoTrained | None:  # noqa: ARG002
-        """What is to be trained beside the model under this recipe, to be found as `learner.auxiliary`."""
+    def auxiliary(self, objective: RankingObjective) -> CoTrained | None:  # noqa: ARG002
+        """What is to be trained beside the model; trained, it is `learner.auxiliary`.
+
+        Args:
+            objective: that of the shared LossNet under the protocol, whose weight, detach point and taps may be taken over.
+        """
         return None
 
     @property
@@ -145,8 +157,7 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
     with ctx.learner.clock.phase("pick"):
         shuffled = torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device)
         best = scores[shuffled].sort(descending=True, stable=True)
-        order = shuffled[best.indices[: ctx.budget]]
-        return Selection(ctx.candidates[order.cpu().numpy()], best.values[: ctx.budget].cpu())
+        return ctx.pick(shuffled[best.indices[: ctx.budget]], best.values[: ctx.budget])
 
 
 def finite(values: Tensor, what: str) -> Tensor:

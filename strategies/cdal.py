@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.geometry import Space, farthest_first
+from strategies.kernels.geometry import Space, farthest_first
 from tasks.base import Posteriors
 
 LEAST_WEIGHT = 1e-6  # nats; the paper's epsilon in the weight of a region, whose value it does not give
@@ -65,14 +65,13 @@ class CDAL(Strategy):
         given = joined(mixtures(each, self.categories) for each in ctx.learner.posteriors(ids))
         with ctx.learner.clock.phase("pick"):
             rows, distances = cdal_picks(given, labeled, ctx.budget, self.absent)
-            return Selection(ctx.candidates[rows.cpu().numpy() - labeled], distances.cpu())
+            return ctx.pick(rows - labeled, distances)
 
 
 def mixtures(posteriors: Posteriors, categories: int = 64) -> Mixtures:
     """Per image and context the mixture of its rows, each as heavy as its weight times its entropy.
 
-    Where an image has a single row there is a single context. Where rows are joints, one of each in order, categories are
-    the cells of a heatmap, and pooled.
+    Where an image has a single row there is a single context. Where categories are the cells of a map, cells are pooled.
 
     Raises:
         SelectionError: a weight, or a probability of a row of weight, is not a number.
@@ -85,8 +84,8 @@ def mixtures(posteriors: Posteriors, categories: int = 64) -> Mixtures:
     probs, count = log_probs.exp(), posteriors.context.shape[1]
     if count == 1:
         contexts = torch.zeros_like(contexts)
-    elif torch.equal(posteriors.context, torch.arange(count, device=rows.device).expand_as(posteriors.context)):
-        probs = pooled_cells(probs, categories)
+    if posteriors.grid is not None:
+        probs = pooled_cells(probs, posteriors.grid, categories)
     counted = (weight > 0).unsqueeze(2)
     probs = finite(torch.where(counted, probs, 0.0), "posteriors")
     heavy = weight * (torch.special.entr(probs).sum(2) + LEAST_WEIGHT)
@@ -95,16 +94,22 @@ def mixtures(posteriors: Posteriors, categories: int = 64) -> Mixtures:
     return Mixtures(heavy @ probs / sums.clamp(min=torch.finfo(sums.dtype).tiny).unsqueeze(2), sums > 0)
 
 
-def pooled_cells(probs: Float[Tensor, "n m k"], most: int) -> Float[Tensor, "n m _"]:
-    """The cells of square heatmaps, row by row, summed over equal square blocks until at most so many are left.
+def pooled_cells(probs: Float[Tensor, "n m k"], grid: tuple[int, int], most: int) -> Float[Tensor, "n m _"]:
+    """The cells of maps, row by row, summed over blocks until at most so many are left; blocks differ by a cell at most.
 
-    Blocks differ by a cell where the sides do not divide; a heatmap that is not square stays as it is.
+    Args:
+        probs: k is height x width.
+        grid: height and width of the maps.
+        most: cells that may be left; fewer are kept as they are.
     """
-    side, blocks = math.isqrt(probs.shape[2]), math.isqrt(most)
-    if probs.shape[2] <= most or side * side != probs.shape[2]:
+    if probs.shape[2] <= most:
         return probs
-    place = functional.one_hot(torch.arange(side, device=probs.device) * blocks // side, blocks).to(probs)
-    return torch.einsum("nmyx,yv,xu->nmvu", probs.unflatten(2, (side, side)), place, place).flatten(2)
+    blocks = math.isqrt(most)
+    down, across = (
+        functional.one_hot(torch.arange(side, device=probs.device) * min(blocks, side) // side).to(probs)
+        for side in grid
+    )
+    return torch.einsum("nmyx,yv,xu->nmvu", probs.unflatten(2, grid), down, across).flatten(2)
 
 
 def joined(parts: Iterable[Mixtures]) -> Mixtures:

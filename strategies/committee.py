@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.information import disagreement, variation_ratio, vote_entropy, vote_shares
+from strategies.kernels.information import disagreement, variation_ratio, vote_entropy, vote_shares
 from tasks.base import Posteriors
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.geometry import greedy_k_center
+from strategies.kernels.geometry import greedy_k_center
 
 
 class CoreSet(Strategy):
@@ -25,4 +25,4 @@ class CoreSet(Strategy):
         points, centers = (finite(ctx.learner.embeddings(ids), "embeddings") for ids in (ctx.candidates, ctx.labeled))
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(points, centers, ctx.budget)
-            return Selection(ctx.candidates[rows.cpu().numpy()], distances.cpu())
+            return ctx.pick(rows, distances)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
 from tasks.base import Posteriors
-from tasks.learner import Learner, float32
+from tasks.training.learner import Learner, float32
 
 Scores = Callable[[Tensor, Tensor], Tensor]
 """Scores (n k) of images (n c h w); also given their positions (n,) among those to be judged."""
@@ -61,8 +61,7 @@ class DeepFool(Strategy):
         norms = self._norms(ctx.learner, ctx.candidates[listed.cpu().numpy()], rows[listed])
         with ctx.learner.clock.phase("pick"):
             values, order = norms.sort(stable=True)
-            picks = listed[order[: ctx.budget]].cpu().numpy()
-            return Selection(ctx.candidates[picks], -values[: ctx.budget].cpu())
+            return ctx.pick(listed[order[: ctx.budget]], -values[: ctx.budget])
 
     def _margins(self, ctx: Context) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
         """Of each candidate the margin of its heaviest row, and which row that is."""
@@ -78,12 +77,12 @@ class DeepFool(Strategy):
         norms = []
         for start in range(0, len(ids), self.batch):
             part = slice(start, start + self.batch)
-            images = learner.reader.images(ids[part])
+            images = learner.task.images(ids[part])
 
             def scores(images: Tensor, which: Tensor, row: Tensor = rows[part]) -> Tensor:
                 with learner.autocast():
                     outputs = learner.model(images)
-                found = learner.reader.posteriors(float32(outputs).raw)
+                found = learner.task.posteriors(float32(outputs).raw)
                 return found.log_probs[torch.arange(len(which), device=which.device), row[which]]
 
             norms.append(perturbation_norms(scores, images, self.categories, self.iterations, self.overshoot))

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.information import expected_residual
-from tasks.base import Outputs, Reader
+from strategies.kernels.information import expected_residual
+from tasks.base import Outputs, UnlabeledTask
 
 
 class ExpectedGradientLength(Strategy):
@@ -31,11 +31,11 @@ class ExpectedGradientLength(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """The candidates of largest expected gradient."""
-        reader = ctx.learner.reader
-        return highest(ctx, ctx.learner.map(ctx.candidates, lambda outputs: lengths(reader, outputs)))
+        task = ctx.learner.task
+        return highest(ctx, ctx.learner.map(ctx.candidates, lambda outputs: lengths(task, outputs)))
 
 
-def lengths(reader: Reader, outputs: Outputs) -> Float[Tensor, " n"]:
+def lengths(task: UnlabeledTask, outputs: Outputs) -> Float[Tensor, " n"]:
     """The expected length of each image's gradient."""
-    posteriors = reader.posteriors(outputs.raw)
-    return posteriors.pooled(expected_residual(posteriors.log_probs)) * reader.embed(outputs).norm(dim=1)
+    posteriors = task.posteriors(outputs.raw)
+    return posteriors.pooled(expected_residual(posteriors.log_probs)) * task.embed(outputs).norm(dim=1)

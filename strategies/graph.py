@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, highest, unit_embeddings
-from strategies.geometry import greedy_k_center
-from tasks.seeding import seeded
+from strategies.kernels.geometry import greedy_k_center
+from tasks.training.seeding import seeded
 
 LEAST_SIMILARITY = 1e-3
 """Mean similarity to all others below which a node keeps to itself: a degree near 0 would blow its neighbors up."""
@@ -138,7 +138,7 @@ class CoreGCN(GraphStrategy):
         hidden, labeled = self.nodes(ctx).hidden, len(ctx.labeled)
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(hidden[labeled:], hidden[:labeled], ctx.budget)
-            return Selection(ctx.candidates[rows.cpu().numpy()], distances.cpu())
+            return ctx.pick(rows, distances)
 
 
 class UncertainGCN(GraphStrategy):

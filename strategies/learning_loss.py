@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lossnet import RegressionObjective
+from lossnet import RankingObjective, RegressionObjective
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from tasks.settings import Recipe
-from tasks.training import CoTrained
+from tasks.training.loop import CoTrained
 
 
 class LearningLoss(Strategy):
@@ -34,9 +33,9 @@ class LearningLossMSE(Strategy):
     reads: ClassVar[str] = "taps"
     cost: ClassVar[str] = "N"
 
-    def auxiliary(self, recipe: Recipe) -> CoTrained:
+    def auxiliary(self, objective: RankingObjective) -> CoTrained:
         """A LossNet under mean squared error, weighted and detached as the ranking one is."""
-        return RegressionObjective(weight=recipe.loss_weight, detach_after=recipe.detach_after, seen=recipe.taps)
+        return RegressionObjective(objective.weight, objective.detach_after, taps=objective.taps)
 
     def select(self, ctx: Context) -> Selection:
         """The candidates of highest predicted loss."""

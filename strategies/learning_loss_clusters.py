@@ -8,12 +8,11 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from lossnet import ListwiseObjective
+from lossnet import ListwiseObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.geometry import k_means, nearest_to_centers
-from tasks.learner import existing
-from tasks.settings import Recipe
-from tasks.training import CoTrained
+from strategies.kernels.geometry import k_means, nearest_to_centers
+from tasks.training.learner import existing
+from tasks.training.loop import CoTrained
 
 
 class LearningLossClusters(Strategy):
@@ -38,7 +37,7 @@ class LearningLossClusters(Strategy):
     power: float = Field(default=1.0, ge=0)
     """Of the weight: 0 ignores the loss. What was tried stands in docs/strategies.md."""
 
-    def auxiliary(self, recipe: Recipe) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
+    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
         """A listwise loss module on taps that the model does not feel."""
         return ListwiseObjective()
 
@@ -49,7 +48,7 @@ class LearningLossClusters(Strategy):
         for _, outputs in learner.batches(ctx.candidates):
             with torch.no_grad():
                 predicted.append(module(outputs.taps))
-                embeddings.append(learner.reader.embed(outputs))
+                embeddings.append(learner.task.embed(outputs))
         losses, points = finite(torch.cat(predicted), "predicted losses"), finite(torch.cat(embeddings), "embeddings")
         with learner.clock.phase("pick"):
             order = losses.argsort()
@@ -59,4 +58,4 @@ class LearningLossClusters(Strategy):
             rows = nearest_to_centers(k_means(points, ctx.budget, ctx.rng, weights=weights**self.power))
             others = order.flip(0)
             rows = torch.cat([rows, others[~torch.isin(others, rows)]])[: ctx.budget]
-            return Selection(ctx.candidates[rows.cpu().numpy()])
+            return ctx.pick(rows)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lossnet import DivergenceObjective
+from lossnet import DivergenceObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from tasks.settings import Recipe
-from tasks.training import CoTrained
+from tasks.training.loop import CoTrained
 
 
 class LearningLossPlusPlus(Strategy):
@@ -22,7 +21,7 @@ class LearningLossPlusPlus(Strategy):
     reads: ClassVar[str] = "unpooled taps"
     cost: ClassVar[str] = "N"
 
-    def auxiliary(self, recipe: Recipe) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
+    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
         """A multi-scale loss predictor."""
         return DivergenceObjective()
 

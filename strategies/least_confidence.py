@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.information import least_confidence
+from strategies.kernels.information import least_confidence
 
 
 class LeastConfidence(Strategy):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.information import margin
+from strategies.kernels.information import margin
 
 
 class Margin(Strategy):

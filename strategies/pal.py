@@ -15,10 +15,10 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.networks import Epochs, consecutive, flipped, placed, train
+from strategies.kernels.networks import Epochs, consecutive, flipped, placed, train
 from tasks.base import Ids
-from tasks.resnet import ResNet18Stages
-from tasks.seeding import seeded
+from tasks.models.resnet import ResNet18Stages
+from tasks.training.seeding import seeded
 
 ROTATIONS = 4
 """By 0, 90, 180 and 270 degrees (Gidaris et al. 2018)."""
@@ -165,8 +165,8 @@ class PAL(Strategy):
         groups = ctx.labeled_groups()
         with seeded(ctx.rng):
             network = ScoringNetwork(self.width, self.stem, max(1, groups.shape[1]))
-        network = placed(network, ctx.learner.reader.device).train()
-        targets = group_targets(groups).to(ctx.learner.reader.device)
+        network = placed(network, ctx.learner.task.device).train()
+        targets = group_targets(groups).to(ctx.learner.task.device)
 
         def loss(rows: Ids) -> Tensor:
             logits = network(flipped(ctx.images(ctx.labeled[rows], self.pixels), ctx.rng))

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
-from strategies.geometry import Space, k_means
+from strategies.kernels.geometry import Space, k_means
 
 CHUNK = 1024
 """Points whose balls are looked at once: bounds memory to CHUNK x n distances."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
-from strategies.geometry import k_means
+from strategies.kernels.geometry import k_means
 
 CHUNK = 1024
 """Points whose neighbors are sought at once."""
@@ -50,7 +50,7 @@ class TypiClust(Strategy):
             rows = typical_picks(
                 points, member, len(ctx.labeled), ctx.budget, self.neighbors, smallest=self.smallest_cluster
             )
-            return Selection(ctx.candidates[rows.cpu().numpy() - len(ctx.labeled)])
+            return ctx.pick(rows - len(ctx.labeled))
 
 
 def typical_picks(

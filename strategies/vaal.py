@@ -14,9 +14,9 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.networks import Descent, Epochs, consecutive, endless, flipped, placed
+from strategies.kernels.networks import Descent, Epochs, consecutive, endless, flipped, placed
 from tasks.base import Ids
-from tasks.seeding import seeded
+from tasks.training.seeding import seeded
 
 HALVINGS = 4
 """How often the encoder halves an image."""
@@ -182,7 +182,7 @@ class VAAL(Strategy):
 
     def conditions(self, ctx: Context) -> tuple[Float[Tensor, "l c"], Float[Tensor, "n c"]]:
         """What decoder and discriminator are told of labeled images and candidates besides the latent: nothing."""
-        device = ctx.learner.reader.device
+        device = ctx.learner.task.device
         return torch.zeros(len(ctx.labeled), 0, device=device), torch.zeros(len(ctx.candidates), 0, device=device)
 
     def select(self, ctx: Context) -> Selection:
@@ -199,7 +199,7 @@ class VAAL(Strategy):
     def _trained(self, ctx: Context, labeled: Tensor, candidates: Tensor) -> Pair:
         """Both networks, trained on labeled images and candidates, in evaluation mode."""
         pair = self._untrained(ctx, labeled.shape[1])
-        noise = torch.Generator(ctx.learner.reader.device).manual_seed(int(ctx.rng.integers(2**63)))
+        noise = torch.Generator(ctx.learner.task.device).manual_seed(int(ctx.rng.integers(2**63)))
         epochs = Epochs(np.arange(len(ctx.labeled)), self.batch, self.epochs, ctx.rng)
         others = endless(np.arange(len(ctx.candidates)), self.batch, ctx.rng)
         autoencoding, judging = (
@@ -219,7 +219,7 @@ class VAAL(Strategy):
         with seeded(ctx.rng):
             autoencoder = Autoencoder(self.pixels, self.width, self.latent, conditions)
             adversary = discriminator(self.latent + conditions, self.hidden)
-        device = ctx.learner.reader.device
+        device = ctx.learner.task.device
         return Pair(placed(autoencoder, device).train(), placed(adversary, device).train())
 
     def _shown(self, ctx: Context, rows: tuple[Ids, Ids], conditions: tuple[Tensor, Tensor]) -> Shown:

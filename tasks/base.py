@@ -3,8 +3,8 @@
 Dimension letters, used everywhere: n images, m rows (distributions) per image, k categories, d embedding size,
 g groups, c h w channels, height and width.
 
-A `Reader` is what may be known of images without their labels: strategies get nothing else. A `Task` adds the labels,
-and only the training loop and the evaluation hold one. `Reader` and `Task` do not know `lossnet`: they share tensors.
+A `UnlabeledTask` is what may be known of images without their labels: strategies get nothing else. A `Task` adds the labels,
+and only the training loop and the evaluation hold one. `UnlabeledTask` and `Task` do not know `lossnet`: they share tensors.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasks.pixels import Pixels
-from tasks.settings import Recipe
+from lossbench.errors import LossbenchError
+from tasks.images.pixels import Pixels
+from tasks.settings import CLEAN, Recipe, Stress, TaskSettings
 
 Ids = NDArray[np.int64]
 """Positions of images: 0 up to the pool's size are the pool, the test images follow. Absolute, everywhere."""
@@ -35,7 +36,7 @@ Target = TypeVar("Target")
 """What the loss compares `Raw` with, in the same form."""
 
 
-class DataError(ValueError):
+class DataError(LossbenchError):
     """Data that cannot be used: one line that says what is wrong, where, and what to do."""
 
 
@@ -84,13 +85,15 @@ class Posteriors:
     """How much a row counts: at least 0, sums to 1 over the rows of an image."""
     context: Int[Tensor, "n m"]
     """What a row is about: a class, a joint."""
+    grid: tuple[int, int] | None = None
+    """Height and width, where the categories are the cells of a map, row by row."""
 
     def pooled(self, rows: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """One number per image from one number per row: their weighted mean. A row of weight 0 is never read."""
         return torch.where(self.weight == 0, 0.0, rows * self.weight).sum(1)  # a weight that is NaN stays visible
 
 
-class Reader(ABC, Generic[Raw, Target]):
+class UnlabeledTask(ABC, Generic[Raw, Target]):
     """What may be known of a task's images without their labels: pixels, and what a model's output means."""
 
     def __init__(self, pixels: Pixels) -> None:
@@ -110,7 +113,7 @@ class Reader(ABC, Generic[Raw, Target]):
         """The same images under random maps of places and colors, as `Pixels.warp` describes them."""
         return self._pixels.warp(ids, places, colors)
 
-    def repeated(self) -> Reader[Raw, Target]:
+    def repeated(self) -> UnlabeledTask[Raw, Target]:
         """The same reading of the same images over and over: any id from 0 on is one of them."""
         endless = copy.copy(self)
         endless._pixels = self._pixels.repeated()  # noqa: SLF001 - of its own class
@@ -147,8 +150,11 @@ class Task(ABC, Generic[Raw, Target]):
     """A recognition task with its labels."""
 
     metric: ClassVar[Metric]
-    reader: Reader[Raw, Target]
-    recipe: Recipe
+    settings: TaskSettings
+    """All that decides what is trained, besides labels and weights: the protocol's `task` table."""
+    stress: Stress = CLEAN
+    """What was done to the labels."""
+    unlabeled: UnlabeledTask[Raw, Target]
     pool_size: int
     test_size: int
     annotations: NDArray[Any]
@@ -156,6 +162,11 @@ class Task(ABC, Generic[Raw, Target]):
     group_names: tuple[str, ...]
     fingerprints: Mapping[str, str] = {}
     """SHA-256 of what the task was built from besides this repository, by name."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How its model is trained."""
+        return self.settings.recipe
 
     @property
     def test_ids(self) -> Ids:
@@ -191,6 +202,10 @@ class Task(ABC, Generic[Raw, Target]):
     @abstractmethod
     def categories(self, raw: Raw, ids: Ids) -> Int[Tensor, "n m"]:
         """The true category of each row of the posteriors; -1 where there is none: a joint that is not visible."""
+
+    @abstractmethod
+    def predictions(self, raw: Raw) -> NDArray[Any]:
+        """What the model would answer for each image, in the form of `annotations`: to be drawn."""
 
     @abstractmethod
     def metrics(self, raws: Iterable[Raw], ids: Ids) -> dict[str, float]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from tiny_tasks import KINDS
+
+from lossbench.config import LossPrediction
+
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
 
 from jaxtyping import install_import_hook
@@ -18,15 +22,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench.conformance import KINDS, LABELED, Trial, tiny_protocol
-from lossbench.fits import Fits, Needs
-from lossbench.sweep import prepare
+from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.sweep import prepare
+from lossbench.submissions.conformance import LABELED, Trial, tiny_protocol
 from strategies import Strategy
 from strategies.learning_loss import LearningLoss
-from tasks import build_task
 from tasks.base import Task
-from tasks.clock import Clock
-from tasks.learner import Learner
+from tasks.kinds import build_task
+from tasks.training.clock import Clock
+from tasks.training.learner import Learner
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,12 +72,12 @@ def task(kind: str, tiny_task: Callable[[str], Task]) -> Task:
 @pytest.fixture(scope="session")
 def trained(tiny_task: Callable[[str], Task], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Learner]:
     """A learner of a tiny task, trained for a moment with what a strategy needs in the shared track."""
-    folder = tmp_path_factory.mktemp("fits")
+    folder = tmp_path_factory.mktemp("models")
 
     def of(kind: str, strategy: Strategy | None = None, member: int = 0) -> Learner:
         task = tiny_task(kind)
-        needs = Needs.of(strategy or LearningLoss(), task, "shared")
-        fits = Fits(folder, task, tiny_protocol(kind), 0, needs, Clock())
+        needs = TrainingPlan.of(strategy or LearningLoss(), LossPrediction(), "shared")
+        fits = ModelCache(folder, task, 0, needs, Clock())
         return fits.learner((LABELED,), member)[0]
 
     return of
@@ -86,7 +90,7 @@ def trials(tiny_task: Callable[[str], Task], trained: Callable[..., Learner]) ->
 
     def of(kind: str, strategy: Strategy) -> Trial:
         task = tiny_task(kind)
-        key = (kind, repr(Needs.of(strategy, task, "shared")), strategy.committee_size)
+        key = (kind, repr(TrainingPlan.of(strategy, LossPrediction(), "shared")), strategy.committee_size)
         if key not in kept:
             kept[key] = tuple(trained(kind, strategy, member) for member in range(strategy.committee_size))
         return Trial(task, strategy, kept[key])

@@ -11,20 +11,20 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tasks import augment
-from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task
-from tasks.classification.data import load
-from tasks.classification.model import Classifier
-from tasks.pixels import Colors, Pixels, on_device
-from tasks.scenes import materialize
-from tasks.settings import ClassificationSettings
+from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask
+from tasks.classification.settings import ClassificationSettings
+from tasks.datasets.cifar import load
+from tasks.datasets.scenes import CIFAR_LAYOUT, materialize
+from tasks.images import augment
+from tasks.images.pixels import Colors, Pixels, on_device
+from tasks.models.resnet import Classifier
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
 COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))
 CROP_PADDING, CROP_PIXELS = 4, 32  # shifts of up to 4 of 32 pixels (He et al. 2016, section 4.2)
 
 
-class ClassificationReader(Reader[Tensor, Tensor]):
+class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
     """Raw output: logits (n, classes). Target: class numbers (n,)."""
 
     def posteriors(self, raw: Float[Tensor, "n k"]) -> Posteriors:
@@ -50,33 +50,33 @@ class ClassificationTask(Task[Tensor, Tensor]):
     """CIFAR-10 or data in its form, classified by ResNet-18."""
 
     metric = Metric("accuracy", "share of images")
+    settings: ClassificationSettings
 
     def __init__(self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device) -> None:
         scenes = settings.data.scenes
-        root = materialize("classification", scenes, cache) if scenes else data
+        root = materialize(CIFAR_LAYOUT, scenes, cache) if scenes else data
         images = load(root, manifest=scenes is not None)
-        self.recipe = settings.recipe
+        self.settings = settings
         self.pool_size, self.test_size = images.pool, len(images.labels) - images.pool
         self.annotations = images.labels
         self.group_names = images.names
         self.fingerprints = {"data": images.fingerprint}
-        self.reader = ClassificationReader(Pixels(images.pixels.to(device), settings.model.pixels, COLORS))
-        self._model = settings.model
+        self.unlabeled = UnlabeledClassification(Pixels(images.pixels.to(device), settings.model.pixels, COLORS))
 
     def build_model(self) -> Classifier:
         """An untrained ResNet-18."""
-        return Classifier(self._model, len(self.group_names))
+        return Classifier(self.settings.model, len(self.group_names))
 
     def targets(self, ids: Ids) -> Int[Tensor, " n"]:
         """Class numbers."""
-        return on_device(self.annotations[ids], self.reader.device)
+        return on_device(self.annotations[ids], self.unlabeled.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]:
         """Random shifts by whole pixels and mirroring."""
         shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
         whole = np.ones(len(ids))
         places = augment.then(augment.windows(shifts[0], shifts[1], whole, whole), augment.flips(rng, len(ids)))
-        return self.reader.warped(ids, places), self.targets(ids)
+        return self.unlabeled.warped(ids, places), self.targets(ids)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
         """The class of each image, one-hot."""
@@ -91,6 +91,10 @@ class ClassificationTask(Task[Tensor, Tensor]):
     def categories(self, raw: Float[Tensor, "n k"], ids: Ids) -> Int[Tensor, "n 1"]:  # noqa: ARG002
         """The class."""
         return self.targets(ids).unsqueeze(1)
+
+    def predictions(self, raw: Float[Tensor, "n k"]) -> Int[np.ndarray, " n"]:
+        """The most probable class."""
+        return raw.argmax(1).cpu().numpy()
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
         """Accuracy, and its mean over the classes that occur (`balanced_accuracy`)."""

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.random import Generator
 
-from tasks import augment
-from tasks.augment import Places
+from tasks.images import augment
+from tasks.images.augment import Places
 
 MINIMUM_OVERLAPS = (-np.inf, 0.1, 0.3, 0.5, 0.7, 0.9, np.nan)
 """SSD's choices (Liu et al. 2016, section 2.2): any crop, a minimum overlap, or (not a number) the whole image."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
+
 import torch
 from jaxtyping import Bool, Float, Int
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
@@ -15,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks.detection.model import SsdRaw
+from tasks.models.ssd import SsdRaw
 
 POSITIVE_IOU = 0.5
 NEGATIVES_PER_POSITIVE = 3

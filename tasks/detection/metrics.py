@@ -7,13 +7,15 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
+
 import numpy as np
 from jaxtyping import Float, Int
 from mmdet.evaluation.functional.mean_ap import average_precision, tpfp_default
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tasks.detection.data import Objects
+from tasks.datasets.voc import Objects
 
 
 class Detections(NamedTuple):

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,26 +17,26 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks import augment
-from tasks.base import Ids, Metric, Outputs, Posteriors, Reader, Task, as_annotations, require
+from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as_annotations, require
 from tasks.classification.task import ClassificationTask
+from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
+from tasks.datasets.scenes import VOC_LAYOUT, materialize
+from tasks.datasets.voc import Objects, decoded, fingerprint, load_split
 from tasks.detection.augment import ssd_places
-from tasks.detection.data import Objects, decoded, fingerprint, load_split
+from tasks.detection.label_noise import mislabeled
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
-from tasks.detection.mistakes import mislabeled
-from tasks.detection.model import Ssd, SsdRaw, build_ssd, input_colors
-from tasks.pixels import Pixels, on_device
-from tasks.pretraining import pretrained
-from tasks.scenes import CLASSES as SCENE_CLASSES
-from tasks.scenes import materialize
-from tasks.settings import DetectionSettings, RowSettings
+from tasks.detection.settings import DetectionSettings, RowSettings
+from tasks.images import augment
+from tasks.images.pixels import Pixels, on_device
+from tasks.models.ssd import Ssd, SsdRaw, build_ssd, input_colors
+from tasks.training.pretraining import pretrained
 
 HALF = 0.5  # overlap of two boxes (intersection over union) that show the same object, as VOC counts it
 PSEUDO_SCORE = 0.5  # a detection that the model itself holds for likelier than not
 
 
-class DetectionReader(Reader[SsdRaw, BoxTargets]):
+class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
     """Raw output: SSD's logits and offsets. Target: padded boxes and class numbers."""
 
     def __init__(self, pixels: Pixels, model: Ssd, settings: RowSettings) -> None:
@@ -93,12 +95,13 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
     """VOC or data in its form, detected by an SSD."""
 
     metric = Metric("mAP", "IoU 0.5, 11 points")
-    reader: DetectionReader
+    unlabeled: UnlabeledDetection
+    settings: DetectionSettings
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
         source = settings.data
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
-        root = materialize("detection", source.scenes, cache) if source.scenes else data
+        root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
         pool, test = (
             load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
             for lists in (source.pool, source.test)
@@ -106,10 +109,9 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         twice = {file.name for file in pool.files} & {file.name for file in test.files}
         require(not twice, f"{min(twice, default='')} stands in the pool and in the test lists; remove it from one")
         files = pool.files + test.files
-        self.recipe = settings.recipe
+        self.settings = settings
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
-        self._settings = settings
         self._start: dict[str, Tensor] = {}
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
         if settings.pretraining:
@@ -121,31 +123,31 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         blank = settings.model.model_copy(update={"imagenet": False})
         template = build_ssd(blank, len(self.group_names))
         seen = Pixels(stored, pixels, input_colors(settings.model))
-        self.reader = DetectionReader(seen, template, settings.rows)
+        self.unlabeled = UnlabeledDetection(seen, template, settings.rows)
 
     def build_model(self) -> Ssd:
         """An SSD whose trunk is untrained unless the protocol says otherwise."""
-        model = build_ssd(self._settings.model, len(self.group_names))
+        model = build_ssd(self.settings.model, len(self.group_names))
         if self._start:
             model.backbone.get_submodule("stages").load_state_dict(self._start)
         return model
 
     def targets(self, ids: Ids) -> BoxTargets:
         """The objects that are not difficult."""
-        return padded(*self._easy(ids), self.reader.device)
+        return padded(*self._easy(ids), self.unlabeled.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
         """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, mirroring."""
         boxes, labels = stacked(*self._easy(ids))
-        boxes /= self.reader.size
-        places = ssd_places(rng, boxes, labels >= 0, self._settings.zoom)
-        images = self.reader.warped(ids, places, augment.photometric(rng, len(ids)))
+        boxes /= self.unlabeled.size
+        places = ssd_places(rng, boxes, labels >= 0, self.settings.zoom)
+        images = self.unlabeled.warped(ids, places, augment.photometric(rng, len(ids)))
         return images, self._moved(boxes, labels, places)
 
     def _easy(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Boxes in pixels and labels of each image's objects that are not difficult."""
         objects = [(each, ~each.difficult) for each in self.annotations[ids]]
-        boxes = [each.boxes[easy] * self.reader.size for each, easy in objects]
+        boxes = [each.boxes[easy] * self.unlabeled.size for each, easy in objects]
         return boxes, [each.labels[easy] for each, easy in objects]
 
     def _moved(self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, places: augment.Places) -> BoxTargets:
@@ -156,11 +158,11 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         )
         center = (corners[..., :2] + corners[..., 2:]) / 2
         kept = ((center > 0) & (center < 1)).all(-1) & (labels >= 0)
-        corners = corners.clip(0, 1) * self.reader.size
+        corners = corners.clip(0, 1) * self.unlabeled.size
         return padded(
             [each[keep] for each, keep in zip(corners, kept, strict=True)],
             [each[keep] for each, keep in zip(labels, kept, strict=True)],
-            self.reader.device,
+            self.unlabeled.device,
         )
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
@@ -179,12 +181,27 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         """The class of the object that a row's box overlaps the most, by half or more; elsewhere the background."""
         background = len(self.group_names)
         found = torch.full(raw.scores.shape[:2], background, device=raw.scores.device)
-        for row, boxes, objects in zip(found, self.reader.boxes(raw), self.annotations[ids], strict=True):
+        for row, boxes, objects in zip(found, self.unlabeled.boxes(raw), self.annotations[ids], strict=True):
             if len(objects.labels):
                 overlap, nearest = box_iou(boxes, self._corners(objects)).max(1)
                 labels = torch.from_numpy(objects.labels).to(row)[nearest]
                 row[:] = torch.where(overlap >= HALF, labels, background)
         return found
+
+    def predictions(self, raw: SsdRaw) -> NDArray[Any]:
+        """The detections that the model considers more likely than not."""
+        return as_annotations(
+            [
+                Objects(
+                    found.boxes,
+                    found.labels,
+                    np.zeros(len(found.labels), dtype=bool),
+                    self.unlabeled.size,
+                    self.unlabeled.size,
+                )
+                for found in self.unlabeled.detections(raw, PSEUDO_SCORE)
+            ]
+        )
 
     def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
         """VOC's mAP in both forms, COCO's AP, and the share of row weight on objects (`weight_on_objects`)."""
@@ -193,7 +210,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         objects = list(self.annotations[ids])
         for raw in raws:
             shares += self._weight_on_objects(raw, objects[len(found) : len(found) + len(raw.scores)])
-            found += self.reader.detections(raw)
+            found += self.unlabeled.detections(raw)
         classes = len(self.group_names)
         return {
             **voc_precision(found, objects, classes),
@@ -203,7 +220,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
 
     def _weight_on_objects(self, raw: SsdRaw, objects: list[Objects]) -> list[float]:
         """Of each image with an object, the weight of rows whose box overlaps one by half or more."""
-        weight, boxes = self.reader.posteriors(raw).weight, self.reader.boxes(raw)
+        weight, boxes = self.unlabeled.posteriors(raw).weight, self.unlabeled.boxes(raw)
         return [
             float(one_weight[(box_iou(one_boxes, self._corners(each)) >= HALF).any(1)].sum())
             for one_weight, one_boxes, each in zip(weight, boxes, objects, strict=True)
@@ -211,7 +228,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         ]
 
     def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
-        return on_device(objects.boxes, self.reader.device) * self.reader.size
+        return on_device(objects.boxes, self.unlabeled.device) * self.unlabeled.size
 
 
 def stacked(

@@ -1,3 +1,1 @@
 """Human pose by stacked hourglasses, with mmpose's codec and metric."""
-
-import tasks.openmmlab  # noqa: F401 - before mmpose is imported

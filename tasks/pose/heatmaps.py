@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmpose is imported
+
 import numpy as np
 import torch
 from jaxtyping import Float

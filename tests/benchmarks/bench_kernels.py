@@ -17,17 +17,17 @@ from sklearn.metrics import pairwise_distances
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lossbench.machine import memory_growth
+from lossbench.running.machine import memory_growth
 from strategies import Context
 from strategies.alfa_mix import AlfaMix
 from strategies.cdal import Mixtures, cdal_picks
-from strategies.geometry import greedy_k_center, squared_distance_sampling
 from strategies.graph import CoreGCN, Graph, Nodes, graph_network_outputs
-from strategies.mixing import CANDIDATE
+from strategies.kernels.geometry import greedy_k_center, squared_distance_sampling
+from strategies.kernels.mixing import CANDIDATE
 from tasks.base import Ids, Outputs
-from tasks.classification.task import COLORS, ClassificationReader
-from tasks.learner import Learner
-from tasks.pixels import Pixels
+from tasks.classification.task import COLORS, UnlabeledClassification
+from tasks.images.pixels import Pixels
+from tasks.training.learner import Learner
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 N, L, K, D, C = 50_000, 10_000, 1_000, 512, 10
@@ -153,7 +153,7 @@ class LastLayer(nn.Module):
 
 def test_alfa_mix(points: Tensor, machine: Machine, report: Callable[..., None], benchmark) -> None:
     model = LastLayer(points / points.std())
-    reader = ClassificationReader(Pixels(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), 32, COLORS))
+    reader = UnlabeledClassification(Pixels(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), 32, COLORS))
     learner = Held(reader, model, batch=1024)
     labels = model.head(model.features[N:]).argmax(1)
     member = functional.one_hot(labels, C).bool()

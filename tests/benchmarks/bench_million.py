@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lossbench.machine import memory_growth
+from lossbench.running.machine import memory_growth
 from strategies.cdal import Mixtures, cdal_picks
-from strategies.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
-from strategies.information import disagreement, entropy, expected_residual, least_confidence, margin
+from strategies.kernels.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
+from strategies.kernels.information import disagreement, entropy, expected_residual, least_confidence, margin
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
 

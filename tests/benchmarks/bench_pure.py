@@ -15,16 +15,16 @@ from torch.nn import functional
 
 from lossnet import list_likelihood_loss, ranking_loss, summarized
 from lossnet.multiscale import divergence_loss
-from strategies import information
 from strategies.cdal import Mixtures, cdal_picks, mixtures, pooled_cells
-from strategies.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
 from strategies.graph import CoreGCN, Graph, graph_network_outputs
-from strategies.mixing import Anchors, directions, symmetric_divergence
+from strategies.kernels import information
+from strategies.kernels.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
+from strategies.kernels.mixing import Anchors, directions, symmetric_divergence
 from strategies.probcover import covering_picks, pure_radius
 from strategies.ta_vaal import scaled
 from strategies.typiclust import typical_picks, typicality
 from tasks.base import Posteriors
-from tasks.gradients import count_sketch
+from tasks.training.gradients import count_sketch
 
 N, L, K, D, C = 10_000, 500, 100, 128, 10
 
@@ -58,7 +58,7 @@ KERNELS: dict[str, Callable[[], object]] = {
     "k_means": lambda: k_means(POINTS, K, rng(), iterations=5),
     "nearest_to_centers": lambda: nearest_to_centers(CLUSTERS),
     "mixtures": lambda: mixtures(ONE_ROW),
-    "pooled_cells": lambda: pooled_cells(drawn(64, 16, 256).softmax(2), 64),
+    "pooled_cells": lambda: pooled_cells(drawn(64, 16, 256).softmax(2), (16, 16), 64),
     "cdal_picks": lambda: cdal_picks(Mixtures(LOG_PROBS.exp(), torch.ones(N, 1, dtype=torch.bool)), L, K),
     "graph_spread": lambda: GRAPH.spread(POINTS),
     "graph_network_outputs": lambda: graph_network_outputs(GRAPH.spread, POINTS, L, CoreGCN(epochs=2), rng()),

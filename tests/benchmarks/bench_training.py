@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.config import read_protocol
-from lossbench.speed import Steps
-from tasks import build_task
+from lossbench.config import protocol_file, read_protocol
+from lossbench.measuring.training import Steps
+from tasks.kinds import build_task
 
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 REPEATS = 25
@@ -23,7 +23,7 @@ REPEATS = 25
 
 def steps(name: str, sizes: str, cache: Path) -> Steps:
     """The steps for the images of one protocol and the model of another."""
-    shown, sized = (read_protocol(CONFIGS / f"{each}.toml").task for each in (name, sizes))
+    shown, sized = (read_protocol(protocol_file(CONFIGS, each)).task for each in (name, sizes))
     settings = shown.model_copy(update={"model": sized.model, "recipe": sized.recipe, "pretraining": None})
     return Steps(build_task(settings, cache, cache, torch.device("cpu")))
 

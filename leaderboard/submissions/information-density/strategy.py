@@ -7,7 +7,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from strategies.base import Context, Selection, Strategy, highest
-from strategies.information import entropy
+from strategies.kernels.information import entropy
 
 
 class InformationDensity(Strategy):
@@ -24,12 +24,12 @@ class InformationDensity(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """The candidates of highest product."""
-        reader, points, unsure = ctx.learner.reader, [], []
+        task, points, unsure = ctx.learner.task, [], []
         for _, outputs in ctx.learner.batches(ctx.candidates):
             with torch.no_grad():
-                posteriors = reader.posteriors(outputs.raw)
+                posteriors = task.posteriors(outputs.raw)
                 unsure.append(posteriors.pooled(entropy(posteriors.log_probs)))
-                points.append(functional.normalize(reader.embed(outputs)))
+                points.append(functional.normalize(task.embed(outputs)))
         units = torch.cat(points)
         density = (units @ units.mean(0)).clamp(min=0)
         return highest(ctx, torch.cat(unsure) * density**self.beta)

@@ -1,0 +1,1 @@
+"""Records, badges and published curves: what is stored."""

@@ -1,0 +1,151 @@
+"""The page: a pure function of a board, in one static folder that opens from disk and asks nothing of a network."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from leaderboard.charts import curves as charts
+from leaderboard.charts.styles import Style, styles
+from leaderboard.schema.records import Record
+from leaderboard.scoring.board import Board
+from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
+from leaderboard.scoring.sections import Section
+from leaderboard.site.tables import number, seconds, seed_line
+from leaderboard.site.views import sparkline, strategy_parts, task_view
+
+GENERATOR = '<meta name="generator" content="lossbench">'
+"""Marks a folder as a page of ours, which the next build may replace."""
+ASSETS = ("style.css", "page.js")
+
+
+def build_page(board: Board, folder: Path) -> Path:
+    """Build the page into `folder`, all of it or nothing, and give its index.html.
+
+    Raises:
+        FileExistsError: the folder holds something else than an earlier page.
+        RecordError: runs that cannot stand side by side.
+    """
+    folder = folder.resolve()
+    _check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        for name, content in _files(board):
+            path = beside / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        _swap(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder / "index.html"
+
+
+def section_link(section: Section) -> str:
+    """Where a section's page lies within the folder."""
+    return f"tasks/{section.key.protocol}-p{section.key.version}-{section.key.track}.html"
+
+
+def strategy_link(strategy: str) -> str:
+    """Where a strategy's page lies within the folder."""
+    return f"strategies/{strategy}.html"
+
+
+def record_link(record: Record) -> str:
+    """Where a record lies within the folder."""
+    return f"records/{record.protocol}-p{record.version}/{record.strategy}-{record.track}-s{record.seed}.json"
+
+
+def sheet_link(record: Record) -> str:
+    """Where the picture of a run's picks lies within the folder."""
+    return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.png"
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    index = folder / "index.html"
+    if not index.is_file() or GENERATOR not in index.read_text(encoding="utf-8", errors="replace"):
+        msg = f"{folder}: holds something else than an earlier page; name a new or an empty folder"
+        raise FileExistsError(msg)
+
+
+def _swap(beside: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        beside.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _files(board: Board) -> Iterator[tuple[str, bytes]]:
+    """Every file of the page: its place in the folder, and what it holds."""
+    drawn = styles([*board.names, *(name for each in board.published for name in each.scores)])
+    environment = _environment(board, drawn)
+    for name in ASSETS:
+        yield name, environment.get_template(name).render().encode()
+    yield "vega.js", charts.script().encode()
+
+    def rendered(template: str, **views: Any) -> bytes:
+        return environment.get_template(template).render(**views).encode()
+
+    yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
+    for section in board.sections:
+        here = section_link(section)
+        yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
+        for record in section.records:
+            yield record_link(record), record.model_dump_json(indent=1).encode() + b"\n"
+    for strategy in board.names:
+        parts = strategy_parts(board, strategy, drawn)
+        yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
+        here = strategy_link(strategy)
+        yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
+
+
+def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("leaderboard.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "seconds": seconds, "plural": _plural}
+    environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
+    environment.globals |= {
+        "board": board,
+        "drawn": drawn,
+        "baseline": BASELINE,
+        "paper": REFERENCE_METHOD,
+        "section_link": section_link,
+        "strategy_link": strategy_link,
+        "record_link": record_link,
+        "sheet_link": sheet_link,
+        "seed_line": lambda section: seed_line([each.seeds for each in section.standings]),
+        "sparkline": sparkline,
+    }
+    return environment
+
+
+def _plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _rank_rows(board: Board) -> list[dict[str, Any]]:
+    return [
+        {"section": section, "standing": standing, "about": board.about(standing.strategy)}
+        for section in board.sections
+        for standing in section.standings
+    ]

@@ -1,0 +1,1 @@
+"""From records to tables, pictures and pages."""

@@ -1,0 +1,217 @@
+"""The active-learning loop: train, evaluate, select, label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from leaderboard.schema.records import Phases, Round, Split, Track
+from lossbench.config import Protocol
+from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
+from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.pool import Pool, oracle
+from lossbench.running.streams import stream
+from lossnet import LossPredictor, ranking_accuracy
+from strategies import Context, Selection, SelectionError, Strategy
+from tasks.base import Ids, Task
+from tasks.training.clock import Clock
+from tasks.training.learner import Learner
+from tasks.training.loop import TrainingError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy on one task under one seed."""
+
+    task: Task
+    protocol: Protocol
+    strategy: Strategy
+    seed: int
+    track: Track
+    split: Split
+    models: Path
+    """Folder of trained weights."""
+
+    @cached_property
+    def pool(self) -> Pool:
+        """What may be labeled."""
+        return Pool.of(self.task, self.protocol)
+
+    @cached_property
+    def asked(self) -> Task:
+        """The task with the labels that the oracle gives, which may be wrong."""
+        return oracle(self.task, self.pool, self.protocol.stress, self.seed)
+
+    def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
+        """The rounds after those that are done, one by one."""
+        finished = list(done)
+        reset_peak_memory(self.task.unlabeled.device)
+        for number in range(len(done), self.protocol.budget.rounds):
+            try:
+                result = self._round(number, self.labeled(finished))
+            except TrainingError as error:
+                msg = f"{self.protocol.name}, {self.strategy.name}, seed {self.seed}, round {number}: {error}"
+                raise TrainingError(msg) from None
+            finished.append(result)
+            yield result
+
+    def labeled(self, done: Sequence[Round] = ()) -> tuple[Ids, ...]:
+        """The labeled set of every round up to the one that follows these."""
+        sets = [self.pool.initial(self.seed, self.protocol.budget.initial)]
+        for each in done:
+            sets.append(np.concatenate([sets[-1], np.array(each.picked, dtype=np.int64)]))
+        return tuple(sets)
+
+    @property
+    def held_out(self) -> Ids:
+        """What metrics are measured on."""
+        return self.task.test_ids if self.split == "test" else self.pool.validation
+
+    def _round(self, number: int, labeled: tuple[Ids, ...]) -> Round:
+        clock = Clock(self.task.unlabeled.device)
+        last = number == self.protocol.budget.rounds - 1
+        committee, fit_seconds = self.committee(labeled, clock, 1 if last else self.strategy.committee_size)
+        with clock.phase("evaluate"):
+            metrics = evaluate(self.task, committee[0], self.held_out)
+        evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
+        picked = np.zeros(0, dtype=np.int64)
+        if not last:
+            picked = self._select(number, labeled, committee)
+        groups = self.task.groups(picked, self.pool.described).sum(0).tolist() if len(picked) else []
+        return Round(
+            labeled=len(labeled[-1]),
+            metrics=metrics,
+            picked=tuple(picked.tolist()),
+            group_counts=tuple(groups),
+            seconds=Phases(fit=fit_seconds, evaluate=evaluated, **clock.selection()),
+            peak_memory_mebibytes=peak_memory_mebibytes(self.task.unlabeled.device),
+        )
+
+    def committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
+        """The first members of a round's committee, trained or read from `models`, and the seconds of their training."""
+        plan = TrainingPlan.of(self.strategy, self.protocol.loss_prediction, self.track)
+        cache = ModelCache(self.models, self.asked, self.seed, plan, clock)
+        trained = [cache.learner(labeled, member) for member in range(members)]
+        return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
+
+    def _select(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Ids:
+        now, budget = labeled[-1], self.protocol.budget
+        candidates = self.pool.candidates(self.seed, number, now, budget.subset)
+        rng = stream(self.seed, "select", number)
+        ctx = selection_context(
+            self.asked, self.strategy, committee, budget.step, candidates, rng, labeled=now, first_labeled=labeled[0]
+        )
+        with committee[0].clock.phase("score"):
+            selection = self.strategy.select(ctx)
+        return checked(selection, ctx, f"{self.strategy.name} on {self.protocol.name}, round {number}")
+
+
+def selection_context(
+    task: Task[Any, Any],
+    strategy: Strategy,
+    committee: tuple[Learner, ...],
+    budget: int,
+    candidates: Ids,
+    rng: np.random.Generator,
+    *,
+    labeled: Ids,
+    first_labeled: Ids | None = None,
+) -> Context:
+    """What a strategy sees of a round.
+
+    Args:
+        task: with the labels that were given; of candidates they reach a strategy that cheats, and no other.
+        strategy: the one that is about to select.
+        committee: trained on `labeled`; the first is the learner that is evaluated.
+        budget: how many images to pick.
+        candidates: sorted pool positions.
+        rng: the strategy's own source of chance.
+        labeled: sorted or not; `labeled_groups` answers in this order.
+        first_labeled: from which groups are learned where the task does not give them; `labeled` where not given.
+    """
+    reference = labeled if first_labeled is None else first_labeled
+    return Context(
+        budget=budget,
+        labeled=labeled,
+        candidates=candidates,
+        committee=committee,
+        rng=rng,
+        labeled_groups=lambda: task.groups(labeled, reference),
+        oracle=(lambda ids: true_losses(task, committee[0], ids)) if strategy.cheats else None,
+    )
+
+
+def checked(selection: Selection, ctx: Context, where: str) -> Ids:
+    """The picked ids.
+
+    Raises:
+        SelectionError: too few or too many, repeated, labeled, or no candidates.
+    """
+    ids = np.asarray(selection.ids)
+    if fault := _fault(ids, ctx):
+        msg = f"{where}: the strategy returned {fault}"
+        raise SelectionError(msg)
+    return ids.astype(np.int64)
+
+
+def _fault(ids: NDArray[Any], ctx: Context) -> str | None:
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        return f"ids of shape {ids.shape} and type {ids.dtype}; a vector of integers is wanted"
+    if ids.size != ctx.budget:
+        return f"{ids.size} ids; the budget is {ctx.budget}"
+    if twice := ids.size - np.unique(ids).size:
+        return f"{twice} ids twice"
+    if labeled := np.isin(ids, ctx.labeled).sum():
+        return f"{labeled} ids that are labeled already"
+    if strange := (~np.isin(ids, ctx.candidates)).sum():
+        return f"{strange} ids that are no candidates"
+    return None
+
+
+def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:
+    """The learner's losses (n,) under the true labels."""
+    batches = learner.batches(ids)
+    return torch.cat([task.unlabeled.losses(outputs.raw, task.targets(part)) for part, outputs in batches])
+
+
+def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
+    """The task's metrics on held-out images, and how well the predicted losses rank the true ones.
+
+    `ranking_accuracy` is that of the shared LossNet; `auxiliary_ranking_accuracy` that of a strategy's own loss predictor.
+
+    Raises:
+        TrainingError: one of them is not finite; the last training step can leave such weights.
+    """
+    predictors = {"ranking_accuracy": learner.lossnet, "auxiliary_ranking_accuracy": learner.auxiliary}
+    predictors = {name: module for name, module in predictors.items() if isinstance(module, LossPredictor)}
+    losses: list[torch.Tensor] = []
+    predicted: dict[str, list[torch.Tensor]] = {name: [] for name in predictors}
+
+    def judged() -> Iterator[object]:
+        for part, outputs in learner.batches(ids):
+            with torch.no_grad(), learner.autocast():
+                raw = task.judged(learner.model, part, outputs.raw)
+            losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
+            for name, module in predictors.items():
+                with torch.no_grad():
+                    predicted[name].append(module.predict_losses(outputs.taps))
+            yield raw
+
+    metrics = task.metrics(judged(), ids)
+    truth = torch.cat(losses).cpu()
+    metrics["loss"] = float(truth.mean())
+    for name in predictors:
+        metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            msg = f"after the last training step, {name} on the held-out images is not finite ({value})"
+            raise TrainingError(msg)
+    return metrics

@@ -1,0 +1,173 @@
+"""Trained models, each kept under a key of all that decides its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from leaderboard.schema.records import Track
+from lossbench.config import LossPrediction
+from lossbench.running.streams import stream
+from lossnet import RankingObjective
+from strategies import Strategy
+from tasks.base import Ids, TapModel, Task
+from tasks.training.clock import Clock
+from tasks.training.dropout import Dropout
+from tasks.training.learner import Learner
+from tasks.training.loop import Attachment, CoTrained, Streams, fit
+from tasks.training.seeding import seeded
+from tasks.training.weights import save_weights
+
+FIT_VERSION = 1
+"""Raised by hand when the same key would now give other weights."""
+
+
+def ranking_objective(settings: LossPrediction) -> RankingObjective:
+    """The paper's objective under a protocol's settings."""
+    return RankingObjective(settings.weight, settings.detach_after, taps=settings.taps, margin=settings.margin)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained beside the model, whether the model receives its gradients, and the dropout with which it trains."""
+
+    lossnet: CoTrained | None
+    auxiliary: CoTrained | None
+    auxiliary_detached: bool
+    dropout: float = 0.0
+
+    @classmethod
+    def of(cls, strategy: Strategy, settings: LossPrediction, track: Track) -> TrainingPlan:
+        """What a strategy's runs train on a track.
+
+        Shared: the ranking LossNet always, and the strategy's own module on detached taps. Native: what the strategy
+        declares, and nothing else.
+        """
+        objective, shared = ranking_objective(settings), track == "shared"
+        lossnet = objective if shared or strategy.needs_lossnet else None
+        return cls(lossnet, strategy.auxiliary(objective), shared, 0.0 if shared else strategy.dropout)
+
+
+@dataclass(frozen=True)
+class ModelCache:
+    """The trained models of one task under one seed: each is trained once and then read from its file.
+
+    Args:
+        folder: where weights are kept; anything in it may be deleted at any time.
+        task: with the labels that the oracle gives.
+        seed: of the run.
+        plan: what is trained.
+        clock: counts the seconds of training.
+    """
+
+    folder: Path
+    task: Task[Any, Any]
+    seed: int
+    plan: TrainingPlan
+    clock: Clock
+
+    def learner(self, rounds: Sequence[Ids], member: int = 0) -> tuple[Learner, float]:
+        """The learner of the last of these labeled sets, and the seconds that its training took, now or earlier.
+
+        Args:
+            rounds: the labeled set of every round up to now; under a warm start all of them decide the weights.
+            member: number of the committee's member.
+        """
+        model, attachments = self._untrained(len(rounds[-1]), member)
+        path = self.folder / f"{self.key(rounds, member)}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                self._train(model, attachments, rounds, member)
+                save_weights(dict(_named(model, attachments)), path, {"seconds": repr(self.clock.seconds.pop("fit"))})
+        seconds = _load(path, _named(model, attachments))
+        modules = {name: each.module.eval() for name, each in attachments.items()}
+        learner = Learner(
+            self.task.unlabeled,
+            model.eval(),
+            lossnet=modules.get("lossnet"),
+            auxiliary=modules.get("auxiliary"),
+            precision=self.task.recipe.precision,
+            clock=self.clock,
+        )
+        return learner, seconds
+
+    def key(self, rounds: Sequence[Ids], member: int) -> str:
+        """A digest of everything that decides the weights."""
+        warm = self.task.recipe.warm_start and len(rounds) > 1
+        parts = {
+            "version": FIT_VERSION,
+            "task": self.task.settings.model_dump(mode="json"),
+            "data": dict(self.task.fingerprints),
+            "noise": self.task.stress.label_noise,
+            "labeled": np.sort(rounds[-1]).tolist(),
+            "lossnet": repr(self.plan.lossnet),
+            "auxiliary": f"{type(self.plan.auxiliary).__module__} {self.plan.auxiliary!r}",
+            "detached": self.plan.auxiliary_detached and self.plan.auxiliary is not None,
+            "dropout": self.plan.dropout,
+            "seed": self.seed,
+            "member": member,
+            "device": self.task.unlabeled.device.type,
+            "threads": torch.get_num_threads(),
+            "parent": self.key(rounds[:-1], member) if warm else None,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _untrained(self, labeled: int, member: int) -> tuple[TapModel, dict[str, Attachment]]:
+        device = self.task.unlabeled.device
+        with seeded(stream(self.seed, "weights", member, labeled)):
+            model = self.task.build_model()
+        model = model.placed(device).eval()
+        with torch.no_grad():
+            taps, _ = model.trunk(self.task.unlabeled.images(np.array([0])))
+        attachments = {}
+        for name, objective, detached in (
+            ("lossnet", self.plan.lossnet, False),
+            ("auxiliary", self.plan.auxiliary, self.plan.auxiliary_detached),
+        ):
+            if objective is not None:
+                with seeded(stream(self.seed, name, member, labeled)):
+                    module = objective.build(taps).to(device)
+                attachments[name] = Attachment(objective, module, detached)
+        return model, attachments
+
+    def _train(self, model: TapModel, attachments: dict[str, Attachment], rounds: Sequence[Ids], member: int) -> None:
+        if self.task.recipe.warm_start and len(rounds) > 1:
+            self.learner(rounds[:-1], member)
+            _load(self.folder / f"{self.key(rounds[:-1], member)}.safetensors", _named(model, attachments))
+        labeled = rounds[-1]
+        words = (member, len(labeled))
+        rate, device = self.plan.dropout, self.task.unlabeled.device
+        streams = Streams(
+            stream(self.seed, "order", *words),
+            stream(self.seed, "augmentation", *words),
+            Dropout.of(rate, stream(self.seed, "dropout", *words), device) if rate else None,
+        )
+        with self.clock.phase("fit"):
+            fit(self.task, model, labeled, list(attachments.values()), streams)
+        for module in (model, *(each.module for each in attachments.values())):
+            module.zero_grad(set_to_none=True)  # a learner is the same, trained just now or loaded
+
+
+def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tuple[str, Tensor]]:
+    modules: dict[str, nn.Module] = {"model": model} | {name: each.module for name, each in attachments.items()}
+    for name, module in modules.items():
+        for entry, value in module.state_dict().items():
+            yield f"{name}.{entry}", value
+
+
+def _load(path: Path, named: Iterator[tuple[str, Tensor]]) -> float:
+    with safe_open(path, "pt") as file, torch.no_grad():
+        for name, value in named:
+            value.copy_(file.get_tensor(name))
+        return float(file.metadata()["seconds"])

@@ -1,0 +1,67 @@
+"""What runs, rounds done, time left: live on a terminal, a line per round elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lossbench.running.sweep import Event, Job
+
+
+class SweepProgress:
+    """A sink of events that shows them."""
+
+    def __init__(self, planned: list[Job], console: Console) -> None:
+        self._jobs = planned
+        self._done = [0] * len(planned)
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rounds"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        total = sum(job.rounds for job in planned)
+        self._all = self._bars.add_task(f"{len(planned)} runs", total=total)
+        self._lines = {}
+
+    def put(self, event: Event) -> None:
+        """Show that a run has gone on."""
+        job = self._jobs[event.job]
+        rounds = job.rounds
+        new = event.rounds - self._done[event.job]
+        self._done[event.job] = event.rounds
+        self._bars.advance(self._all, new)
+        if event.job not in self._lines:
+            self._lines[event.job] = self._bars.add_task(_title(job), total=rounds)
+        self._bars.update(self._lines[event.job], completed=event.rounds)
+        if event.state == "done":
+            self._bars.remove_task(self._lines.pop(event.job))
+        if not self._console.is_terminal and (new or event.state == "done"):
+            done = f"{sum(self._done)} of {self._bars.tasks[0].total:.0f} rounds"
+            self._console.print(
+                f"{_title(job)}: {event.state}, {event.rounds} of {rounds} rounds; in all {done}",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+def _title(job: Job) -> str:
+    return f"{job.protocol.name} {job.reference} {job.track} seed {job.seed}"

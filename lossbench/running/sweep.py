@@ -1,0 +1,288 @@
+"""Many runs: in this process or in one single-threaded worker per core, resumed from their records."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Protocol as Interface
+
+from filelock import FileLock
+
+from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
+from lossbench.config import EVERY, ConfigError, Protocol, Sweep
+from lossbench.paths import Paths
+from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
+from strategies.loading import resolved, strategy_class
+from tasks.files import Source
+from tasks.kinds import load_kind, loaded_sources
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made: plain values that travel to a worker."""
+
+    protocol: Protocol
+    reference: str | Source
+    """A strategy's name, the content of its file, or `full-pool`."""
+    seed: int
+    track: Track
+    split: Split
+    parameters: str = "{}"
+    """Of the strategy, where they are not its defaults; JSON."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of a strategy's file, where it is one from outside."""
+        return {"strategy": self.reference.digest} if isinstance(self.reference, Source) else {}
+
+    @property
+    def full_pool(self) -> bool:
+        """Whether it trains on all images that may be labeled, and selects nothing."""
+        return self.reference == FULL_POOL
+
+    @property
+    def rounds(self) -> int:
+        """How many models it trains one after another."""
+        return 1 if self.full_pool else self.protocol.budget.rounds
+
+    def strategy(self) -> Strategy:
+        """The strategy with its hyper-parameters; for the full pool, one that needs nothing trained besides the model."""
+        return load_strategy("random" if self.full_pool else self.reference, json.loads(self.parameters))
+
+    @property
+    def name(self) -> str:
+        """As its record calls it."""
+        return FULL_POOL if self.full_pool else strategy_class(self.reference).name
+
+    def path(self, out: Path) -> Path:
+        """Where its record lies."""
+        return record_path(out / "records", self.protocol.name, self.track, self.name, self.seed, self.split)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A job has this many rounds behind it; `state` says what it does now."""
+
+    job: int
+    rounds: int
+    state: str
+
+
+class Sink(Interface):
+    """Takes events, in this process or from another."""
+
+    def put(self, event: Event, /) -> None:
+        """Take one event."""
+
+
+def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
+    """All runs of a sweep, each once: of a protocol all strategies under one seed before the next seed.
+
+    A sweep that ends early leaves whole seeds behind.
+
+    Raises:
+        ConfigError: choices are to be measured on a protocol that holds no images out for them.
+    """
+    for protocol in protocols:
+        if sweep.split == "validation" and not protocol.task.data.validation:
+            msg = f"{protocol.name} has no validation slice; give task.data.validation a number of images"
+            raise ConfigError(msg)
+    sources = {
+        name: resolved(name) for name in strategies_of(sweep)
+    }  # a file is read once: all its runs are of one code
+    pairs = [(name, seed) for seed in sweep.seeds for name in sources]
+    pairs += [(FULL_POOL, seed) for seed in sweep.full_pool_seeds]
+    every = (
+        Job(protocol, sources.get(name, name), seed, track, sweep.split, json.dumps(sweep.parameters.get(name, {})))
+        for protocol in protocols
+        for track in sweep.tracks
+        for name, seed in pairs
+    )
+    return list(dict.fromkeys(every))
+
+
+def strategies_of(sweep: Sweep) -> tuple[str, ...]:
+    """The strategies that a sweep names, each once; `all` stands for every one of Lossbench."""
+    every = tuple(strategy.name for strategy in STRATEGIES)
+    return tuple(dict.fromkeys(name for each in sweep.strategies for name in (every if each == EVERY else (each,))))
+
+
+def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
+    """Make a run, or the rest of it, and return the path of its record.
+
+    The record is written after every round. Another process that makes the same run is waited for.
+    """
+    path = job.path(paths.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        found = read_record(path) if path.exists() else None
+        if found is not None:
+            _same_protocol(found, job, path)
+        if found is None or not found.complete:
+            for record in _rounds(job, paths, found):
+                write_record(record, path)
+                events.put(Event(number, len(record.rounds), "running"))
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    events.put(Event(number, job.rounds, "done"))
+    return path
+
+
+def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
+    """The record after each further round."""
+    import torch  # noqa: PLC0415 - here and below: only where a run is made
+
+    from lossbench.running.loop import Run  # noqa: PLC0415
+    from lossbench.running.machine import commit, describe  # noqa: PLC0415
+    from lossbench.running.pool import Pool  # noqa: PLC0415
+
+    task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
+    strategy, fingerprints = job.strategy(), dict(task.fingerprints) | job.fingerprints
+    if record is None:
+        record = Record(
+            protocol=job.protocol.name,
+            version=job.protocol.version,
+            track=job.track,
+            strategy=job.name,
+            reference=job.full_pool or strategy.cheats,
+            seed=job.seed,
+            split=job.split,
+            metric=MetricInfo(**task.metric._asdict()),
+            group_names=task.group_names,
+            config=job.protocol.model_dump(mode="json"),
+            strategy_config=strategy.model_dump(mode="json"),
+            fingerprints=fingerprints,
+            machine=describe(torch.device(paths.device)),
+            commit=commit(),
+            planned_rounds=job.rounds,
+            rounds=(),
+        )
+    elif record.fingerprints != fingerprints:
+        names = sorted(fingerprints | record.fingerprints)
+        other = [name for name in names if fingerprints.get(name) != record.fingerprints.get(name)]
+        msg = (
+            f"{job.path(paths.out)} was begun on other data ({', '.join(other)}); move it away, or use another --out"
+            f"{', or bring the cache/ of the machine that it was begun on' if 'trunk' in other else ''}"
+        )
+        raise ConfigError(msg)
+    record = record.going_on(describe(torch.device(paths.device)), commit())
+    protocol = job.protocol
+    if job.full_pool:
+        protocol = protocol.on_all(len(Pool.of(task, protocol).eligible))
+    run = Run(task, protocol, strategy, job.seed, job.track, job.split, paths.out / "models")
+    for one in run.rounds(record.rounds):
+        record = record.model_copy(update={"rounds": (*record.rounds, one)})
+        yield record
+
+
+def _same_protocol(record: Record, job: Job, path: Path) -> None:
+    """Raise a ConfigError when a record was begun under other numbers than the job's."""
+    if record.config != job.protocol.model_dump(mode="json"):
+        msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
+        raise ConfigError(msg)
+    if record.fingerprints.get("strategy") != job.fingerprints.get("strategy"):
+        msg = f"{path} was made with other code of {record.strategy}; move it away, or use another --out"
+        raise ConfigError(msg)
+    if record.strategy_config != job.strategy().model_dump(mode="json"):
+        msg = f"{path} was made with other hyper-parameters of {record.strategy}; move it away, or use another --out"
+        raise ConfigError(msg)
+
+
+@lru_cache(maxsize=1)
+def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its import is heavy
+    import torch  # noqa: PLC0415
+
+    from tasks.kinds import build_task  # noqa: PLC0415
+
+    return build_task(protocol.task, paths.data, paths.out / "cache", torch.device(paths.device))
+
+
+def prepare(threads: int = 1) -> None:
+    """One thread per process: on a CPU results are then a function of the seed, and workers do not fight for cores.
+
+    On a GPU, sums are added up in no fixed order, so that two runs of a seed differ by rounding; convolutions in fp32 are
+    not rounded to TF32, which is torch's default for them alone.
+    """
+    import cv2  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    from lossbench.running.machine import commit  # noqa: PLC0415
+
+    commit()
+    cv2.setNumThreads(0)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32; what is to be faster says bf16
+    torch.set_num_threads(threads)
+
+
+def run_sweep(planned: list[Job], paths: Paths, workers: int, events: Sink) -> list[Path]:
+    """Make all runs and return their records' paths, in order; the first failure ends the rest."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
+    if workers == 1:
+        prepare()
+        return [run_job(number, job, paths, events) for number, job in enumerate(planned)]
+    context = multiprocessing.get_context("spawn")
+    shared = context.SimpleQueue()
+    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), shared, loaded_sources())) as pool:
+        running = [pool.submit(_run_in_worker, number, job, paths) for number, job in enumerate(planned)]
+        try:
+            _forward(shared, events, running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # a run that is cut off goes on from its record
+            raise
+    return [each.result() for each in running]
+
+
+def _forward(shared: SimpleQueue[Event], events: Sink, running: list[Future[Path]]) -> None:
+    """Pass events on until all runs have ended, or one has failed."""
+    ended = threading.Event()
+    failure: list[BaseException] = []
+
+    def watch() -> None:
+        for each in as_completed(running):
+            error = each.exception()
+            if error is not None:
+                failure.append(error)
+                break
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    over = False
+    while not over:
+        over = ended.wait(0.2)  # before the last look: what has ended has put all its events
+        while not shared.empty():
+            events.put(shared.get())
+    if failure:
+        raise failure[0]
+
+
+_to_parent: list[Sink] = []
+"""In a worker: where its events go."""
+
+
+def _start_worker(parent: int, events: Sink, kinds: tuple[Source, ...]) -> None:
+    """Prepare a worker, and end it when its parent is gone: nobody would read what it still does."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    _to_parent.append(events)
+    for kind in kinds:
+        load_kind(kind)
+    prepare()
+
+
+def _run_in_worker(number: int, job: Job, paths: Paths) -> Path:
+    return run_job(number, job, paths, _to_parent[0])

@@ -1,0 +1,1 @@
+"""Strategies from outside: checks, submission, verification."""

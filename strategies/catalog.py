@@ -1,0 +1,60 @@
+"""The list of Lossbench's strategies. A new one is a file in this folder and an entry here."""
+
+from __future__ import annotations
+
+from strategies.alfa_mix import AlfaMix, AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
+from strategies.badge import Badge
+from strategies.bald import Bald
+from strategies.base import Strategy
+from strategies.cdal import CDAL
+from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
+from strategies.core_set import CoreSet
+from strategies.deepfool import DeepFool
+from strategies.entropy import Entropy
+from strategies.gradient_length import ExpectedGradientLength
+from strategies.graph import CoreGCN, UncertainGCN
+from strategies.learning_loss import LearningLoss, LearningLossMSE
+from strategies.learning_loss_clusters import LearningLossClusters
+from strategies.learning_loss_pp import LearningLossPlusPlus
+from strategies.least_confidence import LeastConfidence
+from strategies.margin import Margin
+from strategies.pal import PAL
+from strategies.probcover import ProbCover
+from strategies.random import Random
+from strategies.ta_vaal import TAVAAL
+from strategies.true_loss import TrueLoss
+from strategies.typiclust import TypiClust
+from strategies.vaal import VAAL
+
+STRATEGIES: tuple[type[Strategy], ...] = (
+    Random,
+    LeastConfidence,
+    Margin,
+    Entropy,
+    Bald,
+    CommitteeVoteEntropy,
+    CommitteeDisagreement,
+    VariationRatio,
+    ExpectedGradientLength,
+    DeepFool,
+    CoreSet,
+    TypiClust,
+    ProbCover,
+    CDAL,
+    Badge,
+    LearningLoss,
+    LearningLossMSE,
+    LearningLossPlusPlus,
+    LearningLossClusters,
+    AlfaMix,
+    AlfaMixLearned,
+    AlfaMixNorm,
+    AlfaMixKL,
+    AlfaMixUniform,
+    PAL,
+    VAAL,
+    TAVAAL,
+    CoreGCN,
+    UncertainGCN,
+    TrueLoss,
+)

@@ -1,0 +1,1 @@
+"""Arithmetic and networks that strategies share."""

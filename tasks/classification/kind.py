@@ -1,0 +1,50 @@
+"""Classification as a kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tasks.classification.settings import ClassificationSettings
+from tasks.kind import TaskKind
+from tasks.tiny import TINY_DATA, TINY_RECIPE
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import UInt8
+    from torch import Tensor
+
+    from tasks.classification.task import ClassificationTask
+
+
+class Classification(TaskKind[ClassificationSettings]):
+    """One class an image."""
+
+    name = "classification"
+    settings = ClassificationSettings
+    tiny: ClassVar[Mapping[str, Any]] = {"data": TINY_DATA, "recipe": TINY_RECIPE, "model": {"width": 8}}
+
+    def build(
+        self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device
+    ) -> ClassificationTask:
+        """CIFAR-10 or rendered objects, and ResNet-18."""
+        from tasks.classification.task import ClassificationTask
+
+        return ClassificationTask(settings, data, cache, device)
+
+    def draw(
+        self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]
+    ) -> UInt8[Tensor, "3 c c"]:
+        """The name of the class, in a frame of its color."""
+        from tasks.images.drawing import classed
+
+        return classed(image, int(annotation), group_names)
+
+    def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
+        """A rendered object with its class."""
+        from tasks.datasets.scenes import CLASSES, render_object_scene
+        from tasks.images.drawing import classed, rendered_cell
+
+        scene = render_object_scene(seed, "pool", index)
+        return classed(rendered_cell(scene.image), scene.label, CLASSES)

@@ -1,0 +1,15 @@
+"""Settings of a classification protocol."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tasks.models.settings import ClassifierSettings
+from tasks.settings import TaskSettings
+
+
+class ClassificationSettings(TaskSettings):
+    """A classification protocol: CIFAR-10 or rendered scenes."""
+
+    kind: Literal["classification"]
+    model: ClassifierSettings

@@ -1,0 +1,1 @@
+"""Forms of data on disk: one file a form."""

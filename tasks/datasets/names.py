@@ -1,0 +1,13 @@
+"""Names that data sets fix: classes and joints, in their official order."""
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+MPII_JOINTS = (
+    "right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "pelvis", "thorax",
+    "upper neck", "head top", "right wrist", "right elbow", "right shoulder", "left shoulder", "left elbow",
+    "left wrist",
+)  # fmt: skip
+MPII_MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
+"""The joint that each joint becomes in a mirrored image."""

@@ -1,0 +1,25 @@
+"""The embedded data set: rendered scenes for the three tasks, written in the official on-disk layouts."""
+
+from tasks.datasets.scenes.compose import DetectionScene, Factors, FigureScene, ObjectScene, SceneObject
+from tasks.datasets.scenes.drawing import CLASSES
+from tasks.datasets.scenes.figure import JOINTS
+from tasks.datasets.scenes.layouts import CIFAR_LAYOUT, MPII_LAYOUT, VOC_LAYOUT, Layout, materialize
+from tasks.datasets.scenes.render import render_detection_scene, render_figure_scene, render_object_scene
+
+__all__ = [
+    "CIFAR_LAYOUT",
+    "CLASSES",
+    "JOINTS",
+    "MPII_LAYOUT",
+    "VOC_LAYOUT",
+    "DetectionScene",
+    "Factors",
+    "FigureScene",
+    "Layout",
+    "ObjectScene",
+    "SceneObject",
+    "materialize",
+    "render_detection_scene",
+    "render_figure_scene",
+    "render_object_scene",
+]

@@ -1,0 +1,58 @@
+"""Detection as a kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tasks.detection.settings import DetectionSettings
+from tasks.kind import TaskKind
+from tasks.tiny import TINY_DATA, TINY_RECIPE
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import UInt8
+    from torch import Tensor
+
+    from tasks.detection.task import DetectionTask
+
+
+class Detection(TaskKind[DetectionSettings]):
+    """Boxes around objects, and their classes."""
+
+    name = "detection"
+    settings = DetectionSettings
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "data": TINY_DATA,
+        "recipe": TINY_RECIPE,
+        "model": {"kind": "resnet18", "width": 8, "pixels": 64},
+    }
+
+    def build(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> DetectionTask:
+        """PASCAL VOC or rendered objects, and SSD."""
+        from tasks.detection.task import DetectionTask
+
+        return DetectionTask(settings, data, cache, device)
+
+    def draw(
+        self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]
+    ) -> UInt8[Tensor, "3 c c"]:
+        """Boxes with the names of their classes; objects marked as difficult are left out."""
+        import torch
+
+        from tasks.images.drawing import boxed
+
+        easy = ~annotation.difficult
+        return boxed(image, torch.from_numpy(annotation.boxes[easy]), annotation.labels[easy].tolist(), group_names)
+
+    def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
+        """Rendered objects with their boxes."""
+        import torch
+
+        from tasks.datasets.scenes import CLASSES, render_detection_scene
+        from tasks.images.drawing import boxed, rendered_cell
+
+        scene = render_detection_scene(seed, "pool", index)
+        boxes = torch.tensor([each.box for each in scene.objects]) / len(scene.image)
+        return boxed(rendered_cell(scene.image), boxes, [each.label for each in scene.objects], CLASSES)

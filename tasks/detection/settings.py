@@ -1,0 +1,61 @@
+"""Settings of a detection protocol."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tasks.classification.settings import ClassificationSettings
+from tasks.datasets.names import VOC_CLASSES
+from tasks.models.settings import FullSsdSettings, SmallSsdSettings
+from tasks.settings import DataSource, Settings, TaskSettings
+
+
+class DetectionData(DataSource):
+    """VOC below the data folder, or rendered scenes."""
+
+    pool: tuple[str, ...] = ("2007/trainval",)
+    """Lists of images, YEAR/SET."""
+    test: tuple[str, ...] = ("2007/test",)
+    classes: tuple[str, ...] = VOC_CLASSES
+    """Objects of other classes are background."""
+    need_object: bool = False
+    """Leave out images without an object of these classes."""
+    stored_pixels: int | None = Field(None, ge=32)
+    """Side of the squares held in memory; the model's input where it is not given."""
+
+
+class RowSettings(Settings):
+    """Which anchors stand for an image."""
+
+    most: int = Field(default=200, ge=1)
+    """At most this many anchors of an image have weight."""
+    threshold: float = Field(default=0.7, ge=0, le=1)
+    """And only those at least this many times as likely to show an object as the image's likeliest anchor.
+
+    Relative, because a model of few labels is sure of nothing. Share of the weight on rows whose box overlaps an
+    object, on the validation slice of voc2007-mini at mAP .35: absolute .05 gives .07, relative .5 gives .52, .7 .62.
+    """
+
+
+class DetectionSettings(TaskSettings):
+    """A detection protocol: PASCAL VOC or rendered scenes."""
+
+    kind: Literal["detection"]
+    data: DetectionData
+    model: Annotated[FullSsdSettings | SmallSsdSettings, Field(discriminator="kind")]
+    zoom: float = Field(4.0, ge=1)
+    """The largest factor of SSD's zooming out."""
+    rows: RowSettings = RowSettings()
+    pretraining: ClassificationSettings | None = None
+    """Starts the trunk of the small SSD from a classifier of other images."""
+
+    @model_validator(mode="after")
+    def _trunks_are_alike(self) -> DetectionSettings:
+        if self.pretraining:
+            start = self.pretraining.model
+            if self.model.kind != "resnet18" or (start.width, start.stem) != (self.model.width, "imagenet"):
+                msg = "pretraining starts the trunk of an SSD on resnet18: with its width, and the stem `imagenet`"
+                raise ValueError(msg)
+        return self

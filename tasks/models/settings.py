@@ -1,0 +1,59 @@
+"""Settings of the networks that protocols name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tasks.settings import Settings
+
+
+class ClassifierSettings(Settings):
+    """ResNet-18, with CIFAR's stem unless said otherwise."""
+
+    width: int = Field(64, ge=1)
+    """Channels of the first stage; 64 is the original."""
+    stem: Literal["cifar", "half", "imagenet"] = "cifar"
+    """A 3x3 convolution of stride 1 or 2, or the original 7x7 convolution and max-pool of total stride 4."""
+    pixels: int = Field(32, ge=16)
+    """Side of the input; images of another size are scaled to it."""
+
+
+class FullSsdSettings(Settings):
+    """An SSD from an mmdet config."""
+
+    kind: Literal["mmdet"]
+    config: str = "pascal_voc/ssd300_voc0712.py"
+    """A path, or a path below the configs that mmdet ships."""
+    pixels: int = 300
+    imagenet: bool = True
+    """Start from torchvision's ImageNet weights of VGG-16 (downloaded by torchvision where they are not cached)."""
+
+
+class SmallSsdSettings(Settings):
+    """SSD on a ResNet-18: sources are the last three stages (strides 8, 16, 32) and one extra map."""
+
+    kind: Literal["resnet18"]
+    width: int = Field(16, ge=1)
+    pixels: int = Field(96, ge=64)
+    sizes: tuple[float, float, float, float, float] = (0.12, 0.28, 0.48, 0.72, 1.0)
+    """Side of the square anchors of each level over the image's side; the fifth is the last level's upper size."""
+    extra_channels: int = 64
+
+
+class HourglassSettings(Settings):
+    """A stacked hourglass; two stacks of width 256 at 256 pixels are the paper's."""
+
+    stacks: int = Field(2, ge=1)
+    width: int = Field(256, ge=8, multiple_of=8)
+    depth: int = Field(4, ge=1)
+    """How often an hourglass halves its map."""
+    pixels: int = Field(256, ge=32, multiple_of=4)
+
+    @model_validator(mode="after")
+    def _map_is_large_enough(self) -> HourglassSettings:
+        if self.pixels // 4 < 2**self.depth:
+            msg = f"{self.pixels} pixels give a map of {self.pixels // 4}, which cannot be halved {self.depth} times"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,1 @@
+"""The training loop, the trained learner, and what both need."""

@@ -1,0 +1,116 @@
+"""A trained model, and the questions that a strategy may put to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTask
+from tasks.training.clock import Clock
+from tasks.training.dropout import Dropout
+from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model in evaluation mode with what was trained beside it. Streams: nothing of size pool x k is ever held."""
+
+    task: UnlabeledTask
+    model: TapModel
+    lossnet: nn.Module | None = None
+    """Predicts losses from taps; None where the track and the strategy train none."""
+    auxiliary: nn.Module | None = None
+    """What the strategy itself had trained beside the model."""
+    precision: str = "fp32"
+    batch: int = 128
+    clock: Clock = field(default_factory=Clock)
+
+    def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
+        """Ids and outputs of consecutive images: test-time view, evaluation mode, no gradients, in order."""
+        for start in range(0, len(ids), self.batch):
+            part = ids[start : start + self.batch]
+            with self.clock.phase("forward"):
+                outputs = self._forward(part)
+            yield part, outputs
+
+    def map(self, ids: Ids, answer: Callable[[Outputs], Tensor]) -> Tensor:
+        """What `answer` gives for each batch of outputs, without gradients, joined along the images."""
+        parts = []
+        for _, outputs in self.batches(ids):
+            with torch.no_grad():
+                parts.append(answer(outputs))
+        return torch.cat(parts)
+
+    def posteriors(self, ids: Ids) -> Iterator[Posteriors]:
+        """Predictions, batch by batch."""
+        for _, outputs in self.batches(ids):
+            yield self.task.posteriors(outputs.raw)
+
+    def embeddings(self, ids: Ids) -> Float[Tensor, "n d"]:
+        """One vector per image."""
+        return self.map(ids, self.task.embed)
+
+    def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
+        """What a module that reads taps, such as `lossnet`, says of each image."""
+        trained = existing(module)
+        return self.map(ids, lambda outputs: trained(outputs.taps))
+
+    def dropout_passes(
+        self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
+    ) -> Iterator[Iterator[Posteriors]]:
+        """Predictions under so many masks of dropout on the head's input, batch by batch; only the head is repeated.
+
+        The passes of a batch are made as they are asked for: SSD300's would take 900 MB at once.
+        """
+        dropout = Dropout.of(rate, rng, self.task.device)
+        for _, outputs in self.batches(ids):
+            yield (self._thinned(outputs, dropout) for _ in range(passes))
+
+    @torch.no_grad()
+    def _thinned(self, outputs: Outputs, dropout: Dropout) -> Posteriors:
+        return self.decode(dropout(outputs.features))
+
+    def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
+        """The gradient of each image's loss under the model's own prediction, in the weights of its head."""
+        parts = [gradient_embeddings(self.task, self.model.head, outputs) for _, outputs in self.batches(ids)]
+        return GradientEmbeddings(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+    def decode(self, features: Features) -> Posteriors:
+        """The prediction from given features; differentiable."""
+        return self.task.posteriors(self.model.head(*features))
+
+    def _forward(self, ids: Ids) -> Outputs:
+        self.model.eval()
+        images = self.task.images(np.asarray(ids))
+        with torch.no_grad(), self.autocast():
+            outputs = self.model(images)
+        return float32(outputs)
+
+    def autocast(self) -> torch.autocast:
+        """The precision in which the model runs, as a context."""
+        device = next(self.model.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def existing(module: nn.Module | None) -> nn.Module:
+    """The module itself.
+
+    Raises:
+        ValueError: it is None: it was not trained, because the strategy does not declare it.
+    """
+    if module is None:
+        msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
+        raise ValueError(msg)
+    return module
+
+
+def float32(outputs: Outputs) -> Outputs:
+    """The same outputs in float32: losses, scores and distances are never computed in less."""
+    raw = outputs.raw
+    raw = raw.float() if isinstance(raw, Tensor) else type(raw)(*(part.float() for part in raw))
+    return Outputs(tuple(tap.float() for tap in outputs.taps), tuple(each.float() for each in outputs.features), raw)

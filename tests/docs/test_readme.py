@@ -1,0 +1,55 @@
+"""What the README shows works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from leaderboard.scoring.survey import survey
+from lossbench.running.streams import stream
+from strategies import Context, load_strategy
+from tasks.base import Task
+from tasks.training.learner import Learner
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_strategy_in_one_file_runs_on_every_task(
+    kind: str, task: Task, trained: Callable[..., Learner], tmp_path: Path
+) -> None:
+    (block,) = (each for each in BLOCKS if "class ConfidenceRatio" in each)
+    (tmp_path / "confidence_ratio.py").write_text(block, encoding="utf-8")
+    learner, candidates = trained(kind), np.arange(20, 40)
+    ctx = Context(5, np.arange(12), candidates, (learner,), stream(0), lambda: None)
+    selection = load_strategy(str(tmp_path / "confidence_ratio.py")).select(ctx)
+    posteriors = next(learner.posteriors(candidates))
+    top = posteriors.log_probs.exp().topk(2, 2).values
+    ratios = (posteriors.weight * (top[..., 1] / top[..., 0])).sum(1)
+    assert set(selection.ids) == set(candidates[ratios.argsort(descending=True)[:5].numpy()])
+
+
+def test_lossnet_attaches_to_ones_own_model() -> None:
+    (block,) = (each for each in BLOCKS if "hooked_taps" in each)
+    shown: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), shown)
+    assert torch.isfinite(shown["total"])
+    assert all(weights.grad is not None for weights in shown["lossnet"].parameters())
+
+
+def test_every_path_that_the_readme_names_exists() -> None:
+    for path in re.findall(r"`((?:tasks|lossnet|strategies|lossbench|leaderboard|configs|tests)/[^`*{}]+)`", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_committed_records_read_and_are_whole() -> None:
+    records, damages = survey(ROOT / "leaderboard/records")
+    assert damages == []
+    assert all(record.complete for record in records)
+    assert {record.protocol for record in records} >= {"cifar10-mini", "voc2007-mini", "lspet-mini"}
+    assert all(not record.commit.endswith("+changes") for record in records)

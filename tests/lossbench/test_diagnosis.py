@@ -1,0 +1,205 @@
+"""What stands behind scores: lossnet, calibration, picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_records import make_record
+from PIL import Image
+from typer.testing import CliRunner
+
+from leaderboard.schema.records import Record, RecordError, read_record
+from leaderboard.scoring.entries import FULL_POOL
+from lossbench.cli.main import app
+from lossbench.config import ConfigError
+from lossbench.diagnosis.examination import COLUMNS, Bin, Examined, binned, diagnose, drawn, examined, summary
+from lossbench.paths import Paths
+from lossbench.running.sweep import Job, run_job
+from lossbench.submissions.conformance import tiny_protocol
+from lossbench.submissions.rerun import Unheard
+from strategies import StrategyError
+from tasks.base import Task
+from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS
+from tasks.models.ssd import SsdRaw
+from tasks.training.learner import Learner
+
+
+@pytest.fixture(scope="module")
+def made(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Paths]:
+    """Two runs of a tiny task."""
+    paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
+    jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
+    return [run_job(number, job, paths, Unheard()) for number, job in enumerate(jobs)], paths
+
+
+def test_models_are_seen_as_the_run_saw_them(made: tuple[list[Path], Paths], monkeypatch: pytest.MonkeyPatch) -> None:
+    files, paths = made
+    monkeypatch.setattr("lossbench.running.model_cache.fit", lambda *_: pytest.fail("the models are there"))
+    records = [read_record(file) for file in files]
+    for found, record in zip(diagnose(records, paths), records, strict=True):
+        assert [one.labeled for one in found.rounds] == [12, 18, 24]
+        for one, scored in zip(found.rounds, record.rounds, strict=True):
+            assert one.losses.mean() == pytest.approx(scored.metrics["loss"], rel=1e-5)
+            assert one.ranking == pytest.approx(scored.metrics["ranking_accuracy"])
+            assert sum(each.share for each in one.bins) == pytest.approx(1)
+            assert 0 <= one.calibration_error <= 1
+
+
+def test_the_command_draws_every_picture(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    asked = ["diagnose", *map(str, files), "--data", str(paths.data), "--out", str(paths.out)]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    pictures = sorted((paths.out / "diagnosis").glob("*.png"))
+    names = {path.name.split("-")[0] for path in pictures}
+    assert names == {"picks", "losses", "ranking", "calibration", "groups", "overlap", "seconds"}
+    for path in pictures:
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 5, f"{path.name} is empty"
+    sheet = next(path for path in pictures if path.name.startswith("picks"))
+    with Image.open(sheet) as image:
+        assert image.size == tuple(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (6, 2))
+    assert COLUMNS >= 6
+
+
+def test_records_that_select_nothing_are_left_out(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    idle = [make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)]
+    with pytest.raises(RecordError, match="nothing was selected"):
+        next(diagnose(idle, paths))
+    found = [each.record for each in diagnose([*idle, read_record(files[0])], paths)]
+    assert found == [read_record(files[0])]
+
+
+def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    with pytest.raises(StrategyError, match="no strategy 'theirs'"):
+        next(diagnose([read_record(files[0]), make_record(strategy="theirs")], paths))
+
+
+def test_a_strategy_from_a_file_is_named(made: tuple[list[Path], Paths], tmp_path: Path) -> None:
+    files, paths = made
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
+        'class Theirs(Strategy):\n    name: ClassVar[str] = "theirs"\n    paper: ClassVar[str] = "none"\n'
+        "    def select(self, ctx: Context) -> Selection:\n        return Selection(ctx.candidates[:1])\n"
+    )
+    record = read_record(files[0]).model_copy(update={"strategy": "theirs"})
+    (found,) = diagnose([record], paths, [file])
+    assert found.rounds[0].ranking is not None
+
+
+def test_other_data_is_refused(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    record = read_record(files[0])
+    other = record.model_copy(update={"fingerprints": dict.fromkeys(record.fingerprints, "0" * 64)})
+    with pytest.raises(ConfigError, match="other data"):
+        next(diagnose([other], paths))
+
+
+def test_models_that_do_not_score_as_recorded_are_marked(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    (found,) = diagnose([read_record(files[0])], paths)
+    assert found.faithful
+    assert "*" not in str(list(summary([found]).columns[1].cells))
+    rounds = [
+        one.model_copy(update={"metrics": one.metrics | {"loss": 2 * one.metrics["loss"]}})
+        for one in found.record.rounds
+    ]
+    elsewhere = replace(found, record=found.record.model_copy(update={"rounds": tuple(rounds)}))
+    assert not elsewhere.faithful
+    assert "*" in str(list(summary([elsewhere]).columns[1].cells))
+
+
+def test_bins_hold_weighted_means() -> None:
+    confidence = np.array([0.05, 0.92, 0.98, 1.0, 0.5])
+    right = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
+    weight = np.array([1.0, 1.0, 2.0, 1.0, 0.0])
+    low, high = binned(confidence, right, weight)
+    assert low == Bin(0.05, 0.0, pytest.approx(0.2))
+    assert high.confidence == pytest.approx((0.92 + 2 * 0.98 + 1.0) / 4)
+    assert high.right == pytest.approx(0.5)
+    assert high.share == pytest.approx(0.8)
+    found = Examined(1, np.zeros(2), None, (low, high))
+    assert found.calibration_error == pytest.approx(0.2 * 0.05 + 0.8 * (0.97 - 0.5))
+    assert np.isnan(found.ranking)
+    assert np.isnan(found.correlation)
+
+
+def test_spearman_is_of_ranks() -> None:
+    found = Examined(1, np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 10.0, 9.0, 1000.0]), ())
+    assert found.correlation == pytest.approx(0.8)
+    assert found.ranking == pytest.approx(5 / 6)
+
+
+def test_a_category_is_the_label_where_there_is_one(
+    kind: str, task: Task[Any, Any], trained: Callable[..., Learner]
+) -> None:
+    ids = task.test_ids[:8]
+    _, outputs = next(iter(trained(kind).batches(ids)))
+    found, posteriors = task.categories(outputs.raw, ids), task.unlabeled.posteriors(outputs.raw)
+    assert found.shape == posteriors.log_probs.shape[:2]
+    assert int(found.max()) < posteriors.log_probs.shape[2]
+    if kind == "classification":
+        assert found[:, 0].tolist() == task.annotations[ids].tolist()
+    if kind == "pose":
+        visible = np.array([each.visible for each in task.annotations[ids]])
+        assert ((found.numpy() >= 0) <= visible).all()
+        heatmaps = task.targets(ids).heatmaps.flatten(2).argmax(2)
+        shown = found >= 0
+        assert (heatmaps[shown] == found[shown]).float().mean() > 0.95, "the target peaks in the joint's own cell"
+
+
+def test_a_perfect_detection_is_of_its_objects_class(
+    tiny_task: Callable[[str], Task[Any, Any]], trained: Callable[..., Learner]
+) -> None:
+    task = tiny_task("detection")
+    ids = np.array([next(int(one) for one in task.test_ids if len(task.annotations[one].labels))])
+    _, outputs = next(iter(trained("detection").batches(ids)))
+    raw = outputs.raw
+    still = SsdRaw(raw.scores, torch.zeros_like(raw.offsets))
+    found, boxes = task.categories(still, ids)[0], task.unlabeled.boxes(still)[0]
+    objects = task.annotations[ids[0]]
+    from torchvision.ops import box_iou
+
+    overlaps = box_iou(boxes, torch.from_numpy(objects.boxes) * task.unlabeled.size)
+    background = len(task.group_names)
+    for row, each in zip(found.tolist(), overlaps, strict=True):
+        assert row == (objects.labels[int(each.argmax())] if float(each.max()) >= 0.5 else background)
+
+
+def test_every_kind_of_label_is_drawn(kind: str, task: Task[Any, Any]) -> None:
+    shown = drawn(task, 0)
+    assert shown.shape == (3, CELL_PIXELS, CELL_PIXELS)
+    plain = task.unlabeled.frames(np.array([0]))[0]
+    assert plain.dtype == torch.uint8
+    resized = torch.nn.functional.interpolate(
+        plain[None].float(), (CELL_PIXELS, CELL_PIXELS), mode="bilinear", antialias=True
+    )
+    changed = ((shown.float() - resized[0]).abs().amax(0) > 40).float().mean()
+    assert 0.001 < float(changed) < 0.6, kind
+
+
+def test_a_model_without_lossnet_is_examined_too(
+    task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
+) -> None:
+    learner = trained(kind)
+    bare = Learner(learner.task, learner.model)
+    found = examined(task, bare, task.test_ids[:6], 12)
+    assert found.predicted is None
+    assert len(found.losses) == 6
+
+
+def test_two_runs_of_a_record_agree(made: tuple[list[Path], Paths]) -> None:
+    files, paths = made
+    record: Record = read_record(files[1])
+    first, second = (next(diagnose([record], paths)) for _ in range(2))
+    assert torch.equal(first.picks, second.picks)
+    assert np.array_equal(first.rounds[0].losses, second.rounds[0].losses)

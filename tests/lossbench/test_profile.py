@@ -1,0 +1,148 @@
+"""The profile: what selections cost, measured on pools that are larger than the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossbench.config import ConfigError, Stress
+from lossbench.measuring.replay import BANK_IMAGES, Bank
+from lossbench.measuring.selection import Cost, Sizes, growths, profiled, tables, write
+from lossbench.paths import Paths
+from lossbench.running.loop import Run
+from lossbench.submissions.conformance import tiny_protocol
+from strategies import load_strategy
+from tasks.base import Task
+from tasks.kinds import build_task
+from tasks.training.learner import Learner
+
+
+@pytest.fixture
+def bank(kind: str, trained: Callable[..., Learner]) -> Bank:
+    return Bank.of(trained(kind))
+
+
+def test_a_repeated_reader_starts_again_after_its_last_image(task: Task) -> None:
+    count = task.pool_size + task.test_size
+    ids = np.array([0, 5, count - 1])
+    assert torch.equal(task.unlabeled.repeated().images(ids + 3 * count), task.unlabeled.images(ids))
+    with pytest.raises(IndexError):
+        task.unlabeled.images(ids + count)
+
+
+def test_a_bank_makes_outputs_that_fit_together(bank: Bank) -> None:
+    ids = np.arange(1000, 1040)
+    outputs = bank.outputs(ids)
+    real = next(bank.learner.batches(ids))[1]
+    for made, true in zip((*outputs.taps, *outputs.features), (*real.taps, *real.features), strict=True):
+        assert made.shape == true.shape
+    posteriors = bank.learner.task.posteriors(outputs.raw)
+    torch.testing.assert_close(posteriors.log_probs, bank.learner.decode(outputs.features).log_probs)
+    again = bank.outputs(ids)
+    assert all(torch.equal(one, other) for one, other in zip(outputs.features, again.features, strict=True))
+
+
+def test_no_two_images_of_a_bank_are_equal(bank: Bank) -> None:
+    twice = bank.outputs(np.array([0, BANK_IMAGES, 2 * BANK_IMAGES]))
+    embeddings = bank.learner.task.embed(twice)
+    assert (torch.pdist(embeddings) > 0).all()
+    spread = (embeddings - embeddings.mean(0)).norm() / embeddings.norm()
+    assert spread < 0.5, "and yet they stay near the image they are made from"
+
+
+def test_a_replay_counts_what_is_forwarded_and_leaves_its_time_out(bank: Bank) -> None:
+    replay = bank.replay()
+    replay.clock.seconds.clear()
+    assert len(replay.embeddings(np.arange(5000, 5300))) == 300
+    replay.embeddings(np.arange(7))
+    assert replay.forwarded == [300, 7]
+    assert set(replay.clock.seconds) == {"replay"}
+
+
+def cost(pool: int, budget: int, seconds: float, strategy: str = "one") -> Cost:
+    return Cost(strategy, pool, budget, 1.0, seconds / 2, seconds / 2, pool, None, 5)
+
+
+def test_growth_is_the_exponent_of_a_power_law() -> None:
+    sizes = [(pool, budget) for pool in (1000, 4000, 9000) for budget in (10, 100)]
+    costs = [cost(pool, budget, 1e-6 * pool**1.5 * budget**0.25) for pool, budget in sizes]
+    (found,) = growths(costs)
+    assert found.by_pool == pytest.approx(1.5)
+    assert found.by_budget == pytest.approx(0.25)
+
+
+def test_growth_over_one_size_alone_is_not_claimed() -> None:
+    one, other = growths([cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "other")])
+    assert one.by_pool == pytest.approx(0.5)
+    assert (one.by_budget, other.by_pool, other.by_budget) == (None, None, None)
+
+
+def test_a_profile_measures_pools_larger_than_the_data(kind: str, tmp_path: Path) -> None:
+    chosen = [load_strategy(name) for name in ("random", "entropy", "core-set")]
+    protocol, paths = tiny_protocol(kind), Paths(tmp_path, tmp_path)
+    costs = list(profiled(protocol, chosen, Sizes((20, 200), (5, 30), repeats=2), paths))
+    cells = [(20, 5), (200, 5), (200, 30)]  # 30 of 20 cannot be picked
+    assert [(each.strategy, each.pool, each.budget) for each in costs] == [
+        (strategy.name, *cell) for strategy in chosen for cell in cells
+    ]
+    labeled = protocol.budget.initial
+    assert [each.forwarded_images for each in costs] == [
+        0,
+        0,
+        0,
+        20,
+        200,
+        200,
+        20 + labeled,
+        200 + labeled,
+        200 + labeled,
+    ]
+    assert all(each.repeats == 2 and each.pick > 0 for each in costs)
+    per_image = costs[3].forward / 20
+    assert per_image > 0
+    assert costs[4].forward == pytest.approx(200 * per_image)
+
+
+def test_a_profile_leaves_the_fits_that_a_run_would_make(tmp_path: Path) -> None:
+    protocol = tiny_protocol("classification").model_copy(update={"stress": Stress(label_noise=0.6)})
+    sizes, random = Sizes((20,), (5,), repeats=1), load_strategy("random")
+    list(profiled(protocol, [random], sizes, Paths(tmp_path, tmp_path)))
+    task = build_task(protocol.task, tmp_path, tmp_path / "cache", torch.device("cpu"))
+    alone, after = (
+        next(Run(task, protocol, random, 0, "shared", "test", folder).rounds())
+        for folder in (tmp_path / "other", tmp_path / "models")
+    )
+    assert alone.metrics == after.metrics
+    assert len([*(tmp_path / "models").glob("*.safetensors")]) == 1, "the run trained nothing anew"
+
+
+def test_a_slow_cell_is_not_repeated(tmp_path: Path) -> None:
+    sizes = Sizes((50,), (5,), repeats=4, patience_seconds=0.0)
+    (found,) = profiled(tiny_protocol("classification"), [load_strategy("entropy")], sizes, Paths(tmp_path, tmp_path))
+    assert found.repeats == 1
+
+
+def test_a_profile_is_written_as_table_json_and_chart(tmp_path: Path) -> None:
+    costs = [cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "<b>other")]
+    files = write(costs, {"task": "tiny"}, tmp_path / "deep" / "tiny")
+    read = json.loads(files[0].read_text())
+    assert read["about"] == {"task": "tiny"}
+    assert [each["strategy"] for each in read["costs"]] == ["one", "one", "<b>other"]
+    assert read["growth"][0]["by_pool"] == pytest.approx(0.5)
+    assert files[1].read_bytes().startswith(b"\x89PNG")
+    assert "vega" in files[2].read_text()
+    costs_table, growth_table = tables(costs)
+    assert (costs_table.row_count, growth_table.row_count) == (3, 2)
+
+
+@pytest.mark.parametrize("listed", ["", "10,x", "-5", "0", "10;20"])
+def test_a_list_that_is_none_is_refused(listed: str) -> None:
+    from lossbench.cli.main import _numbers
+
+    with pytest.raises(ConfigError, match="--pool"):
+        _numbers(listed, "--pool")

@@ -1,0 +1,88 @@
+"""The speed of training: every phase counted, and as the loop trains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lossbench.cli.main import app
+from lossbench.config import LossPrediction
+from lossbench.measuring.training import PHASES, TOGETHER, Speed, Steps, matrix_rate
+from tasks.base import Task
+
+CONFIGS = Path(__file__).parents[2] / "configs/tasks"
+
+
+def test_a_speed_is_images_over_seconds() -> None:
+    seconds = dict(zip(PHASES, (0.1, 0.2, 0.5, 0.2), strict=True))
+    speed = Speed(50, 1.25, seconds, bare_seconds=0.8, read_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5)
+    assert speed.rate == pytest.approx(40)
+    assert speed.of_bare == pytest.approx(0.64)
+    assert speed.operations_per_second == pytest.approx(2.4e9)
+
+
+def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
+    kind: str, tiny_task: Callable[[str], Task[Any, Any]]
+) -> None:
+    made = Steps(tiny_task(kind), LossPrediction())
+    modules = {"model": made.model, "lossnet": made.attachment.module}
+
+    def changed(step: Callable[[], None]) -> set[str]:
+        before = {name: [each.clone() for each in module.parameters()] for name, module in modules.items()}
+        step()
+        return {
+            name
+            for name, module in modules.items()
+            if any(not torch.equal(*pair) for pair in zip(before[name], module.parameters(), strict=True))
+        }
+
+    assert changed(made.full) == {"model", "lossnet"}
+    assert set(made.clock.seconds) == set(PHASES)
+    assert all(seconds > 0 for seconds in made.clock.seconds.values())
+    assert changed(made.bare) == {"model"}
+    assert changed(made.read) == set()
+
+
+def test_steps_are_timed_together_where_the_loop_does_not_wait(
+    tiny_task: Callable[[str], Task[Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, steps = Steps(tiny_task("classification"), LossPrediction()), []
+    monkeypatch.setitem(TOGETHER, "cpu", 4)
+    waiting = made.clock
+    assert 0.01 < made.timed(lambda: steps.append(time.sleep(0.01))) < 0.1
+    assert len(steps) == 4
+    assert made.clock is waiting
+    assert not waiting.seconds
+
+
+def test_a_matrix_product_takes_time() -> None:
+    assert 1e8 < matrix_rate(torch.device("cpu"), torch.float32, repeats=3) < 1e14
+
+
+def test_the_command_shows_a_table(tmp_path: Path) -> None:
+    asked = [
+        "speed",
+        str(CONFIGS / "scenes/scenes-classification.toml"),
+        "--steps",
+        "2",
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path),
+    ]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    for words in (
+        "training, images/s",
+        "of the bare model's speed",
+        "share of optimizer",
+        "of the matrix rate",
+        "medians of 2 steps",
+    ):
+        assert words in result.output
