@@ -281,7 +281,7 @@ def test_the_rest_of_a_killed_process_does_not_matter(folders: dict[str, Path], 
 def test_two_processes_end_with_one_folder(folders: dict[str, Path], tmp_path: Path) -> None:
     kind: str = "classification"
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        results = pool.starmap(materialize, [(kind, SETTINGS, tmp_path)] * 2, chunksize=1)
+        results = pool.starmap(materialize, [(LAYOUTS[kind], SETTINGS, tmp_path)] * 2, chunksize=1)
     assert results[0] == results[1]
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == [results[0]]
     assert contents(results[0]) == contents(folders[kind])
