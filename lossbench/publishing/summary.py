@@ -1,0 +1,41 @@
+"""The table and the picture of the README, from the committed records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaderboard.charts.pictures import curves_picture
+from leaderboard.scoring.board import Board
+from leaderboard.scoring.entries import BASELINE
+from leaderboard.scoring.sections import Section
+from lossbench.publishing.reproduction import section, spread
+
+FEWEST_SEEDS = 8
+"""Strategies of fewer seeds are exploratory and stand in docs/reproduction.md alone."""
+
+
+def summary(board: Board, *protocols: str) -> list[Sequence[object]]:
+    """What each strategy gains over random in area, a column per protocol; strategies of eight seeds or more.
+
+    Args:
+        board: the records.
+        protocols: names of protocols, newest versions, shared track.
+    """
+    sections = [section(board, name, "shared") for name in protocols]
+    standings = [{standing.strategy: standing for standing in found.standings} for found in sections]
+    names = sorted(set.intersection(*(set(_planned(found)) for found in sections)) - {BASELINE})
+    rows: list[Sequence[object]] = [
+        ("strategy", *(f"{found.key.protocol}, {found.metric.name}" for found in sections)),
+    ]
+    return rows + [(name, *(spread(own[name].to_baseline, sign=True) for own in standings)) for name in names]
+
+
+def learning_curves(board: Board, protocols: Sequence[str], path: Path) -> Path:
+    """Draw the learning curves of the strategies of eight seeds, a panel per protocol."""
+    sections = [section(board, name, "shared") for name in protocols]
+    return curves_picture([found.only(_planned(found)) for found in sections], path)
+
+
+def _planned(found: Section) -> list[str]:
+    return [standing.strategy for standing in found.standings if standing.seeds >= FEWEST_SEEDS]
