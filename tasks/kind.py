@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tasks.settings import TaskSettings
 
-if TYPE_CHECKING:  # torch takes a second to import, and a list of kinds needs none of it
+if TYPE_CHECKING:  # torch takes a second to import, and listing the kinds does not need it
     import torch
     from jaxtyping import UInt8
     from torch import Tensor
@@ -20,47 +20,67 @@ S = TypeVar("S", bound=TaskSettings)
 
 
 class TaskKind(ABC, Generic[S]):
-    """One kind of task. It holds no state; heavy imports stand inside its methods.
+    """One kind of task: its settings, how to build a task from them, a tiny example, and how to draw labels.
 
-    A kind of Lossbench is a folder in `tasks/` and an entry of `tasks.kinds.KINDS`. A kind from outside is a Python file
-    with one subclass of this class: `lossbench --kind-file FILE`.
+    To add a kind in one file, outside the repository, write five classes; `examples/toy_kind.py` shows all of them:
+
+    1. Settings: a subclass of `tasks.settings.TaskSettings` with `kind: Literal["your-kind"]` and the numbers that a
+       protocol sets. Images that are held in memory are described by a subclass of `DataSource`.
+    2. Model: a subclass of `tasks.base.TapModel`. `trunk` returns the taps and the features; `head` does the rest.
+    3. UnlabeledTask: a subclass of `tasks.base.UnlabeledTask`: `posteriors`, `losses`, `pseudo_targets`, `embed`.
+    4. Task: a subclass of `tasks.base.Task`: labels, targets, augmentation, groups, label noise, metrics.
+    5. Kind: a subclass of this class, the only one in the file. It is created without arguments and holds no state.
+
+    Load it with `tasks.kinds.load_kind_file`, or `lossbench --kind-file FILE`. A protocol then names it:
+    `[task] kind = "your-kind"`. Worker processes load the same file. `lossbench.submissions.conformance.CHECKS` run
+    on `tiny`, and any strategy runs on the kind unchanged.
+
+    A kind of Lossbench itself is a folder `tasks/KIND/` (`settings.py`, `task.py`, `losses.py`, `metrics.py`,
+    `label_noise.py`, `kind.py`) and an entry of `tasks.kinds.KINDS`. Its `kind.py` imports torch inside methods only, so
+    that the command line starts fast.
     """
 
     name: ClassVar[str]
-    """The `kind` of a protocol's `task` table: lower case, hyphens."""
+    """The value of `kind` in a protocol's `task` table: lower-case letters and hyphens."""
     settings: ClassVar[type[TaskSettings]]
-    """The form of that table."""
+    """The class of that table."""
     tiny: ClassVar[Mapping[str, Any]]
-    """A `task` table, without `kind`, that is built and trained in seconds and needs no file: the conformance checks run on it.
+    """A `task` table, without `kind`, that needs no files and trains in seconds. The conformance checks run on it.
 
-    Its pool has at least 60 images, of which 12 are held out for validation.
+    Its pool must have at least 60 images, of which `data.validation` holds out 12. It has a `recipe` table.
     """
 
     @abstractmethod
     def build(self, settings: S, data: Path, cache: Path, device: torch.device) -> Task[Any, Any]:
-        """A task with its images at hand.
+        """Load the data and return the task.
 
         Args:
             settings: the protocol's `task` table.
-            data: the folder that holds the real data sets.
-            cache: the folder for rendered scenes and pre-trained weights.
-            device: where images and models lie.
+            data: the folder of the real data sets.
+            cache: a folder for files that the task makes: rendered scenes, pretrained weights.
+            device: where images, targets and models are to be stored.
 
         Raises:
-            DataError: what the task needs is missing or damaged.
+            DataError: a file is missing or damaged.
         """
 
     @abstractmethod
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]
     ) -> UInt8[Tensor, "3 c c"]:
-        """The image with one annotation drawn in: a label of `Task.annotations`, or a prediction of `Task.predictions`."""
-
-    def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"] | None:  # noqa: ARG002
-        """A rendered pool image with its labels; None for a kind that renders no scenes.
+        """Draw a label or a prediction into an image.
 
         Args:
-            seed: of the scenes, `task.data.scenes.seed`.
-            index: position of the image in the pool.
+            image: RGB, `tasks.images.drawing.CELL_PIXELS` wide and high.
+            annotation: an entry of `Task.annotations` or of the result of `Task.predictions`.
+            group_names: of the task.
+        """
+
+    def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"] | None:  # noqa: ARG002
+        """A rendered pool image with its label drawn in; None if the kind has no renderer.
+
+        Args:
+            seed: the protocol's `task.data.scenes.seed`.
+            index: the image's id.
         """
         return None

@@ -1,4 +1,4 @@
-"""The kinds of task: those of Lossbench, and those that were loaded from files."""
+"""All kinds of task that this process knows: those of Lossbench, and those loaded from files."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
     from tasks.base import Task
 
 KINDS: tuple[TaskKind[Any], ...] = (Classification(), Detection(), Pose())
-"""Those of Lossbench. A new kind is a folder in `tasks/` and an entry here."""
-_outside: dict[str, tuple[Source, TaskKind[Any]]] = {}
+"""The kinds of Lossbench. To add one, write a folder in `tasks/` and add its class here."""
+_loaded: dict[str, tuple[Source, TaskKind[Any]]] = {}
+"""The kinds loaded from files in this process, by name."""
 
 
 class KindError(LossbenchError):
-    """A kind of task that is not there, or a file that does not hold one."""
+    """An unknown kind of task, or a file from which no kind can be loaded."""
 
 
 def known_kinds() -> tuple[TaskKind[Any], ...]:
-    """Lossbench's kinds, then those loaded from files."""
-    return (*KINDS, *(kind for _, kind in _outside.values()))
+    """The kinds of Lossbench, then those loaded from files."""
+    return (*KINDS, *(kind for _, kind in _loaded.values()))
 
 
 def kind_named(name: object) -> TaskKind[Any]:
     """The kind of this name.
 
     Raises:
-        KindError: there is none.
+        KindError: no known kind has this name.
     """
     for kind in known_kinds():
         if kind.name == name:
@@ -50,41 +51,39 @@ def load_kind_file(path: Path) -> TaskKind[Any]:
     """Load a kind of task from a Python file and make it known in this process.
 
     Raises:
-        KindError: no such file, not exactly one kind in it, or a name that is taken.
+        KindError: the file does not exist, does not define exactly one kind, or the kind's name is taken.
     """
     if not path.is_file():
-        msg = f"no file {path} to load a kind of task from"
+        msg = f"{path}: no such file; --kind-file takes a Python file that defines a kind of task"
         raise KindError(msg)
     return load_kind(read_source(path))
 
 
 def load_kind(source: Source) -> TaskKind[Any]:
-    """Make a kind known from the content of its file; see `load_kind_file`."""
-    found = classes_in(source, TaskKind)
-    if len(found) != 1:
-        msg = (
-            f"{source.path} defines {len(found)} kinds of task; define one class that derives from tasks.kind.TaskKind"
-        )
+    """Load a kind of task from the content of a file; see `load_kind_file`. Loading the same content again is allowed."""
+    classes = classes_in(source, TaskKind)
+    if len(classes) != 1:
+        msg = f"{source.path} defines {len(classes)} kinds of task; define one subclass of tasks.kind.TaskKind"
         raise KindError(msg)
-    kind = found[0]()  # pyright: ignore[reportAbstractUsage] - `classes_in` gives concrete classes
-    if kind.name in {own.name for own in KINDS} or _outside.get(kind.name, (source,))[0] != source:
-        msg = f"{source.path}: a kind of task named {kind.name!r} exists; choose another name"
+    kind = classes[0]()  # pyright: ignore[reportAbstractUsage] - `classes_in` gives concrete classes
+    if kind.name in {own.name for own in KINDS} or _loaded.get(kind.name, (source,))[0] != source:
+        msg = f"{source.path}: the name {kind.name!r} is taken by another kind of task; choose another name"
         raise KindError(msg)
-    _outside[kind.name] = (source, kind)
+    _loaded[kind.name] = (source, kind)
     return kind
 
 
 def loaded_sources() -> tuple[Source, ...]:
-    """The content of all files that kinds were loaded from: other processes make them known with `load_kind`."""
-    return tuple(source for source, _ in _outside.values())
+    """The contents of the files from which kinds were loaded. A worker process loads them with `load_kind`."""
+    return tuple(source for source, _ in _loaded.values())
 
 
 def task_settings(table: object) -> TaskSettings:
-    """A protocol's `task` table in the form of its kind.
+    """Validate a protocol's `task` table by the settings class of its kind.
 
     Raises:
-        KindError: it names no kind that is known.
-        ValidationError: a field does not fit.
+        KindError: the table's `kind` is missing or unknown.
+        ValidationError: a field is unknown, missing or out of range.
     """
     if isinstance(table, TaskSettings):
         return table
@@ -93,9 +92,9 @@ def task_settings(table: object) -> TaskSettings:
 
 
 def build_task(settings: TaskSettings, data: Path, cache: Path, device: torch.device) -> Task[Any, Any]:
-    """The task of these settings; see `TaskKind.build`.
+    """Build the task that these settings describe; see `TaskKind.build`.
 
     Raises:
-        DataError: what the task needs is missing or damaged.
+        DataError: a file is missing or damaged.
     """
     return kind_named(settings.kind).build(settings, data, cache, device)

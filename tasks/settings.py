@@ -1,4 +1,4 @@
-"""Settings that all kinds of task share. Numbers stand in `configs/`; here, what they mean. A kind's own: `tasks/KIND/settings.py`."""
+"""Settings that all kinds of task share. A kind's own settings are in `tasks/KIND/settings.py`, the values in `configs/tasks/`."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCENE_BATCHES = 5
-"""Rendered scenes for classification are written in as many files as CIFAR-10 has batches."""
+"""The number of pool files of the rendered classification scenes; CIFAR-10 has as many training batches."""
 
 
 class Settings(BaseModel):
-    """A frozen piece of a configuration; a field that it does not know is refused."""
+    """A frozen table of a configuration file. Unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Recipe(Settings):
-    """How a model is trained from one labeled set. Shares are of the epochs."""
+    """How a model is trained on one labeled set."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     optimizer: Literal["sgd", "adamw", "rmsprop"]
     learning_rate: float = Field(gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of SGD only."""
+    """Used by SGD only."""
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["steps", "one-cycle"] = "steps"
-    """`steps`: the rate times 0.1 at each milestone; `one-cycle`: up and down again, by batch (Smith 2018).
+    """`steps`: multiply the learning rate by 0.1 at each milestone; `one-cycle`: raise and lower it, per batch (Smith 2018).
 
-    As in torch, one-cycle moves the momentum (AdamW's first beta) the other way, .95 to .85 and back, whatever `momentum` says.
+    As in torch, one-cycle moves the momentum (AdamW's first beta) the other way, .95 to .85 and back, and ignores `momentum`.
     """
     milestones: tuple[float, ...] = ()
+    """Of `steps`, as shares of the epochs."""
     warm_start: bool = False
-    """Whether a round starts from the weights of the round before it. The paper does not say; cold is the default."""
+    """Start each round from the weights of the previous round. The paper does not say which it does; the default is a cold start."""
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
 class SceneSettings(Settings):
-    """Which scenes to render: the seed of all their streams and the number of images in each split."""
+    """Which scenes to render: the seed of all their random streams, and the number of images in each split."""
 
     seed: int = Field(default=0, ge=0)
     pool: int = Field(default=2000, ge=SCENE_BATCHES)
@@ -46,15 +47,16 @@ class SceneSettings(Settings):
 
 
 class DataSource(Settings):
-    """Where a task's images come from: below the data folder, or rendered."""
+    """Where a task's images come from: files in the data folder, or rendered scenes."""
 
     scenes: SceneSettings | None = None
+    """Render scenes instead of reading the data folder."""
     validation: int = Field(ge=0)
-    """How many pool images are held out for making choices: never candidates, never labeled."""
+    """The number of pool images held out for validation: never candidates, never labeled."""
 
 
 class TaskSettings(Settings):
-    """What the settings of every kind of task have; each kind derives its own."""
+    """The `task` table of a protocol: the fields that all kinds share. Each kind derives its own class."""
 
     kind: str
     data: DataSource
@@ -62,14 +64,14 @@ class TaskSettings(Settings):
 
 
 class Stress(Settings):
-    """What makes a pool harder than a clean, balanced one. Test images and the validation slice stay as they are."""
+    """Changes that make a pool harder than a clean, balanced one. Test images and the validation slice are not changed."""
 
     label_noise: float = Field(default=0.0, ge=0, lt=1)
-    """Share of labels that the oracle gives wrong, as `Task.mislabeled` describes; the same for all under a seed."""
+    """Expected share of wrong labels; see `Task.mislabeled`. Under one seed they are the same for all strategies."""
     imbalance: float = Field(default=1.0, ge=1)
-    """How many times rarer, beside what it was, the rarest group of the pool becomes; the others lie between."""
+    """Factor by which the most reduced group of the pool shrinks; the other groups shrink by factors between 1 and this."""
     missing_groups: int = Field(default=0, ge=0)
-    """How many groups, drawn by the seed, no image of the first round shows."""
+    """The number of groups, drawn by the seed, that are absent from the first round's labeled images."""
 
 
 CLEAN = Stress()

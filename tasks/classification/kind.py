@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Classification(TaskKind[ClassificationSettings]):
-    """One class an image."""
+    """One class per image."""
 
     name = "classification"
     settings = ClassificationSettings
@@ -28,7 +28,7 @@ class Classification(TaskKind[ClassificationSettings]):
     def build(
         self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device
     ) -> ClassificationTask:
-        """CIFAR-10 or rendered objects, and ResNet-18."""
+        """Load CIFAR-10 or rendered objects; the model is a ResNet-18."""
         from tasks.classification.task import ClassificationTask
 
         return ClassificationTask(settings, data, cache, device)
@@ -36,15 +36,15 @@ class Classification(TaskKind[ClassificationSettings]):
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]
     ) -> UInt8[Tensor, "3 c c"]:
-        """The name of the class, in a frame of its color."""
-        from tasks.images.drawing import classed
+        """Draw the class name, and a border in the class's color."""
+        from tasks.images.drawing import draw_class
 
-        return classed(image, int(annotation), group_names)
+        return draw_class(image, int(annotation), group_names)
 
     def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
-        """A rendered object with its class."""
+        """A rendered object with its class name drawn in."""
         from tasks.datasets.scenes import CLASSES, render_object_scene
-        from tasks.images.drawing import classed, rendered_cell
+        from tasks.images.drawing import draw_class, rendered_cell
 
         scene = render_object_scene(seed, "pool", index)
-        return classed(rendered_cell(scene.image), scene.label, CLASSES)
+        return draw_class(rendered_cell(scene.image), scene.label, CLASSES)

@@ -1,4 +1,4 @@
-"""Settings of a classification protocol."""
+"""Settings of classification protocols."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tasks.settings import TaskSettings
 
 
 class ClassificationSettings(TaskSettings):
-    """A classification protocol: CIFAR-10 or rendered scenes."""
+    """The `task` table of a classification protocol: CIFAR-10 or rendered scenes."""
 
     kind: Literal["classification"]
     model: ClassifierSettings

@@ -1,4 +1,4 @@
-"""Image classification: one distribution per image."""
+"""Image classification: one distribution over the classes per image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask
+from tasks.classification.label_noise import mislabeled
+from tasks.classification.losses import cross_entropy
+from tasks.classification.metrics import accuracies
 from tasks.classification.settings import ClassificationSettings
 from tasks.datasets.cifar import load
 from tasks.datasets.scenes import CIFAR_LAYOUT, materialize
@@ -25,29 +28,29 @@ CROP_PADDING, CROP_PIXELS = 4, 32  # shifts of up to 4 of 32 pixels (He et al. 2
 
 
 class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
-    """Raw output: logits (n, classes). Target: class numbers (n,)."""
+    """Raw output: logits (n, classes). Target: class indices (n,)."""
 
     def posteriors(self, raw: Float[Tensor, "n k"]) -> Posteriors:
-        """One row per image: the softmax over the classes."""
+        """One row per image: the softmax over the classes. Its context is the most probable class."""
         return Posteriors(
             functional.log_softmax(raw, 1).unsqueeze(1), torch.ones_like(raw[:, :1]), raw.argmax(1, keepdim=True)
         )
 
     def losses(self, raw: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Cross-entropy."""
-        return functional.cross_entropy(raw, targets, reduction="none")
+        return cross_entropy(raw, targets)
 
     def pseudo_targets(self, raw: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
         """The most probable class."""
         return raw.argmax(1)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The pooled last stage."""
+        """The features: the spatial mean of ResNet's last stage."""
         return outputs.features[0]
 
 
 class ClassificationTask(Task[Tensor, Tensor]):
-    """CIFAR-10 or data in its form, classified by ResNet-18."""
+    """CIFAR-10, or data in its form, classified by ResNet-18."""
 
     metric = Metric("accuracy", "share of images")
     settings: ClassificationSettings
@@ -57,9 +60,9 @@ class ClassificationTask(Task[Tensor, Tensor]):
         root = materialize(CIFAR_LAYOUT, scenes, cache) if scenes else data
         images = load(root, manifest=scenes is not None)
         self.settings = settings
-        self.pool_size, self.test_size = images.pool, len(images.labels) - images.pool
+        self.pool_size, self.test_size = images.pool_size, len(images.labels) - images.pool_size
         self.annotations = images.labels
-        self.group_names = images.names
+        self.group_names = images.class_names
         self.fingerprints = {"data": images.fingerprint}
         self.unlabeled = UnlabeledClassification(Pixels(images.pixels.to(device), settings.model.pixels, COLORS))
 
@@ -68,25 +71,23 @@ class ClassificationTask(Task[Tensor, Tensor]):
         return Classifier(self.settings.model, len(self.group_names))
 
     def targets(self, ids: Ids) -> Int[Tensor, " n"]:
-        """Class numbers."""
+        """Class indices."""
         return on_device(self.annotations[ids], self.unlabeled.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]:
-        """Random shifts by whole pixels and mirroring."""
+        """Random shifts by whole pixels, and horizontal flips."""
         shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
-        whole = np.ones(len(ids))
-        places = augment.then(augment.windows(shifts[0], shifts[1], whole, whole), augment.flips(rng, len(ids)))
-        return self.unlabeled.warped(ids, places), self.targets(ids)
+        ones = np.ones(len(ids))
+        transforms = augment.compose(augment.windows(shifts[0], shifts[1], ones, ones), augment.flips(rng, len(ids)))
+        return self.unlabeled.warped(ids, transforms), self.targets(ids)
 
-    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
+    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - the annotations name the classes
         """The class of each image, one-hot."""
         return functional.one_hot(torch.from_numpy(self.annotations[ids]), len(self.group_names)).bool()
 
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-        """A share of the images in one of the other classes, each as likely."""
-        wrong = rng.random(len(ids)) < share
-        shifts = rng.integers(1, len(self.group_names), len(ids))
-        return np.where(wrong, (self.annotations[ids] + shifts) % len(self.group_names), self.annotations[ids])
+        """A share of the images labeled with another class; all other classes are equally likely."""
+        return mislabeled(self.annotations[ids], share, len(self.group_names), rng)
 
     def categories(self, raw: Float[Tensor, "n k"], ids: Ids) -> Int[Tensor, "n 1"]:  # noqa: ARG002
         """The class."""
@@ -97,9 +98,6 @@ class ClassificationTask(Task[Tensor, Tensor]):
         return raw.argmax(1).cpu().numpy()
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ k"]], ids: Ids) -> dict[str, float]:
-        """Accuracy, and its mean over the classes that occur (`balanced_accuracy`)."""
-        right = (torch.cat([raw.argmax(1) for raw in raws]) == self.targets(ids)).cpu().double()
-        classes = self.groups(ids, ids).double()
-        counts = classes.sum(0)
-        per_class = (right @ classes)[counts > 0] / counts[counts > 0]
-        return {"accuracy": float(right.mean()), "balanced_accuracy": float(per_class.mean())}
+        """Accuracy over images, and averaged over classes."""
+        predicted = torch.cat([raw.argmax(1) for raw in raws])
+        return accuracies(predicted, self.targets(ids), len(self.group_names))

@@ -1,1 +1,1 @@
-"""Forms of data on disk: one file a form."""
+"""Data sets in their forms on disk, one file per form: each returns file names (or pixels) and typed annotations."""

@@ -1,4 +1,4 @@
-"""Real data sets: where they are looked for, whether they are complete, and how to get them."""
+"""The real data sets that protocols use: where they are expected, whether they are complete, how to get them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.base import DataError
 from tasks.datasets.names import VOC_CLASSES
+from tasks.errors import DataError
 
 
 class Dataset(NamedTuple):
-    """A real data set as the protocols want it."""
+    """A real data set."""
 
     name: str
     folder: str
-    """Below the data folder."""
+    """Relative to the data folder."""
     source: str
+    """How to get it."""
     check: Callable[[Path], str]
-    """What is there; raises DataError where it is damaged."""
+    """Describes the files in a data folder; raises DataError if one is damaged."""
 
 
 class State(NamedTuple):
-    """What was found of a data set."""
+    """Whether a data set is there, complete or damaged."""
 
     dataset: Dataset
     text: str
+    """A description of the files, of the damage, or how to get the data set."""
     damaged: bool
 
 
 def states(root: Path) -> Iterator[State]:
-    """What is there of every data set below a data folder."""
+    """The state of every data set in a data folder."""
     for dataset in DATASETS:
         if not (root / dataset.folder).exists():
             yield State(dataset, f"not there; get it: {dataset.source}", damaged=False)
@@ -45,7 +47,7 @@ def fetch(name: str, root: Path) -> None:
     """Download a data set through torchvision.
 
     Raises:
-        DataError: a name that cannot be fetched, or a download that failed.
+        DataError: the name is unknown, or the download failed.
     """
     from torchvision.datasets import CIFAR10, VOCDetection  # noqa: PLC0415 - heavy
 
@@ -59,10 +61,10 @@ def fetch(name: str, root: Path) -> None:
         elif name == "voc2012":
             VOCDetection(str(root), year="2012", image_set="trainval", download=True)
         else:
-            msg = f"no data set {name!r} to fetch; there are cifar10, voc2007, voc2012 (MPII asks for a registration)"
+            msg = f"cannot fetch {name!r}; choose cifar10, voc2007 or voc2012 (MPII requires a registration)"
             raise DataError(msg)
     except (OSError, RuntimeError) as error:
-        msg = f"{name} could not be fetched into {root}: {error}"
+        msg = f"could not fetch {name} into {root}: {error}"
         raise DataError(msg) from None
 
 
@@ -78,12 +80,13 @@ def _voc(root: Path) -> str:
 
     devkit, counts = root / "VOCdevkit", []
     for folder in sorted(devkit.glob("VOC20*")):
-        for listed in ("trainval", "test"):
-            if (folder / "ImageSets/Main" / f"{listed}.txt").exists():
-                split = load_split(devkit, [f"{folder.name[3:]}/{listed}"], VOC_CLASSES, need_object=False)
-                boxes = sum(len(each.labels) for each in split.objects)
-                counts.append(f"{folder.name[3:]}/{listed} {len(split.files)} images, {boxes} boxes")
-    return "; ".join(counts) or "no list of images in it"
+        for image_set in ("trainval", "test"):
+            if (folder / "ImageSets/Main" / f"{image_set}.txt").exists():
+                name = f"{folder.name.removeprefix('VOC')}/{image_set}"
+                split = load_split(devkit, [name], VOC_CLASSES, need_object=False)
+                boxes = sum(len(objects.labels) for objects in split.objects)
+                counts.append(f"{name} {len(split.files)} images, {boxes} boxes")
+    return "; ".join(counts) or "the folder has no list of images"
 
 
 def _pose(root: Path) -> str:
@@ -92,13 +95,15 @@ def _pose(root: Path) -> str:
     counts = []
     for file in sorted((root / "pose/annotations").glob("*.json")):
         persons = load_list(root / "pose/images", file, center_shift=0, need_head=False, frame=1.0).persons
-        heads = sum(person.head > 0 for person in persons)
+        heads = sum(person.head_size > 0 for person in persons)
         counts.append(f"{file.name} {len(persons)} persons, {heads} with a head size")
-    return "; ".join(counts) or "no annotations in it"
+    return "; ".join(counts) or "the folder has no annotations"
 
 
 DATASETS = (
     Dataset("CIFAR-10", "cifar-10-batches-py", "lossbench data fetch cifar10", _cifar10),
     Dataset("VOC", "VOCdevkit", "lossbench data fetch voc2007 voc2012", _voc),
-    Dataset("pose", "pose", "MPII's images in pose/images, HRNet's JSON in pose/annotations (see README)", _pose),
+    Dataset(
+        "pose", "pose", "MPII's images in pose/images, HRNet's JSON in pose/annotations (see docs/tasks.md)", _pose
+    ),
 )

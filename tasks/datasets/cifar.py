@@ -13,25 +13,26 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import calculate_md5
 
-from tasks.base import existing, require
+from tasks.errors import require, require_path
 
 FOLDER = CIFAR10.base_folder
 MANIFEST = "manifest.json"
 
 
 class ClassifiedImages(NamedTuple):
-    """Pool images first, then test images."""
+    """Labeled images: the pool first, then the test images."""
 
     pixels: UInt8[Tensor, "n 3 h w"]
     labels: Int[np.ndarray, " n"]
-    names: tuple[str, ...]
-    pool: int
+    """Class indices."""
+    class_names: tuple[str, ...]
+    pool_size: int
     fingerprint: str
-    """MD5 sums of the files, joined."""
+    """The MD5 sums of the files, joined."""
 
 
 class ManifestBatches(CIFAR10):
-    """Batches in CIFAR-10's form whose MD5 sums stand in a manifest beside them."""
+    """Torchvision's reader for batches in CIFAR-10's form, with other MD5 sums than CIFAR-10's."""
 
     def __init__(self, root: Path, *, train: bool, digests: dict[str, str]) -> None:
         files = sorted(digests.items())
@@ -42,24 +43,24 @@ class ManifestBatches(CIFAR10):
 
 
 def official_digests() -> dict[str, str]:
-    """MD5 sums of CIFAR-10's files, as its authors and torchvision give them."""
+    """The MD5 sums of CIFAR-10's files by name, as published by its authors and torchvision."""
     return dict(CIFAR10.train_list + CIFAR10.test_list) | {"batches.meta": CIFAR10.meta["md5"]}
 
 
 def load(root: Path, *, manifest: bool = False) -> ClassifiedImages:
-    """The images below `root/cifar-10-batches-py`; no file is unpickled before its MD5 sum is right.
+    """Read the images in `root/cifar-10-batches-py`. No file is unpickled before its MD5 sum has been checked.
 
     Args:
         root: the folder that holds `cifar-10-batches-py`.
-        manifest: compare with the manifest beside the files instead of CIFAR-10's official sums.
+        manifest: take the MD5 sums from the file `manifest.json` beside the batches instead of the official ones.
 
     Raises:
-        DataError: a file is missing or is not what its MD5 sum says.
+        DataError: a file is missing, or its MD5 sum is wrong.
     """
     folder = root / FOLDER
     digests = official_digests()
     if manifest:
-        digests = json.loads(existing(folder / MANIFEST, "the manifest of the batches").read_text(encoding="utf-8"))
+        digests = json.loads(require_path(folder / MANIFEST, "the manifest of the batches").read_text(encoding="utf-8"))
     check_files(folder, digests)
     train, test = (ManifestBatches(root, train=train, digests=digests) for train in (True, False))
     pixels = np.concatenate([train.data, test.data]).transpose(0, 3, 1, 2)
@@ -73,8 +74,13 @@ def load(root: Path, *, manifest: bool = False) -> ClassifiedImages:
 
 
 def check_files(folder: Path, digests: dict[str, str]) -> None:
-    """Raise a DataError unless every file is there and has its MD5 sum."""
+    """Raise a DataError if a file is missing or its MD5 sum is wrong.
+
+    Args:
+        folder: of the files.
+        digests: MD5 sums by file name.
+    """
     for name, digest in digests.items():
-        file = existing(folder / name, "a batch of CIFAR-10's form")
-        found = calculate_md5(str(file))
-        require(found == digest, f"{file} is damaged: MD5 {found}, expected {digest}; fetch it again")
+        file = require_path(folder / name, "a batch of CIFAR-10's form")
+        actual = calculate_md5(str(file))
+        require(actual == digest, f"{file} is damaged: MD5 {actual}, expected {digest}; fetch it again")

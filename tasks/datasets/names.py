@@ -1,4 +1,4 @@
-"""Names that data sets fix: classes and joints, in their official order."""
+"""Names of classes and joints, in the official order of their data sets."""
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -10,4 +10,4 @@ MPII_JOINTS = (
     "left wrist",
 )  # fmt: skip
 MPII_MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
-"""The joint that each joint becomes in a mirrored image."""
+"""For each joint the index of its counterpart in a horizontally flipped image."""

@@ -1,1 +1,1 @@
-"""Object detection by SSD, on mmdet's parts."""
+"""Object detection by SSD, built from mmdet's modules."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Detection(TaskKind[DetectionSettings]):
-    """Boxes around objects, and their classes."""
+    """Boxes around objects, with classes."""
 
     name = "detection"
     settings = DetectionSettings
@@ -30,7 +30,7 @@ class Detection(TaskKind[DetectionSettings]):
     }
 
     def build(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> DetectionTask:
-        """PASCAL VOC or rendered objects, and SSD."""
+        """Load PASCAL VOC or rendered objects; the model is an SSD."""
         from tasks.detection.task import DetectionTask
 
         return DetectionTask(settings, data, cache, device)
@@ -38,21 +38,23 @@ class Detection(TaskKind[DetectionSettings]):
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]
     ) -> UInt8[Tensor, "3 c c"]:
-        """Boxes with the names of their classes; objects marked as difficult are left out."""
+        """Draw boxes with their class names; difficult objects are left out."""
         import torch
 
-        from tasks.images.drawing import boxed
+        from tasks.images.drawing import draw_boxes
 
         easy = ~annotation.difficult
-        return boxed(image, torch.from_numpy(annotation.boxes[easy]), annotation.labels[easy].tolist(), group_names)
+        return draw_boxes(
+            image, torch.from_numpy(annotation.boxes[easy]), annotation.labels[easy].tolist(), group_names
+        )
 
     def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
-        """Rendered objects with their boxes."""
+        """Rendered objects with their boxes drawn in."""
         import torch
 
         from tasks.datasets.scenes import CLASSES, render_detection_scene
-        from tasks.images.drawing import boxed, rendered_cell
+        from tasks.images.drawing import draw_boxes, rendered_cell
 
         scene = render_detection_scene(seed, "pool", index)
-        boxes = torch.tensor([each.box for each in scene.objects]) / len(scene.image)
-        return boxed(rendered_cell(scene.image), boxes, [each.label for each in scene.objects], CLASSES)
+        boxes = torch.tensor([item.box for item in scene.objects]) / len(scene.image)
+        return draw_boxes(rendered_cell(scene.image), boxes, [item.label for item in scene.objects], CLASSES)

@@ -1,7 +1,8 @@
-"""SSD's loss of every single image (Liu et al. 2016, section 2.2).
+"""SSD's targets, and its loss of every single image (Liu et al. 2016, section 2.2).
 
-Anchors are matched, hard negatives mined and the sum normalised inside the image, so that the loss of an image does not
-depend on the rest of its batch. Weighted by the numbers of positives, the mean of these losses is mmdet's batch loss.
+Anchors are matched, hard negatives mined and the sum normalized within an image, so that the loss of an image does not
+depend on the rest of its batch. Weighted by the numbers of positive anchors, the mean of these losses is mmdet's batch
+loss.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
+from tasks.images.pixels import on_device
 from tasks.models.ssd import SsdRaw
 
 POSITIVE_IOU = 0.5
@@ -26,42 +29,61 @@ NEGATIVES_WITHOUT_OBJECT = 3
 
 
 class BoxTargets(NamedTuple):
-    """Objects of a batch, padded to the most that an image has."""
+    """The objects of a batch, padded to the largest number in one image."""
 
     boxes: Float[Tensor, "n b 4"]
     """Corners in pixels of the model's input."""
     labels: Int[Tensor, "n b"]
-    """Class numbers; -1 pads."""
+    """Class indices; -1 pads."""
+
+
+def box_targets(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch.device) -> BoxTargets:
+    """The targets of a batch, from each image's boxes (b 4) in pixels and class indices (b,)."""
+    return BoxTargets(*(on_device(array, device) for array in pad_objects(boxes, labels)))
+
+
+def pad_objects(
+    boxes: list[np.ndarray], labels: list[np.ndarray]
+) -> tuple[Float[np.ndarray, "n b 4"], Int[np.ndarray, "n b"]]:
+    """Stack each image's boxes (b 4) and class indices (b,), padded to the largest number in one image."""
+    most = max((len(image) for image in labels), default=0)
+    padded_boxes = np.zeros((len(boxes), most, 4), dtype=np.float32)
+    padded_labels = np.full((len(boxes), most), -1, dtype=np.int64)
+    for row, (image_boxes, image_labels) in enumerate(zip(boxes, labels, strict=True)):
+        padded_boxes[row, : len(image_boxes)] = image_boxes
+        padded_labels[row, : len(image_labels)] = image_labels
+    return padded_boxes, padded_labels
 
 
 class Matches(NamedTuple):
-    """What each anchor is to predict."""
+    """The object that each anchor must predict."""
 
     positive: Bool[Tensor, "n m"]
+    """Whether the anchor must predict an object; all others must predict background."""
     assigned: Int[Tensor, "n m"]
-    """Index of the object that a positive anchor is to predict; elsewhere of the one that overlaps most."""
+    """The index of a positive anchor's object; of other anchors, that of the object that overlaps most."""
 
 
 def match(anchors: Float[Tensor, "m 4"], targets: BoxTargets) -> Matches:
-    """Anchors with an overlap of at least 0.5, and for every object the anchor that overlaps it most."""
+    """Match anchors that overlap an object with IoU of at least 0.5, and for each object the anchor that overlaps it most."""
     images, most = targets.labels.shape
     if most == 0:
-        nothing = torch.zeros(images, len(anchors), dtype=torch.long, device=anchors.device)
-        return Matches(nothing.bool(), nothing)
+        zeros = torch.zeros(images, len(anchors), dtype=torch.long, device=anchors.device)
+        return Matches(zeros.bool(), zeros)
     overlaps = box_iou(targets.boxes.reshape(-1, 4), anchors).view(images, most, -1)
     overlaps = torch.where((targets.labels >= 0).unsqueeze(2), overlaps, -1.0)
     best, assigned = overlaps.max(1)
     positive = best >= POSITIVE_IOU
     objects = torch.where(targets.labels >= 0, torch.arange(most, device=anchors.device), -1)
-    favoring = torch.full_like(assigned, -1)
-    favoring.scatter_reduce_(1, overlaps.argmax(2), objects, "amax")  # of two with one favorite, the later, as in mmdet
-    return Matches(positive | (favoring >= 0), torch.where(favoring >= 0, favoring, assigned))
+    best_anchor_of = torch.full_like(assigned, -1)
+    best_anchor_of.scatter_reduce_(1, overlaps.argmax(2), objects, "amax")  # of two objects the later one, as in mmdet
+    return Matches(positive | (best_anchor_of >= 0), torch.where(best_anchor_of >= 0, best_anchor_of, assigned))
 
 
 def ssd_losses(
     raw: SsdRaw, targets: BoxTargets, anchors: Float[Tensor, "m 4"], coder: DeltaXYWHBBoxCoder
 ) -> Float[Tensor, " n"]:
-    """Confidence plus box loss of every image, over the number of its positive anchors."""
+    """Confidence plus box loss of every image, divided by the number of its positive anchors."""
     matches = match(anchors, targets)
     background = raw.scores.shape[2] - 1
     labels = torch.full_like(matches.assigned, background)
@@ -69,32 +91,32 @@ def ssd_losses(
         labels = torch.where(matches.positive, targets.labels.gather(1, matches.assigned), labels)
     confidence = functional.cross_entropy(raw.scores.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
     positives = matches.positive.sum(1)
-    negatives = hardest(confidence, matches.positive, positives)
+    negative_sum = hardest_negatives(confidence, matches.positive, positives)
     positive = torch.where(matches.positive, confidence + _box_losses(raw, targets, matches, anchors, coder), 0.0)
-    return (positive.sum(1) + negatives) / positives.clamp(min=1)
+    return (positive.sum(1) + negative_sum) / positives.clamp(min=1)
 
 
-def hardest(
+def hardest_negatives(
     confidence: Float[Tensor, "n m"], positive: Bool[Tensor, "n m"], positives: Int[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
-    """Sum of the largest losses among each image's negatives: three per positive, or a fixed number without any."""
-    wanted = torch.where(positives > 0, NEGATIVES_PER_POSITIVE * positives, NEGATIVES_WITHOUT_OBJECT)
-    wanted = torch.minimum(wanted, (~positive).sum(1))
-    most = int(wanted.max())
+    """The sum of each image's largest losses among negative anchors: three per positive, or a fixed number without any."""
+    count = torch.where(positives > 0, NEGATIVES_PER_POSITIVE * positives, NEGATIVES_WITHOUT_OBJECT)
+    count = torch.minimum(count, (~positive).sum(1))
+    most = int(count.max())
     largest = confidence.masked_fill(positive, -torch.inf).topk(most, 1).values
-    counted = torch.arange(most, device=wanted.device) < wanted.unsqueeze(1)
+    counted = torch.arange(most, device=count.device) < count.unsqueeze(1)
     return torch.where(counted, largest, 0.0).sum(1)
 
 
 def _box_losses(
     raw: SsdRaw, targets: BoxTargets, matches: Matches, anchors: Float[Tensor, "m 4"], coder: DeltaXYWHBBoxCoder
 ) -> Float[Tensor, "n m"]:
-    """Smooth L1 at the positive anchors, 0 elsewhere."""
+    """Smooth L1 loss at the positive anchors, 0 elsewhere."""
     result = raw.offsets.new_zeros(matches.positive.shape)
     images, rows = matches.positive.nonzero(as_tuple=True)
     if len(images) == 0:
         return result
     boxes = targets.boxes[images, matches.assigned[images, rows]]
-    wanted = coder.encode(anchors[rows], boxes)
-    found = functional.smooth_l1_loss(raw.offsets[images, rows], wanted, reduction="none").sum(1)
-    return result.index_put((images, rows), found)
+    offsets = coder.encode(anchors[rows], boxes)
+    losses = functional.smooth_l1_loss(raw.offsets[images, rows], offsets, reduction="none").sum(1)
+    return result.index_put((images, rows), losses)

@@ -19,83 +19,98 @@ from tasks.datasets.voc import Objects
 
 
 class Detections(NamedTuple):
-    """What was found in one image, in any order."""
+    """The detections in one image, in any order."""
 
     boxes: Float[np.ndarray, "b 4"]
     """Corners in [0, 1] over the image."""
     scores: Float[np.ndarray, " b"]
     labels: Int[np.ndarray, " b"]
+    """Class indices."""
 
 
-def voc_precision(found: Sequence[Detections], objects: Sequence[Objects], classes: int) -> dict[str, float]:
-    """Mean average precision at an overlap of 0.5: `mAP` in VOC 2007's 11-point form and `mAP_area` in the area form of 2010 on.
+def voc_precision(detections: Sequence[Detections], objects: Sequence[Objects], classes: int) -> dict[str, float]:
+    """Mean average precision at IoU 0.5: `mAP` in VOC 2007's 11-point form, `mAP_area` in the area form of 2010 and later.
 
-    A detection of a difficult object counts neither way. Classes that never occur are left out of the mean; overlaps
-    are those of the original pixels, in which a box includes its last pixel.
+    A detection of a difficult object is neither right nor wrong. Classes that never occur are left out of the mean.
+    Overlaps are measured in pixels of the original image, where a box includes its last pixel.
+
+    Args:
+        detections: of every image.
+        objects: the true objects of every image.
+        classes: the number of classes.
     """
-    per_class = [_class_precision(found, objects, label) for label in range(classes)]
-    known = np.array([each for each in per_class if each is not None]).reshape(-1, 2)
-    points, area = known.mean(0) if len(known) else (0.0, 0.0)
+    per_class = [_class_precision(detections, objects, label) for label in range(classes)]
+    occurring = np.array([precision for precision in per_class if precision is not None]).reshape(-1, 2)
+    points, area = occurring.mean(0) if len(occurring) else (0.0, 0.0)
     return {"mAP": float(points), "mAP_area": float(area)}
 
 
-def _class_precision(found: Sequence[Detections], objects: Sequence[Objects], label: int) -> tuple[float, float] | None:
-    scores, hits, alarms, wanted = [], [], [], 0
-    for detected, actual in zip(found, objects, strict=True):
+def _class_precision(
+    detections: Sequence[Detections], objects: Sequence[Objects], label: int
+) -> tuple[float, float] | None:
+    """A class's average precision in the 11-point and the area form; None if the class has no objects."""
+    scores, true_positives, false_positives, total = [], [], [], 0
+    for detected, actual in zip(detections, objects, strict=True):
         size = np.array([actual.width, actual.height] * 2, dtype=np.float32)
         boxes, easy = actual.boxes * size, ~actual.difficult
         of_class = actual.labels == label
-        mine = detected.labels == label
-        wanted += int((of_class & easy).sum())
-        if not mine.any():
+        selected = detected.labels == label
+        total += int((of_class & easy).sum())
+        if not selected.any():
             continue
-        rows = np.column_stack([detected.boxes[mine] * size, detected.scores[mine]])
-        hit, alarm = tpfp_default(rows, boxes[of_class & easy], boxes[of_class & ~easy], iou_thr=0.5)
-        scores.append(detected.scores[mine])
-        hits.append(hit[0])
-        alarms.append(alarm[0])
-    if wanted == 0:
+        rows = np.column_stack([detected.boxes[selected] * size, detected.scores[selected]])
+        correct, wrong = tpfp_default(rows, boxes[of_class & easy], boxes[of_class & ~easy], iou_thr=0.5)
+        scores.append(detected.scores[selected])
+        true_positives.append(correct[0])
+        false_positives.append(wrong[0])
+    if total == 0:
         return None
     if not scores:
         return 0.0, 0.0
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    hit, alarm = (np.cumsum(np.concatenate(each)[order], dtype=np.float64) for each in (hits, alarms))
-    recall, precision = hit / wanted, hit / np.maximum(hit + alarm, np.finfo(np.float32).eps)
+    correct, wrong = (
+        np.cumsum(np.concatenate(counts)[order], dtype=np.float64) for counts in (true_positives, false_positives)
+    )
+    recall, precision = correct / total, correct / np.maximum(correct + wrong, np.finfo(np.float32).eps)
     return float(average_precision(recall, precision, "11points")), float(average_precision(recall, precision, "area"))
 
 
-def coco_precision(found: Sequence[Detections], objects: Sequence[Objects], classes: int) -> float:
-    """COCO's AP over overlaps of 0.5 to 0.95; difficult objects are ignored as COCO ignores crowds."""
+def coco_precision(detections: Sequence[Detections], objects: Sequence[Objects], classes: int) -> float:
+    """COCO's AP, averaged over IoU 0.5 to 0.95. Difficult objects are ignored, as COCO ignores crowds."""
     truth: Any = COCO()
-    results = []
-    boxes = [_coco_boxes(each.boxes, each) for each in objects]
-    truth.dataset = {
-        "images": [{"id": image} for image in range(len(objects))],
-        "categories": [{"id": label} for label in range(classes)],
-        "annotations": [
-            {"image_id": image, "category_id": int(label), "bbox": list(box), "area": float(box[2] * box[3]),
-             "iscrowd": int(hard)}
-            for image, actual in enumerate(objects)
-            for box, label, hard in zip(boxes[image], actual.labels, actual.difficult, strict=True)
-        ],
-    }  # fmt: skip
-    for number, annotation in enumerate(truth.dataset["annotations"], start=1):
-        annotation["id"] = number
-    for image, (detected, actual) in enumerate(zip(found, objects, strict=True)):
-        for box, score, label in zip(_coco_boxes(detected.boxes, actual), *detected[1:], strict=True):
-            results.append({"image_id": image, "category_id": int(label), "bbox": list(box), "score": float(score)})
+    truth.dataset = _coco_dataset(objects, classes)
+    results = [
+        {"image_id": image, "category_id": int(label), "bbox": list(box), "score": float(score)}
+        for image, (detected, actual) in enumerate(zip(detections, objects, strict=True))
+        for box, score, label in zip(_coco_boxes(detected.boxes, actual), *detected[1:], strict=True)
+    ]
     if not results or not truth.dataset["annotations"]:
         return 0.0
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports on stdout
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints to stdout
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(results), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return max(float(judge.stats[0]), 0.0)
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return max(float(evaluation.stats[0]), 0.0)
+
+
+def _coco_dataset(objects: Sequence[Objects], classes: int) -> dict[str, list[dict[str, Any]]]:
+    """The true objects in COCO's JSON form; ids of annotations start at 1."""
+    annotations = [
+        {"image_id": image, "category_id": int(label), "bbox": list(box), "area": float(box[2] * box[3]),
+         "iscrowd": int(difficult)}
+        for image, actual in enumerate(objects)
+        for box, label, difficult in zip(_coco_boxes(actual.boxes, actual), actual.labels, actual.difficult, strict=True)
+    ]  # fmt: skip
+    return {
+        "images": [{"id": image} for image in range(len(objects))],
+        "categories": [{"id": label} for label in range(classes)],
+        "annotations": [annotation | {"id": number} for number, annotation in enumerate(annotations, start=1)],
+    }
 
 
 def _coco_boxes(boxes: Float[np.ndarray, "b 4"], image: Objects) -> Float[np.ndarray, "b 4"]:
-    """Left, top, width, height in the image's own pixels."""
+    """Left, top, width, height in pixels of the original image."""
     pixels = boxes.astype(np.float64) * ([image.width, image.height] * 2)
     return np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], 1)

@@ -1,4 +1,4 @@
-"""Settings of a detection protocol."""
+"""Settings of detection protocols."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from tasks.settings import DataSource, Settings, TaskSettings
 
 
 class DetectionData(DataSource):
-    """VOC below the data folder, or rendered scenes."""
+    """PASCAL VOC in the data folder, or rendered scenes."""
 
     pool: tuple[str, ...] = ("2007/trainval",)
-    """Lists of images, YEAR/SET."""
+    """Lists of images, YEAR/SET each."""
     test: tuple[str, ...] = ("2007/test",)
     classes: tuple[str, ...] = VOC_CLASSES
-    """Objects of other classes are background."""
+    """Objects of other classes count as background."""
     need_object: bool = False
-    """Leave out images without an object of these classes."""
+    """Leave out images without an object of these classes that is not difficult."""
     stored_pixels: int | None = Field(None, ge=32)
-    """Side of the squares held in memory; the model's input where it is not given."""
+    """Side of the squares held in memory; by default that of the model's input."""
 
 
 class RowSettings(Settings):
-    """Which anchors stand for an image."""
+    """Which anchors have weight in an image's posteriors."""
 
     most: int = Field(default=200, ge=1)
     """At most this many anchors of an image have weight."""
     threshold: float = Field(default=0.7, ge=0, le=1)
-    """And only those at least this many times as likely to show an object as the image's likeliest anchor.
+    """And only anchors whose probability of an object is at least this multiple of the image's highest one.
 
-    Relative, because a model of few labels is sure of nothing. Share of the weight on rows whose box overlaps an
+    Relative, because a model trained on few labels is confident of no object. Share of the weight on rows whose box overlaps an
     object, on the validation slice of voc2007-mini at mAP .35: absolute .05 gives .07, relative .5 gives .52, .7 .62.
     """
 
 
 class DetectionSettings(TaskSettings):
-    """A detection protocol: PASCAL VOC or rendered scenes."""
+    """The `task` table of a detection protocol: PASCAL VOC or rendered scenes."""
 
     kind: Literal["detection"]
     data: DetectionData
     model: Annotated[FullSsdSettings | SmallSsdSettings, Field(discriminator="kind")]
     zoom: float = Field(4.0, ge=1)
-    """The largest factor of SSD's zooming out."""
+    """The largest factor of zooming out in SSD's augmentation."""
     rows: RowSettings = RowSettings()
     pretraining: ClassificationSettings | None = None
-    """Starts the trunk of the small SSD from a classifier of other images."""
+    """Start the trunk of the small SSD from a classifier that is trained on other images."""
 
     @model_validator(mode="after")
-    def _trunks_are_alike(self) -> DetectionSettings:
+    def _trunks_match(self) -> DetectionSettings:
         if self.pretraining:
-            start = self.pretraining.model
-            if self.model.kind != "resnet18" or (start.width, start.stem) != (self.model.width, "imagenet"):
+            classifier = self.pretraining.model
+            if self.model.kind != "resnet18" or (classifier.width, classifier.stem) != (self.model.width, "imagenet"):
                 msg = "pretraining starts the trunk of an SSD on resnet18: with its width, and the stem `imagenet`"
                 raise ValueError(msg)
         return self

@@ -1,4 +1,4 @@
-"""Object detection: one distribution per anchor."""
+"""Object detection: one distribution over classes and background per anchor."""
 
 from __future__ import annotations
 
@@ -17,82 +17,90 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as_annotations, require
+from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
 from tasks.datasets.scenes import VOC_LAYOUT, materialize
-from tasks.datasets.voc import Objects, decoded, fingerprint, load_split
-from tasks.detection.augment import ssd_places
+from tasks.datasets.voc import Objects, fingerprint, load_split
+from tasks.detection.augment import ssd_transforms
 from tasks.detection.label_noise import mislabeled
-from tasks.detection.losses import BoxTargets, ssd_losses
+from tasks.detection.losses import BoxTargets, box_targets, pad_objects, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.settings import DetectionSettings, RowSettings
+from tasks.errors import require
 from tasks.images import augment
+from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
 from tasks.models.ssd import Ssd, SsdRaw, build_ssd, input_colors
 from tasks.training.pretraining import pretrained
 
-HALF = 0.5  # overlap of two boxes (intersection over union) that show the same object, as VOC counts it
-PSEUDO_SCORE = 0.5  # a detection that the model itself holds for likelier than not
+MATCHING_IOU = 0.5  # the overlap from which two boxes show the same object in VOC's evaluation
+LIKELY = 0.5  # a detection with a higher score is more likely right than wrong, according to the model
 
 
 class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
-    """Raw output: SSD's logits and offsets. Target: padded boxes and class numbers."""
+    """Raw output: SSD's logits and offsets. Target: padded boxes and class indices."""
 
     def __init__(self, pixels: Pixels, model: Ssd, settings: RowSettings) -> None:
         super().__init__(pixels)
         self._anchors = model.anchors(pixels.size).to(pixels.device)
         self._coder = model.head.ssd.bbox_coder
         self._test: Any = model.head.ssd.test_cfg
-        self._embedded = -len(model.neck.extra_layers) - 1
+        self._last_backbone_map = -len(model.neck.extra_layers) - 1
         self._settings = settings
 
     def posteriors(self, raw: SsdRaw) -> Posteriors:
-        """One row per anchor over the classes and, last, the background.
+        """One row per anchor, over the classes and, last, the background. Its context is the most probable class.
 
         The weight of a row is proportional to its probability of an object; see `RowSettings`.
         """
         log_probs = functional.log_softmax(raw.scores, 2)
-        presence = log_probs[:, :, :-1].logsumexp(2)  # of any object; 1 - p(background) would round to 0
-        relative = (presence - presence.amax(1, keepdim=True)).exp()
+        object_log_probs = log_probs[:, :, :-1].logsumexp(2)  # 1 - p(background) would round to 0
+        relative = (object_log_probs - object_log_probs.amax(1, keepdim=True)).exp()
         largest, rows = relative.topk(min(self._settings.most, relative.shape[1]), 1)
         counted = torch.where(largest >= self._settings.threshold, largest, 0.0)
         weight = torch.zeros_like(relative).scatter(1, rows, counted)
         return Posteriors(log_probs, weight / weight.sum(1, keepdim=True), log_probs[:, :, :-1].argmax(2))
 
     def losses(self, raw: SsdRaw, targets: BoxTargets) -> Float[Tensor, " n"]:
-        """Confidence and box loss, matched, mined and normalised inside each image."""
+        """Confidence plus box loss; anchors are matched and hard negatives mined within each image."""
         return ssd_losses(raw, targets, self._anchors, self._coder)
 
     def pseudo_targets(self, raw: SsdRaw) -> BoxTargets:
-        """The detections that the model holds for likelier than not."""
-        found = self.detections(raw, PSEUDO_SCORE)
-        return padded([each.boxes * self.size for each in found], [each.labels for each in found], self.device)
+        """The detections with a score above 0.5."""
+        detections = self.detections(raw, LIKELY)
+        boxes = [image.boxes * self.size for image in detections]
+        return box_targets(boxes, [image.labels for image in detections], self.device)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The backbone's last map (fc7 of VGG-16), averaged over places."""
-        return outputs.features[self._embedded].mean((2, 3))
+        """The spatial mean of the backbone's last map (fc7 of VGG-16)."""
+        return outputs.features[self._last_backbone_map].mean((2, 3))
 
     def boxes(self, raw: SsdRaw) -> Float[Tensor, "n m 4"]:
-        """Each anchor's predicted corners, in pixels of the model's input."""
+        """The predicted corners of each anchor, in pixels of the model's input."""
         images, rows = raw.offsets.shape[:2]
         anchors = self._anchors.repeat(images, 1)
         corners = self._coder.decode(anchors, raw.offsets.flatten(0, 1), max_shape=(self.size, self.size))
         return corners.view(images, rows, 4)
 
-    def detections(self, raw: SsdRaw, least_score: float | None = None) -> list[Detections]:
-        """What is left of each image's predictions after non-maximum suppression, class by class."""
-        least_score = float(self._test.score_thr) if least_score is None else least_score
-        result = []
+    def detections(self, raw: SsdRaw, min_score: float | None = None) -> list[Detections]:
+        """Each image's detections after non-maximum suppression within each class.
+
+        Args:
+            raw: the raw output.
+            min_score: detections with a lower score are left out; by default the threshold of the model's config.
+        """
+        min_score = float(self._test.score_thr) if min_score is None else min_score
+        detections = []
         for boxes, scores in zip(self.boxes(raw), raw.scores.softmax(2), strict=True):
-            found, labels, *_ = multiclass_nms(boxes, scores, least_score, dict(self._test.nms), self._test.max_per_img)
-            places = (found[:, :4] / self.size).cpu().numpy()
-            result.append(Detections(places, found[:, 4].cpu().numpy(), labels.cpu().numpy()))
-        return result
+            kept, labels, *_ = multiclass_nms(boxes, scores, min_score, dict(self._test.nms), self._test.max_per_img)
+            corners = (kept[:, :4] / self.size).cpu().numpy()
+            detections.append(Detections(corners, kept[:, 4].cpu().numpy(), labels.cpu().numpy()))
+        return detections
 
 
 class DetectionTask(Task[SsdRaw, BoxTargets]):
-    """VOC or data in its form, detected by an SSD."""
+    """PASCAL VOC, or data in its form, detected by an SSD."""
 
     metric = Metric("mAP", "IoU 0.5, 11 points")
     unlabeled: UnlabeledDetection
@@ -100,150 +108,127 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
         source = settings.data
+        self.settings = settings
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
         root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
         pool, test = (
             load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
             for lists in (source.pool, source.test)
         )
-        twice = {file.name for file in pool.files} & {file.name for file in test.files}
-        require(not twice, f"{min(twice, default='')} stands in the pool and in the test lists; remove it from one")
-        files = pool.files + test.files
-        self.settings = settings
+        in_both = {file.name for file in pool.files} & {file.name for file in test.files}
+        require(not in_both, f"{min(in_both, default='')} is in both the pool and the test lists; remove it from one")
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
-        self._start: dict[str, Tensor] = {}
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
+        self._trunk_weights: dict[str, Tensor] = {}
         if settings.pretraining:
-            shown = ClassificationTask(settings.pretraining, data, cache, device)
-            self._start, digest = pretrained(shown, settings.pretraining, cache, "stages")
+            classifier = ClassificationTask(settings.pretraining, data, cache, device)
+            self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
         pixels = settings.model.pixels
-        stored = decoded(files, source.stored_pixels or pixels).to(device)
-        blank = settings.model.model_copy(update={"imagenet": False})
-        template = build_ssd(blank, len(self.group_names))
-        seen = Pixels(stored, pixels, input_colors(settings.model))
-        self.unlabeled = UnlabeledDetection(seen, template, settings.rows)
+        stored = decode_squares(pool.files + test.files, source.stored_pixels or pixels).to(device)
+        model = build_ssd(settings.model.model_copy(update={"imagenet": False}), len(self.group_names))
+        self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, input_colors(settings.model)), model, settings.rows)
 
     def build_model(self) -> Ssd:
-        """An SSD whose trunk is untrained unless the protocol says otherwise."""
+        """An SSD with untrained weights, or with those that the protocol names for its trunk."""
         model = build_ssd(self.settings.model, len(self.group_names))
-        if self._start:
-            model.backbone.get_submodule("stages").load_state_dict(self._start)
+        if self._trunk_weights:
+            model.backbone.get_submodule("stages").load_state_dict(self._trunk_weights)
         return model
 
     def targets(self, ids: Ids) -> BoxTargets:
         """The objects that are not difficult."""
-        return padded(*self._easy(ids), self.unlabeled.device)
+        return box_targets(*self._easy_objects(ids), self.unlabeled.device)
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
-        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, mirroring."""
-        boxes, labels = stacked(*self._easy(ids))
+        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips."""
+        boxes, labels = pad_objects(*self._easy_objects(ids))
         boxes /= self.unlabeled.size
-        places = ssd_places(rng, boxes, labels >= 0, self.settings.zoom)
-        images = self.unlabeled.warped(ids, places, augment.photometric(rng, len(ids)))
-        return images, self._moved(boxes, labels, places)
+        transforms = ssd_transforms(rng, boxes, labels >= 0, self.settings.zoom)
+        images = self.unlabeled.warped(ids, transforms, augment.photometric(rng, len(ids)))
+        return images, self._transformed(boxes, labels, transforms)
 
-    def _easy(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Boxes in pixels and labels of each image's objects that are not difficult."""
-        objects = [(each, ~each.difficult) for each in self.annotations[ids]]
-        boxes = [each.boxes[easy] * self.unlabeled.size for each, easy in objects]
-        return boxes, [each.labels[easy] for each, easy in objects]
+    def _easy_objects(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The boxes (in pixels of the model's input) and labels of each image's objects that are not difficult."""
+        easy_objects = [(objects, ~objects.difficult) for objects in self.annotations[ids]]
+        boxes = [objects.boxes[easy] * self.unlabeled.size for objects, easy in easy_objects]
+        return boxes, [objects.labels[easy] for objects, easy in easy_objects]
 
-    def _moved(self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, places: augment.Places) -> BoxTargets:
-        """Boxes in the augmented image; objects whose center has left it are gone."""
-        corners = augment.moved(boxes.reshape(len(boxes), -1, 2), places).reshape(boxes.shape)
+    def _transformed(
+        self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, transforms: augment.Transforms
+    ) -> BoxTargets:
+        """Targets of the augmented images. Objects whose center lies outside of the image are left out."""
+        corners = augment.transform_points(boxes.reshape(len(boxes), -1, 2), transforms).reshape(boxes.shape)
         corners = np.concatenate(
             [np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1
         )
         center = (corners[..., :2] + corners[..., 2:]) / 2
         kept = ((center > 0) & (center < 1)).all(-1) & (labels >= 0)
         corners = corners.clip(0, 1) * self.unlabeled.size
-        return padded(
-            [each[keep] for each, keep in zip(corners, kept, strict=True)],
-            [each[keep] for each, keep in zip(labels, kept, strict=True)],
+        return box_targets(
+            [image[rows] for image, rows in zip(corners, kept, strict=True)],
+            [image[rows] for image, rows in zip(labels, kept, strict=True)],
             self.unlabeled.device,
         )
 
-    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - classes are given
-        """Which classes an image shows; difficult objects do not count."""
+    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - the annotations name the classes
+        """The classes present in each image; difficult objects do not count."""
         present = torch.zeros(len(ids), len(self.group_names), dtype=torch.bool)
-        for row, each in zip(present, self.annotations[ids], strict=True):
-            row[torch.from_numpy(each.labels[~each.difficult])] = True
+        for row, objects in zip(present, self.annotations[ids], strict=True):
+            row[torch.from_numpy(objects.labels[~objects.difficult])] = True
         return present
 
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
-        """A share of the objects missed, of another class, or in a displaced box: a third each."""
+        """A share of the objects wrong: one third missed, one third of another class, one third in a displaced box."""
         classes = len(self.group_names)
-        return as_annotations([mislabeled(each, share, classes, rng) for each in self.annotations[ids]])
+        return as_annotations([mislabeled(objects, share, classes, rng) for objects in self.annotations[ids]])
 
     def categories(self, raw: SsdRaw, ids: Ids) -> Int[Tensor, "n m"]:
-        """The class of the object that a row's box overlaps the most, by half or more; elsewhere the background."""
+        """The class of the object that a row's box overlaps most, if IoU is at least 0.5; otherwise the background."""
         background = len(self.group_names)
-        found = torch.full(raw.scores.shape[:2], background, device=raw.scores.device)
-        for row, boxes, objects in zip(found, self.unlabeled.boxes(raw), self.annotations[ids], strict=True):
+        categories = torch.full(raw.scores.shape[:2], background, device=raw.scores.device)
+        for row, boxes, objects in zip(categories, self.unlabeled.boxes(raw), self.annotations[ids], strict=True):
             if len(objects.labels):
                 overlap, nearest = box_iou(boxes, self._corners(objects)).max(1)
                 labels = torch.from_numpy(objects.labels).to(row)[nearest]
-                row[:] = torch.where(overlap >= HALF, labels, background)
-        return found
+                row[:] = torch.where(overlap >= MATCHING_IOU, labels, background)
+        return categories
 
     def predictions(self, raw: SsdRaw) -> NDArray[Any]:
-        """The detections that the model considers more likely than not."""
+        """The detections with a score above 0.5."""
+        side = self.unlabeled.size
         return as_annotations(
             [
-                Objects(
-                    found.boxes,
-                    found.labels,
-                    np.zeros(len(found.labels), dtype=bool),
-                    self.unlabeled.size,
-                    self.unlabeled.size,
-                )
-                for found in self.unlabeled.detections(raw, PSEUDO_SCORE)
+                Objects(image.boxes, image.labels, np.zeros(len(image.labels), dtype=bool), side, side)
+                for image in self.unlabeled.detections(raw, LIKELY)
             ]
         )
 
     def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
-        """VOC's mAP in both forms, COCO's AP, and the share of row weight on objects (`weight_on_objects`)."""
-        found: list[Detections] = []
+        """VOC's mAP in both forms, COCO's AP, and the mean weight of rows on objects (`weight_on_objects`)."""
+        detections: list[Detections] = []
         shares: list[float] = []
         objects = list(self.annotations[ids])
         for raw in raws:
-            shares += self._weight_on_objects(raw, objects[len(found) : len(found) + len(raw.scores)])
-            found += self.unlabeled.detections(raw)
+            shares += self._weight_on_objects(raw, objects[len(detections) : len(detections) + len(raw.scores)])
+            detections += self.unlabeled.detections(raw)
         classes = len(self.group_names)
         return {
-            **voc_precision(found, objects, classes),
-            "COCO_AP": coco_precision(found, objects, classes),
+            **voc_precision(detections, objects, classes),
+            "COCO_AP": coco_precision(detections, objects, classes),
             "weight_on_objects": float(np.mean(shares)) if shares else 0.0,
         }
 
     def _weight_on_objects(self, raw: SsdRaw, objects: list[Objects]) -> list[float]:
-        """Of each image with an object, the weight of rows whose box overlaps one by half or more."""
-        weight, boxes = self.unlabeled.posteriors(raw).weight, self.unlabeled.boxes(raw)
+        """For each image with objects: the total weight of the rows whose box overlaps one with IoU of at least 0.5."""
+        weights, boxes = self.unlabeled.posteriors(raw).weight, self.unlabeled.boxes(raw)
         return [
-            float(one_weight[(box_iou(one_boxes, self._corners(each)) >= HALF).any(1)].sum())
-            for one_weight, one_boxes, each in zip(weight, boxes, objects, strict=True)
-            if len(each.labels)
+            float(weight[(box_iou(corners, self._corners(annotation)) >= MATCHING_IOU).any(1)].sum())
+            for weight, corners, annotation in zip(weights, boxes, objects, strict=True)
+            if len(annotation.labels)
         ]
 
     def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
+        """An image's boxes in pixels of the model's input."""
         return on_device(objects.boxes, self.unlabeled.device) * self.unlabeled.size
-
-
-def stacked(
-    boxes: list[np.ndarray], labels: list[np.ndarray]
-) -> tuple[Float[np.ndarray, "n b 4"], Int[np.ndarray, "n b"]]:
-    """Boxes (b 4) and class numbers (b,) of each image, padded to the most that an image has."""
-    most = max((len(each) for each in labels), default=0)
-    all_boxes = np.zeros((len(boxes), most, 4), dtype=np.float32)
-    all_labels = np.full((len(boxes), most), -1, dtype=np.int64)
-    for image, (some_boxes, some_labels) in enumerate(zip(boxes, labels, strict=True)):
-        all_boxes[image, : len(some_boxes)] = some_boxes
-        all_labels[image, : len(some_labels)] = some_labels
-    return all_boxes, all_labels
-
-
-def padded(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch.device) -> BoxTargets:
-    """Targets of a batch from each image's boxes (b 4) in pixels and class numbers (b,)."""
-    return BoxTargets(*(on_device(each, device) for each in stacked(boxes, labels)))

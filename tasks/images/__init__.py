@@ -1,1 +1,1 @@
-"""Pixels in memory, augmentation, drawing."""
+"""Images: decoding, storage in memory, augmentation, drawing."""

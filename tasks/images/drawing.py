@@ -1,4 +1,4 @@
-"""Images with labels drawn in, and sheets of them."""
+"""Drawing of labels into images, and grids of such images."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize
 from torchvision.utils import draw_bounding_boxes, make_grid
 
 CELL_PIXELS = 128
+"""Side of one image in a grid."""
 GAP_PIXELS = 4
-# Okabe & Ito (2008), as in the charts: one a class or a side of the body.
+# Okabe & Ito (2008), as in the charts: one color per class or side of the body.
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
 
 
 def cell(image: UInt8[Tensor, "3 s s"], mode: InterpolationMode = InterpolationMode.NEAREST) -> UInt8[Tensor, "3 c c"]:
-    """An image at the size of a cell."""
+    """An image scaled to the size of a grid cell."""
     return resize(image, [CELL_PIXELS, CELL_PIXELS], mode)
 
 
-def boxed(
-    shown: UInt8[Tensor, "3 c c"], boxes: Float[Tensor, "b 4"], labels: Sequence[int], names: Sequence[str]
-) -> UInt8[Tensor, "3 c c"]:
-    """A cell with boxes, whose corners are in [0, 1], and the names of what they hold."""
-    if not len(labels):
-        return shown
-    colors: list[str | tuple[int, int, int]] = [COLORS[label % len(COLORS)] for label in labels]
-    texts = [names[label] for label in labels]
-    places = (boxes * CELL_PIXELS).clamp(0, CELL_PIXELS - 1)
-    return draw_bounding_boxes(shown, places, texts, colors, width=2, label_colors="black", fill_labels=True)
-
-
-def classed(shown: UInt8[Tensor, "3 c c"], label: int, names: Sequence[str]) -> UInt8[Tensor, "3 c c"]:
-    """A cell with the name of its class."""
-    return boxed(shown, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), [label], names)
-
-
 def rendered_cell(image: UInt8[np.ndarray, "s s 3"]) -> UInt8[Tensor, "3 c c"]:
-    """A rendered scene at the size of a cell."""
+    """A rendered scene scaled to the size of a grid cell."""
     return cell(torch.from_numpy(image.copy()).permute(2, 0, 1))
 
 
+def draw_boxes(
+    image: UInt8[Tensor, "3 c c"], boxes: Float[Tensor, "b 4"], labels: Sequence[int], names: Sequence[str]
+) -> UInt8[Tensor, "3 c c"]:
+    """Draw boxes and their class names into a cell. Boxes are corners in [0, 1]; `labels` index `names`."""
+    if not len(labels):
+        return image
+    colors: list[str | tuple[int, int, int]] = [COLORS[label % len(COLORS)] for label in labels]
+    texts = [names[label] for label in labels]
+    corners = (boxes * CELL_PIXELS).clamp(0, CELL_PIXELS - 1)
+    return draw_bounding_boxes(image, corners, texts, colors, width=2, label_colors="black", fill_labels=True)
+
+
+def draw_class(image: UInt8[Tensor, "3 c c"], label: int, names: Sequence[str]) -> UInt8[Tensor, "3 c c"]:
+    """Draw the name of an image's class into a cell, with a border in the class's color."""
+    return draw_boxes(image, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), [label], names)
+
+
 def grid(cells: Sequence[UInt8[Tensor, "3 c c"]], columns: int) -> UInt8[Tensor, "3 h w"]:
-    """Cells side by side."""
+    """Cells side by side, in rows of `columns`."""
     return make_grid(torch.stack(list(cells)), nrow=columns, padding=GAP_PIXELS, pad_value=255)

@@ -1,4 +1,4 @@
-"""Images in memory, and the one way in which all tasks read and augment them."""
+"""Images in memory. All tasks read and augment their images here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from torchvision.transforms import v2
 
 @dataclass(frozen=True)
 class Colors:
-    """Colors in 0..255: a model sees (pixel - mean) / std; augmentation fills what lies outside an image."""
+    """The normalization of a model's input, in RGB of 0..255: the model gets (pixel - mean) / std.
+
+    `fill` is the color that augmentation shows outside of an image.
+    """
 
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # of ImageNet, as torchvision's weights expect
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
@@ -23,14 +26,15 @@ class Colors:
 
 
 class Pixels:
-    """Square images, decoded once and held as uint8.
+    """Square images, decoded once and stored as uint8.
 
-    The *frame* of an image is what a model sees of it at test time. Places in it are in [0, 1]; `margin` is how much
-    larger than the frame the stored square is, so that rotations find pixels beyond it.
+    The *frame* of an image is the part that the model sees at test time: the middle of the stored square. The square may
+    be larger, so that rotations show pixels instead of the fill color. Coordinates in [0, 1] are relative to the frame.
 
     Args:
-        stored: the decoded squares; they stay on the device where they lie.
+        stored: the decoded squares. They stay on their device.
         size: side of the model's input, in pixels.
+        colors: normalization and fill color; ImageNet's by default.
         margin: side of the stored square over side of the frame, at least 1.
     """
 
@@ -50,76 +54,76 @@ class Pixels:
         return len(self._stored)
 
     def repeated(self) -> Pixels:
-        """The same images over and over: id n, past the last one, shows image 0 again."""
+        """Endless images: id i shows image i modulo the number of images."""
         return _RepeatedPixels(self)
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """The device on which the images are stored."""
         return self._stored.device
 
     def read(self, ids: NDArray[np.int64]) -> Float[Tensor, "n 3 h w"]:
-        """The frames, scaled to the model's input with antialiasing, normalised."""
+        """The model's input at test time: the frames, scaled with antialiasing and normalized."""
         frames = self.frames(ids)
         if frames.shape[-1] != self.size:
             frames = v2.functional.resize(frames, [self.size, self.size], antialias=True)
-        return self._normalised(frames.float())
+        return self._normalized(frames.float())
 
     def frames(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 f f"]:
-        """The frames as they are stored."""
+        """The frames in the resolution in which they are stored, not normalized."""
         squares = self._gathered(ids)
         side = round(squares.shape[-1] / self._margin)
         edge = (squares.shape[-1] - side) // 2
         return squares[..., edge : edge + side, edge : edge + side]
 
     def warp(
-        self, ids: NDArray[np.int64], places: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None
+        self, ids: NDArray[np.int64], transforms: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None
     ) -> Float[Tensor, "n 3 h w"]:
-        """Normalised images under an affine map, bilinear, in one pass on the device.
+        """The model's input under an affine transform per image, sampled bilinearly, and a linear map of colors.
 
         Args:
-            ids: which images.
-            places: maps a place of the model's input to the place of the frame that is seen there.
-            colors: maps an RGB color in 0..255 (and 1) to the color that is seen; None leaves colors alone.
+            ids: the images to read.
+            transforms: map a point of the model's input to the point of the frame that is shown there.
+            colors: map (red, green, blue, 1), with colors in 0..255, to the new color; None keeps the colors.
         """
-        squares = self._gathered(ids).float().sub_(self._fill)
-        images = functional.grid_sample(squares, self._grid(places), align_corners=False).add_(self._fill)
+        squares = self._gathered(ids).float().sub_(self._fill)  # grid_sample pads with 0
+        images = functional.grid_sample(squares, self._grid(transforms), align_corners=False).add_(self._fill)
         if colors is not None:
-            mixing = on_device(colors, self.device).to(images)
-            flat = torch.baddbmm(mixing[:, :, 3:], mixing[:, :, :3], images.flatten(2))
+            maps = on_device(colors, self.device).to(images)
+            flat = torch.baddbmm(maps[:, :, 3:], maps[:, :, :3], images.flatten(2))
             images = flat.clamp_(0, 255).view_as(images)
-        return self._normalised(images)
+        return self._normalized(images)
 
     def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
         return self._stored[on_device(np.asarray(ids), self.device)]
 
-    def _centered(self, places: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n 2 3"]:
-        """The map in grid_sample's coordinates: -1..1 over the stored square instead of 0..1 over the frame."""
-        matrix, shift = places[:, :, :2], places[:, :, 2:]
+    def _centered(self, transforms: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n 2 3"]:
+        """The transforms in grid_sample's coordinates: -1..1 over the stored square instead of 0..1 over the frame."""
+        matrix, shift = transforms[:, :, :2], transforms[:, :, 2:]
         shift = matrix.sum(2, keepdims=True) + 2 * shift - 1
         return on_device(np.concatenate([matrix, shift], 2) / self._margin, self.device).float()
 
-    def _grid(self, places: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n h w 2"]:
+    def _grid(self, transforms: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n h w 2"]:
         """As torch's `affine_grid`, but by broadcasting: its products of tiny matrices take longer than the sampling."""
-        across, down, shift = self._centered(places)[..., None, None].unbind(2)
+        across, down, shift = self._centered(transforms)[..., None, None].unbind(2)
         centers = torch.linspace(-1, 1, self.size, device=self.device) * (self.size - 1) / self.size
         return (across * centers + down * centers[:, None] + shift).permute(0, 2, 3, 1)
 
-    def _normalised(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """In place: fresh memory for every step costs more than the arithmetic."""
+    def _normalized(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Normalize in place: allocating memory at every step costs more than the arithmetic."""
         return images.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
 
 
 def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array as a tensor there; the host does not wait for the device."""
+    """Copy an array to a tensor on the device, without waiting for the copy to end."""
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 class _RepeatedPixels(Pixels):
-    """Any id from 0 on shows one of a few images."""
+    """Images whose ids repeat; see `Pixels.repeated`."""
 
-    def __init__(self, once: Pixels) -> None:
-        vars(self).update(vars(once))
+    def __init__(self, pixels: Pixels) -> None:
+        vars(self).update(vars(pixels))
 
     def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
         return super()._gathered(np.asarray(ids) % len(self))

@@ -1,1 +1,1 @@
-"""Networks: one file each."""
+"""Networks, one file per architecture, and their settings."""

@@ -1,4 +1,4 @@
-"""The stacked hourglass network (Newell et al. 2016), in any width, depth and number of stacks."""
+"""The stacked hourglass network (Newell et al. 2016), of any width, depth and number of stacks."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ STRIDE = 4  # input pixels per heatmap cell
 
 
 class Residual(nn.Module):
-    """A bottleneck residual block with its normalisation in front (He et al. 2016b).
+    """A pre-activation bottleneck residual block (He et al. 2016b).
 
-    Differs from Newell et al. in that it starts as the identity (Goyal et al. 2017, section 5.1): with torch's usual
-    start a narrow network first learns the empty heatmap, and then seldom leaves it.
+    Differs from Newell et al. in that it is initialized as the identity (Goyal et al. 2017, section 5.1): with torch's
+    default initialization, a narrow network first learns to predict empty heatmaps, and seldom leaves that optimum.
     """
 
-    def __init__(self, inward: int, outward: int) -> None:
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        half = outward // 2
+        half = channels // 2
         self.body = nn.Sequential(
-            nn.BatchNorm2d(inward), nn.ReLU(), nn.Conv2d(inward, half, 1),
+            nn.BatchNorm2d(in_channels), nn.ReLU(), nn.Conv2d(in_channels, half, 1),
             nn.BatchNorm2d(half), nn.ReLU(), nn.Conv2d(half, half, 3, padding=1),
             nn.BatchNorm2d(half), nn.ReLU(),
         )  # fmt: skip
-        self.last = nn.Conv2d(half, outward, 1)
+        self.last = nn.Conv2d(half, channels, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(cast("Tensor", self.last.bias))
-        self.shortcut = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
+        self.shortcut = nn.Identity() if in_channels == channels else nn.Conv2d(in_channels, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps of the same extent."""
+        """Feature maps of the same resolution."""
         return self.shortcut(maps) + self.last(self.body(maps))
 
 
 class Hourglass(nn.Module):
-    """Down and up again, with a branch at every extent."""
+    """Downsamples `depth` times and upsamples again, with a skip branch at every resolution."""
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class Hourglass(nn.Module):
         self.inner = Hourglass(depth - 1, width) if depth > 1 else Residual(width, width)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps of the same extent."""
+        """Feature maps of the same resolution."""
         below = self.after(self.inner(self.before(functional.max_pool2d(maps, 2))))
         return self.branch(maps) + functional.interpolate(below, size=maps.shape[2:], mode="nearest")
 
 
 class StackOutputs(nn.Module):
-    """The last 1x1 convolution of every stack."""
+    """The head: the last 1x1 convolution of every stack."""
 
     def __init__(self, stacks: int, width: int, joints: int) -> None:
         super().__init__()
@@ -64,12 +64,12 @@ class StackOutputs(nn.Module):
             nn.init.normal_(weights, std=0.001)  # heatmaps start near zero
 
     def forward(self, *features: Tensor) -> Float[Tensor, "n s j h w"]:
-        """Heatmaps of all stacks."""
-        return torch.stack([each(maps) for each, maps in zip(self.convolutions, features, strict=True)], 1)
+        """The heatmaps of all s stacks, from the last feature map of each."""
+        return torch.stack([conv(maps) for conv, maps in zip(self.convolutions, features, strict=True)], 1)
 
 
 class StackedHourglass(TapModel):
-    """Each stack's map before its last convolution is a tap and a feature."""
+    """A stack's feature map before its last convolution is both a tap and a feature."""
 
     head: StackOutputs
 
@@ -92,11 +92,11 @@ class StackedHourglass(TapModel):
         self.head = StackOutputs(stacks, width, joints)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
-        """The map of every stack, twice."""
+        """The last feature map of every stack, as taps and as features."""
         maps, features = self.stem(images), []
         for stack, hourglass in enumerate(self.stacks):
             features.append(hourglass(maps))
             if stack < len(self.back_features):
-                heatmaps = self.head.convolutions[stack](features[-1])
+                heatmaps = self.head.convolutions[stack](features[-1])  # intermediate predictions feed the next stack
                 maps = maps + self.back_features[stack](features[-1]) + self.back_heatmaps[stack](heatmaps)
         return tuple(features), tuple(features)

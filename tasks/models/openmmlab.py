@@ -1,8 +1,8 @@
-"""Makes mmdet and mmpose importable without compiled mmcv: import this module before either of them.
+"""Makes mmdet and mmpose importable without compiled mmcv. Import this module before either of them.
 
-mmcv-lite has all of mmcv's Python but not the binary `mmcv._ext`, which mmdet asks for on import. A stand-in under that
-name gives `nms` through torchvision and refuses anything else when it is called. Where a compiled mmcv is installed,
-nothing is replaced. mmpose asks for `xtcocotools`, whose interface is that of pycocotools.
+mmcv-lite has all of mmcv's Python code but not the binary module `mmcv._ext`, which mmdet imports. This module registers
+a replacement under that name: its `nms` is torchvision's, and every other operator raises an error when it is called. If
+a compiled mmcv is installed, nothing is replaced. mmpose imports `xtcocotools`, whose interface is that of pycocotools.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torchvision import ops
 
 
 def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes that non-maximum suppression keeps, best first; mmcv's `offset` must be 0."""
+    """Indices of the boxes that non-maximum suppression keeps, highest score first. mmcv's `offset` must be 0."""
     if offset != 0:
         msg = "only offset 0 is supported without compiled mmcv"
         raise NotImplementedError(msg)
@@ -29,7 +29,7 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
 
 
 class _Extension(ModuleType):
-    """Stands in for mmcv's compiled operators."""
+    """Replaces mmcv's compiled operators."""
 
     nms = staticmethod(nms)
 
@@ -38,13 +38,14 @@ class _Extension(ModuleType):
             raise AttributeError(name)
 
         def missing(*_: object, **__: object) -> NoReturn:
-            msg = f"mmcv's operator {name!r} needs compiled mmcv; models that use it do not run here"
+            msg = f"mmcv's operator {name!r} needs compiled mmcv, which is not installed; models that use it cannot run"
             raise NotImplementedError(msg)
 
         return missing
 
 
 def _provide(name: str, module: ModuleType) -> None:
+    """Register a module under a name, unless a module of this name is installed."""
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         module.__spec__ = ModuleSpec(name, loader=None)
         sys.modules[name] = module
@@ -63,5 +64,5 @@ def _alias_xtcocotools() -> None:
 
 _provide("mmcv._ext", _Extension("mmcv._ext"))
 _alias_xtcocotools()
-if not MMLogger.check_instance_created("mmengine"):  # mmengine's own logger reports every initialised layer
+if not MMLogger.check_instance_created("mmengine"):  # mmengine's default logger reports every initialized layer
     MMLogger.get_instance("mmengine", log_level=logging.WARNING)

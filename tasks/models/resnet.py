@@ -1,4 +1,4 @@
-"""ResNet-18 in any width, from torchvision's blocks: its four stages, and a classifier on them."""
+"""ResNet-18 of any width, built from torchvision's blocks: the four stages, and a classifier on top of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tasks.models.settings import ClassifierSettings
 
 
 class ResNet18Stages(nn.Module):
-    """A stem and the four stages of ResNet-18 (He et al. 2016); width 64 is the original.
+    """The stem and the four stages of ResNet-18 (He et al. 2016). The original has width 64.
 
     Args:
-        width: channels of the first stage; each further stage doubles them.
+        width: channels of the first stage; each later stage doubles them.
         stem: `cifar` is one 3x3 convolution at full resolution, `half` the same with stride 2, and `imagenet` the
             original 7x7 convolution and max-pool with total stride 4.
     """
@@ -35,22 +35,22 @@ class ResNet18Stages(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The outputs of the four stages, each half as large as the one before it."""
-        one = self.stages[0](self.stem(images))
-        two = self.stages[1](one)
-        three = self.stages[2](two)
-        return one, two, three, self.stages[3](three)
+        """The outputs of the four stages; each has half the height and width of the one before it."""
+        first = self.stages[0](self.stem(images))
+        second = self.stages[1](first)
+        third = self.stages[2](second)
+        return first, second, third, self.stages[3](third)
 
 
-def _stage(inward: int, outward: int, stride: int) -> nn.Sequential:
+def _stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
     shortcut = None
-    if stride != 1 or inward != outward:
-        shortcut = nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
-    return nn.Sequential(BasicBlock(inward, outward, stride, shortcut), BasicBlock(outward, outward))
+    if stride != 1 or in_channels != channels:
+        shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+    return nn.Sequential(BasicBlock(in_channels, channels, stride, shortcut), BasicBlock(channels, channels))
 
 
 class Classifier(TapModel):
-    """ResNet-18; its four stages are the taps, the pooled last one the features."""
+    """ResNet-18 with a linear head. Taps: the four stages. Features: the spatial mean of the last stage."""
 
     def __init__(self, settings: ClassifierSettings, classes: int) -> None:
         super().__init__()
@@ -58,6 +58,6 @@ class Classifier(TapModel):
         self.head = nn.Linear(self.stages.channels[-1], classes)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
-        """The four stage outputs and the pooled last one."""
+        """The outputs of the four stages, and the spatial mean of the last one."""
         taps = self.stages(images)
         return taps, (taps[-1].mean((2, 3)),)

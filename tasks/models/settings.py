@@ -1,4 +1,4 @@
-"""Settings of the networks that protocols name."""
+"""Settings of the networks."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from tasks.settings import Settings
 
 
 class ClassifierSettings(Settings):
-    """ResNet-18, with CIFAR's stem unless said otherwise."""
+    """ResNet-18; by default with the stem for CIFAR's small images."""
 
     width: int = Field(64, ge=1)
     """Channels of the first stage; 64 is the original."""
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
     """A 3x3 convolution of stride 1 or 2, or the original 7x7 convolution and max-pool of total stride 4."""
     pixels: int = Field(32, ge=16)
-    """Side of the input; images of another size are scaled to it."""
+    """Side of the input; images are scaled to it."""
 
 
 class FullSsdSettings(Settings):
-    """An SSD from an mmdet config."""
+    """An SSD that an mmdet config describes."""
 
     kind: Literal["mmdet"]
     config: str = "pascal_voc/ssd300_voc0712.py"
-    """A path, or a path below the configs that mmdet ships."""
+    """Path of the config: of a file, or relative to the configs that mmdet ships."""
     pixels: int = 300
     imagenet: bool = True
-    """Start from torchvision's ImageNet weights of VGG-16 (downloaded by torchvision where they are not cached)."""
+    """Start from torchvision's ImageNet weights of VGG-16 (torchvision downloads them if they are not cached)."""
 
 
 class SmallSsdSettings(Settings):
-    """SSD on a ResNet-18: sources are the last three stages (strides 8, 16, 32) and one extra map."""
+    """SSD on a ResNet-18. It detects on the last three stages (strides 8, 16, 32) and on one extra map."""
 
     kind: Literal["resnet18"]
     width: int = Field(16, ge=1)
     pixels: int = Field(96, ge=64)
     sizes: tuple[float, float, float, float, float] = (0.12, 0.28, 0.48, 0.72, 1.0)
-    """Side of the square anchors of each level over the image's side; the fifth is the last level's upper size."""
+    """Side of each level's small square anchors, relative to the image; a level's upper size is the next entry."""
     extra_channels: int = 64
 
 
 class HourglassSettings(Settings):
-    """A stacked hourglass; two stacks of width 256 at 256 pixels are the paper's."""
+    """A stacked hourglass. The paper uses two stacks of width 256 at 256 pixels."""
 
     stacks: int = Field(2, ge=1)
     width: int = Field(256, ge=8, multiple_of=8)
     depth: int = Field(4, ge=1)
-    """How often an hourglass halves its map."""
+    """How many times an hourglass halves the resolution."""
     pixels: int = Field(256, ge=32, multiple_of=4)
 
     @model_validator(mode="after")

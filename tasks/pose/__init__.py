@@ -1,1 +1,1 @@
-"""Human pose by stacked hourglasses, with mmpose's codec and metric."""
+"""Human pose estimation by stacked hourglasses, with mmpose's codec and metric."""

@@ -1,4 +1,4 @@
-"""Between places of joints and heatmaps."""
+"""Conversion between coordinates of joints and heatmaps."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from mmpose.codecs.utils import get_heatmap_maximum, refine_keypoints
 from torch import Tensor
 
 
-def gaussians(places: Float[Tensor, "n j 2"], side: int, sigma: float) -> Float[Tensor, "n j h w"]:
-    """Heatmaps with a peak of 1 at each place, of standard deviation `sigma` in cells.
+def gaussians(joints: Float[Tensor, "n j 2"], side: int, sigma: float) -> Float[Tensor, "n j h w"]:
+    """Heatmaps with a Gaussian of height 1 at each joint.
 
     Differs from Newell et al. in that the peak is not rounded to a cell (mmpose calls this unbiased).
+
+    Args:
+        joints: x and y in [0, 1] over the map.
+        side: height and width of the maps, in cells.
+        sigma: standard deviation of the Gaussian, in cells.
     """
-    cells = torch.arange(side, device=places.device, dtype=places.dtype) + 0.5
-    x, y = ((-0.5 * ((cells - side * places[..., axis, None]) / sigma) ** 2).exp() for axis in (0, 1))
+    cells = torch.arange(side, device=joints.device, dtype=joints.dtype) + 0.5
+    x, y = ((-0.5 * ((cells - side * joints[..., axis, None]) / sigma) ** 2).exp() for axis in (0, 1))
     return y.unsqueeze(3) * x.unsqueeze(2)
 
 
 def peaks(heatmaps: Float[np.ndarray, "n j h w"]) -> Float[np.ndarray, "n j 2"]:
-    """The place of each heatmap's maximum, moved by a quarter of a cell towards the higher neighbor (Newell et al.)."""
+    """The position of each heatmap's maximum, shifted a quarter of a cell toward the higher neighbor (Newell et al.).
+
+    Positions are x and y in [0, 1] over the map.
+    """
     cells, _ = get_heatmap_maximum(heatmaps)
-    refined = [refine_keypoints(each[None], maps)[0] for each, maps in zip(cells, heatmaps, strict=True)]
+    refined = [refine_keypoints(image[None], maps)[0] for image, maps in zip(cells, heatmaps, strict=True)]
     return (np.stack(refined) + 0.5) / heatmaps.shape[-1]

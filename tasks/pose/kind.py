@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Pose(TaskKind[PoseSettings]):
-    """Joints of one person an image."""
+    """The joints of one person per image."""
 
     name = "pose"
     settings = PoseSettings
@@ -31,7 +31,7 @@ class Pose(TaskKind[PoseSettings]):
     }
 
     def build(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> PoseTask:
-        """MPII's form or rendered figures, and a stacked hourglass."""
+        """Load data in MPII's form or rendered figures; the model is a stacked hourglass."""
         from tasks.pose.task import PoseTask
 
         return PoseTask(settings, data, cache, device)
@@ -40,21 +40,21 @@ class Pose(TaskKind[PoseSettings]):
         self,
         image: UInt8[Tensor, "3 c c"],
         annotation: Any,
-        group_names: tuple[str, ...],  # noqa: ARG002 - joints need no names
+        group_names: tuple[str, ...],  # noqa: ARG002 - pose clusters are not drawn
     ) -> UInt8[Tensor, "3 c c"]:
-        """Visible joints and the limbs between them; orange is the person's right side, blue the left."""
-        from tasks.pose.drawing import jointed
+        """Draw visible joints and the limbs between them: the person's right side orange, the left one blue."""
+        from tasks.pose.drawing import draw_joints
 
-        return jointed(image, annotation.places, annotation.visible)
+        return draw_joints(image, annotation.joints, annotation.visible)
 
     def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
-        """A rendered figure with its joints."""
+        """A rendered figure with its joints drawn in."""
         import numpy as np
 
         from tasks.datasets.scenes import render_figure_scene
         from tasks.images.drawing import rendered_cell
-        from tasks.pose.drawing import jointed
+        from tasks.pose.drawing import draw_joints
 
         scene = render_figure_scene(seed, "pool", index)
-        places = (np.asarray(scene.joints) + 0.5) / len(scene.image)
-        return jointed(rendered_cell(scene.image), places, np.asarray(scene.visible))
+        joints = (np.asarray(scene.joints) + 0.5) / len(scene.image)
+        return draw_joints(rendered_cell(scene.image), joints, np.asarray(scene.visible))

@@ -1,4 +1,4 @@
-"""How annotators of joints err."""
+"""Simulated annotation errors of joints."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from tasks.datasets.mpii import Person
 from tasks.datasets.names import MPII_MIRRORED
 
 SHIFT = 0.1
-"""Standard deviation of a displaced joint over the side of the frame: most of a head's size."""
-_ORDER = np.arange(len(MPII_MIRRORED))
+"""Standard deviation of the displacement of a joint, relative to the side of the frame: most of a head's size."""
+_INDEX = np.arange(len(MPII_MIRRORED))
 _PARTNER = np.array(MPII_MIRRORED)
 
 
 def mislabeled(person: Person, share: float, rng: np.random.Generator) -> Person:
-    """The person with a share of the joints wrong: those of a pair as likely swapped as displaced, others displaced."""
-    draws, shifts = rng.random(len(_ORDER)), rng.normal(0, SHIFT, person.places.shape)
-    paired = _PARTNER != _ORDER
-    swapped = paired & (draws[np.minimum(_ORDER, _PARTNER)] < share / 2)
-    own = rng.random(len(_ORDER))
-    remaining = (share / 2) / (1 - share / 2)  # of the joints of a pair that are not swapped: half the share of all
-    displaced = np.where(paired, ~swapped & (own < remaining), own < share)
-    source = np.where(swapped, _PARTNER, _ORDER)
-    places = person.places[source] + np.where(displaced[:, None], shifts, 0)
-    return person._replace(places=places.astype(person.places.dtype), visible=person.visible[source])
+    """The person with an expected share of the joints wrong.
+
+    A joint that exists on both sides is as likely swapped with its partner as displaced; other joints are displaced.
+    """
+    draws, shifts = rng.random(len(_INDEX)), rng.normal(0, SHIFT, person.joints.shape)
+    paired = _PARTNER != _INDEX
+    swapped = paired & (draws[np.minimum(_INDEX, _PARTNER)] < share / 2)  # both joints of a pair use one draw
+    draws = rng.random(len(_INDEX))
+    remaining = (share / 2) / (
+        1 - share / 2
+    )  # probability for a joint that is not swapped; makes the displaced share of all joints share / 2
+    displaced = np.where(paired, ~swapped & (draws < remaining), draws < share)
+    source = np.where(swapped, _PARTNER, _INDEX)
+    joints = person.joints[source] + np.where(displaced[:, None], shifts, 0)
+    return person._replace(joints=joints.astype(person.joints.dtype), visible=person.visible[source])

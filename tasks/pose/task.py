@@ -1,42 +1,36 @@
-"""Human pose: one distribution over heatmap cells per joint."""
+"""Human pose estimation: one distribution over heatmap cells per joint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmpose is imported
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from mmpose.evaluation.functional import keypoint_pck_accuracy
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask, as_annotations, require
-from tasks.datasets.mpii import Person, decoded, load_list
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask, as_annotations
+from tasks.datasets.mpii import Person, load_list
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
 from tasks.datasets.scenes import MPII_LAYOUT, materialize
+from tasks.errors import require
 from tasks.images import augment
+from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
 from tasks.models.hourglass import STRIDE, StackedHourglass
-from tasks.pose.heatmaps import gaussians, peaks
+from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled
+from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
+from tasks.pose.metrics import pckh
 from tasks.pose.settings import PoseSettings
 from tasks.training.pretraining import pretrained
 
-PRESENCE_FLOOR = 1e-6  # added to every cell, so that a heatmap without a positive cell is uniform
+MIN_PROBABILITY = 1e-6  # added to every cell before normalizing, so that a heatmap without a positive cell is uniform
 POSE_GROUPS = 8
-
-
-class PoseTargets(NamedTuple):
-    """What the heatmaps are compared with."""
-
-    heatmaps: Float[Tensor, "n j h w"]
-    visible: Bool[Tensor, "n j"]
 
 
 class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
@@ -47,13 +41,13 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
         self._settings = settings
 
     def posteriors(self, raw: Float[Tensor, "n s j h w"]) -> Posteriors:
-        """One row per joint over the cells of the last stack's heatmap; all joints count alike."""
+        """One row per joint, over the cells of the last stack's heatmap; all joints have the same weight."""
         cells = raw[:, -1].flatten(2)
         if self._settings.posterior == "softmax":
             log_probs = cells.log_softmax(2)
         else:
-            presence = cells.clamp(min=0) + PRESENCE_FLOOR
-            log_probs = presence.log() - presence.sum(2, keepdim=True).log()
+            positive = cells.clamp(min=0) + MIN_PROBABILITY
+            log_probs = positive.log() - positive.sum(2, keepdim=True).log()
         images, joints = cells.shape[:2]
         weight = cells.new_full((images, joints), 1 / joints)
         context = torch.arange(joints, device=raw.device).expand(images, joints)
@@ -61,26 +55,24 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
 
     def losses(self, raw: Float[Tensor, "n s j h w"], targets: PoseTargets) -> Float[Tensor, " n"]:
         """Mean squared error over joints and cells, summed over stacks; a joint that is not visible adds 0."""
-        squares = (raw - targets.heatmaps.unsqueeze(1)).square().mean((3, 4))
-        return (squares * targets.visible.unsqueeze(1)).mean(2).sum(1)
+        return heatmap_losses(raw, targets)
 
     def pseudo_targets(self, raw: Float[Tensor, "n s j h w"]) -> PoseTargets:
-        """Heatmaps around the peaks of the last stack, every joint visible."""
-        places = torch.from_numpy(peaks(raw[:, -1].detach().cpu().numpy())).to(raw)
-        return self.rendered(places, torch.ones(places.shape[:2], dtype=torch.bool, device=raw.device))
+        """Heatmaps around the peaks of the last stack, with every joint visible."""
+        joints = torch.from_numpy(peaks(raw[:, -1].detach().cpu().numpy())).to(raw)
+        return self.heatmap_targets(joints, torch.ones(joints.shape[:2], dtype=torch.bool, device=raw.device))
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The last stack's map, averaged over places."""
+        """The spatial mean of the last stack's feature map."""
         return outputs.features[-1].mean((2, 3))
 
-    def rendered(self, places: Float[Tensor, "n j 2"], visible: Bool[Tensor, "n j"]) -> PoseTargets:
-        """Targets from places in [0, 1] over the frame; a joint outside of it does not count."""
-        inside = ((places >= 0) & (places <= 1)).all(2)
-        return PoseTargets(gaussians(places, self.size // STRIDE, self._settings.sigma), visible & inside)
+    def heatmap_targets(self, joints: Float[Tensor, "n j 2"], visible: Bool[Tensor, "n j"]) -> PoseTargets:
+        """Heatmaps of joints, whose x and y are in [0, 1] over the frame; see `pose_targets`."""
+        return pose_targets(joints, visible, self.size // STRIDE, self._settings.sigma)
 
 
 class PoseTask(Task[Tensor, PoseTargets]):
-    """MPII or data in its form, one person an image, by a stacked hourglass."""
+    """MPII, or data in its form: one person per image, by a stacked hourglass."""
 
     metric = Metric("PCKh", "0.5, share of joints")
     unlabeled: UnlabeledPose
@@ -99,107 +91,100 @@ class PoseTask(Task[Tensor, PoseTargets]):
             )
             for file, need_head in ((source.pool, False), (source.test, True))
         )
-        twice = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
-        require(not twice, f"{min(twice, default='')} stands in the pool and in the test file; remove it from one")
+        in_both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
+        require(not in_both, f"{min(in_both, default='')} is in both the pool and the test file; remove it from one")
         self.settings = settings
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)
         self.annotations = as_annotations(pool.persons + test.persons)
         self.group_names = tuple(f"pose {number + 1}" for number in range(POSE_GROUPS))
         self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint}
-        pixels = settings.model.pixels
-        stored = decoded(pool.crops + test.crops, round(pixels * source.margin), source.margin).to(device)
-        self.unlabeled = UnlabeledPose(Pixels(stored, pixels, margin=source.margin), settings)
-        self._start: dict[str, Tensor] = {}
+        pixels, crops = settings.model.pixels, pool.crops + test.crops
+        stored = decode_squares(
+            [crop.file for crop in crops], round(pixels * source.margin), [crop.box(source.margin) for crop in crops]
+        )
+        self.unlabeled = UnlabeledPose(Pixels(stored.to(device), pixels, margin=source.margin), settings)
+        self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
-            before = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
-            self._start, digest = pretrained(PoseTask(before, data, cache, device), before, cache)
+            other = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
+            self._pretrained_weights, digest = pretrained(PoseTask(other, data, cache, device), other, cache)
             self.fingerprints["trunk"] = digest
 
     def build_model(self) -> StackedHourglass:
-        """An hourglass, untrained unless the protocol says otherwise."""
+        """An hourglass with untrained weights, or with those of the protocol's pretraining."""
         model = StackedHourglass(self.settings.model, len(MPII_JOINTS))
-        if self._start:
-            model.load_state_dict(self._start)
+        if self._pretrained_weights:
+            model.load_state_dict(self._pretrained_weights)
         return model
 
     def targets(self, ids: Ids) -> PoseTargets:
-        """Heatmaps of the labeled places."""
-        return self._rendered(*self._labels(ids))
+        """Heatmaps of the annotated joints."""
+        return self._heatmap_targets(*self._labels(ids))
 
     def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], PoseTargets]:
-        """Random rotation, scale and mirroring; a mirrored left joint is a right one."""
+        """Random rotation, scale and horizontal flips. Flipping exchanges the left joints with the right ones."""
         n, most = len(ids), np.deg2rad(self.settings.rotation_degrees)
         scales = rng.uniform(1 - self.settings.zoom, 1 + self.settings.zoom, n)
         flips = augment.flips(rng, n)
-        maps = augment.then(flips, augment.turns(rng.uniform(-most, most, n), scales))
-        places, visible = self._labels(ids)
-        mirrored = flips[:, 0, 0] < 0
-        places, visible = augment.moved(places, maps), visible.copy()
-        places[mirrored], visible[mirrored] = places[mirrored][:, MPII_MIRRORED], visible[mirrored][:, MPII_MIRRORED]
-        return self.unlabeled.warped(ids, maps), self._rendered(places, visible)
+        transforms = augment.compose(flips, augment.rotations(rng.uniform(-most, most, n), scales))
+        joints, visible = self._labels(ids)
+        flipped = flips[:, 0, 0] < 0
+        joints, visible = augment.transform_points(joints, transforms), visible.copy()
+        joints[flipped], visible[flipped] = joints[flipped][:, MPII_MIRRORED], visible[flipped][:, MPII_MIRRORED]
+        return self.unlabeled.warped(ids, transforms), self._heatmap_targets(joints, visible)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
-        """The nearest of eight clusters of the reference's poses (k-means over the places of joints)."""
-        known = self._shapes(reference)
-        clusters = KMeans(min(POSE_GROUPS, len(np.unique(known, axis=0))), random_state=0).fit(known)
+        """The nearest of eight pose clusters (k-means over the joints of the reference images)."""
+        fitted_on = self._pose_vectors(reference)
+        clusters = KMeans(min(POSE_GROUPS, len(np.unique(fitted_on, axis=0))), random_state=0).fit(fitted_on)
         member = torch.zeros(len(ids), POSE_GROUPS, dtype=torch.bool)
         if len(ids):
-            member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._shapes(ids))).long()] = True
+            member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._pose_vectors(ids))).long()] = True
         return member
 
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
-        """A share of the joints wrong: half of them left for right, in pairs, the others displaced."""
-        return as_annotations([mislabeled(each, share, rng) for each in self.annotations[ids]])
+        """A share of the joints wrong: half of them swapped between left and right, in pairs, the others displaced."""
+        return as_annotations([mislabeled(person, share, rng) for person in self.annotations[ids]])
 
     def judged(self, model: TapModel, ids: Ids, raw: Tensor) -> Tensor:
-        """The heatmaps, averaged with those of the mirrored image where the protocol says so."""
+        """The heatmaps, averaged with those of the flipped image if the protocol's `flip_test` is on."""
         if not self.settings.flip_test:
             return raw
-        mirrored = model(self.unlabeled.images(ids).flip(3)).raw.flip(4)[:, :, list(MPII_MIRRORED)]
-        return (raw + mirrored) / 2
+        flipped = model(self.unlabeled.images(ids).flip(3)).raw.flip(4)[:, :, list(MPII_MIRRORED)]
+        return (raw + flipped) / 2
 
     def categories(self, raw: Float[Tensor, "n s j h w"], ids: Ids) -> Int[Tensor, "n j"]:
-        """The cell in which a joint lies."""
+        """The heatmap cell of each joint; -1 for a joint that is not visible."""
         side = raw.shape[-1]
-        places, visible = self._labels(ids)
-        cells = np.floor(places * side).astype(np.int64)
+        joints, visible = self._labels(ids)
+        cells = np.floor(joints * side).astype(np.int64)
         inside = visible & ((cells >= 0) & (cells < side)).all(2)
         return torch.from_numpy(np.where(inside, cells[..., 1] * side + cells[..., 0], -1)).to(raw.device)
 
     def predictions(self, raw: Float[Tensor, "n s j h w"]) -> NDArray[Any]:
-        """The peak of each joint's heatmap, every joint visible."""
-        places = peaks(raw[:, -1].detach().float().cpu().numpy()).astype(np.float32)
-        return as_annotations([Person(each, np.ones(len(each), dtype=bool), float("nan")) for each in places])
+        """The peaks of the last stack's heatmaps, with every joint visible."""
+        persons = peaks(raw[:, -1].detach().float().cpu().numpy()).astype(np.float32)
+        return as_annotations([Person(joints, np.ones(len(joints), dtype=bool), float("nan")) for joints in persons])
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
-        """PCKh: the share of all visible joints that count nearer than half a head size (as mmpose, exactly half is a miss).
-
-        Differs from MPII's evaluation in that a joint beyond the frame is left out, which there is a miss.
-        """
-        found = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
-        places, visible = self._labels(ids)
-        heads = np.array([person.head for person in self.annotations[ids]])
-        require(
-            np.isfinite(heads).all(), "an image to be judged has no head_size or headbox, and PCKh needs one; add it"
-        )
-        counted = visible.copy()
-        counted[:, [joint for joint in range(len(MPII_JOINTS)) if joint not in self.settings.counted_joints]] = False
-        norm = np.repeat(heads[:, None], 2, 1)
-        per_joint, _, _ = keypoint_pck_accuracy(found, places, counted, np.array(0.5), norm)
-        counts = counted.sum(0)
-        return {"PCKh": float((per_joint * counts).sum() / max(counts.sum(), 1))}
+        """PCKh over the joints that the protocol counts."""
+        predicted = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
+        joints, visible = self._labels(ids)
+        heads = np.array([person.head_size for person in self.annotations[ids]])
+        require(np.isfinite(heads).all(), "an evaluated image has no head_size or headbox, and PCKh needs one; add it")
+        return {"PCKh": pckh(predicted, joints, visible, heads, self.settings.counted_joints)}
 
     def _labels(self, ids: Ids) -> tuple[Float[np.ndarray, "n j 2"], Bool[np.ndarray, "n j"]]:
+        """The joints and their visibility."""
         persons = self.annotations[ids]
         shape = (len(persons), len(MPII_JOINTS))
-        places = np.array([person.places for person in persons]).reshape(*shape, 2)
-        return places, np.array([person.visible for person in persons]).reshape(shape)
+        joints = np.array([person.joints for person in persons]).reshape(*shape, 2)
+        return joints, np.array([person.visible for person in persons]).reshape(shape)
 
-    def _rendered(self, places: np.ndarray, visible: np.ndarray) -> PoseTargets:
+    def _heatmap_targets(self, joints: np.ndarray, visible: np.ndarray) -> PoseTargets:
         device = self.unlabeled.device
-        return self.unlabeled.rendered(on_device(places, device).float(), on_device(visible, device))
+        return self.unlabeled.heatmap_targets(on_device(joints, device).float(), on_device(visible, device))
 
-    def _shapes(self, ids: Ids) -> Float[np.ndarray, "n _"]:
-        """Places as one vector per person; a joint that is not visible stands at the frame's center."""
-        places, visible = self._labels(ids)
-        return np.where(visible[..., None], places, 0.5).reshape(len(ids), 2 * len(MPII_JOINTS))
+    def _pose_vectors(self, ids: Ids) -> Float[np.ndarray, "n _"]:
+        """The joints as one vector per person; a joint that is not visible is put at the frame's center."""
+        joints, visible = self._labels(ids)
+        return np.where(visible[..., None], joints, 0.5).reshape(len(ids), 2 * len(MPII_JOINTS))

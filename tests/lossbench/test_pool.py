@@ -167,14 +167,14 @@ def test_an_image_without_objects_stays_one() -> None:
 def test_half_of_the_wrong_joints_of_a_pair_are_swapped_with_the_other_side() -> None:
     person = Person(np.random.default_rng(0).random((len(MPII_JOINTS), 2)), np.ones(len(MPII_JOINTS), dtype=bool), 0.1)
     rng, times = np.random.default_rng(1), 4000
-    found = np.array([mislabeled_joints(person, 0.2, rng).places for _ in range(times)])
-    wrong = (found != person.places).any(2)
-    swapped = (found == person.places[list(MPII_MIRRORED)]).all(2) & wrong
+    found = np.array([mislabeled_joints(person, 0.2, rng).joints for _ in range(times)])
+    wrong = (found != person.joints).any(2)
+    swapped = (found == person.joints[list(MPII_MIRRORED)]).all(2) & wrong
     assert np.abs(wrong.mean(0) - 0.2).max() < 0.03
     paired = np.array(MPII_MIRRORED) != np.arange(len(MPII_JOINTS))
     assert np.abs(swapped.mean(0)[paired] - 0.1).max() < 0.02
     assert np.array_equal(swapped, swapped[:, MPII_MIRRORED]), "both sides or none"
-    moved = (found - person.places)[wrong & ~swapped]
+    moved = (found - person.joints)[wrong & ~swapped]
     assert moved.std() == pytest.approx(0.1, abs=0.01)
 
 

@@ -28,10 +28,10 @@ from torchvision.ops import box_iou
 from lossbench.submissions.conformance import tiny_protocol
 from tasks.base import DataError
 from tasks.datasets.voc import Objects, fingerprint, load_split, read_objects
-from tasks.detection.losses import NEGATIVES_WITHOUT_OBJECT, BoxTargets, match, ssd_losses
+from tasks.detection.losses import NEGATIVES_WITHOUT_OBJECT, BoxTargets, box_targets, match, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.settings import DetectionData, DetectionSettings, RowSettings
-from tasks.detection.task import DetectionTask, UnlabeledDetection, padded
+from tasks.detection.task import DetectionTask, UnlabeledDetection
 from tasks.images.pixels import Colors, Pixels
 from tasks.kinds import build_task
 from tasks.models import openmmlab
@@ -77,7 +77,7 @@ def outputs(ssd: Ssd, count: int) -> tuple[list[Tensor], list[Tensor], SsdRaw]:
 
 def targets(*images: list[tuple[float, float, float, float, int]]) -> BoxTargets:
     boxes = [np.array([each[:4] for each in image], dtype=np.float32).reshape(-1, 4) for image in images]
-    return padded(boxes, [np.array([each[4] for each in image], dtype=np.int64) for image in images], CPU)
+    return box_targets(boxes, [np.array([each[4] for each in image], dtype=np.int64) for image in images], CPU)
 
 
 CROWDED = [(2, 2, 30, 28, 0), (3, 3, 31, 29, 1), (40, 35, 60, 62, 2), (10, 40, 14, 44, 1)]
@@ -540,7 +540,7 @@ def test_the_fingerprint_reads_every_label(tmp_path: Path) -> None:
 
 def test_one_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     devkit(tmp_path, POOL, TEST | {"d": POOL["d"]})
-    with pytest.raises(DataError, match=r"d.jpg stands in the pool and in the test lists"):
+    with pytest.raises(DataError, match=r"d.jpg is in both the pool and the test lists"):
         built(tmp_path)
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks.detection.augment import MINIMUM_OVERLAPS, SMALLEST_SIDE, crops, ssd_places, zoomed_out
+from tasks.detection.augment import MINIMUM_OVERLAPS, SMALLEST_SIDE, crops, ssd_transforms, zoomed_out
 from tasks.images import augment
-from tasks.images.augment import Places
+from tasks.images.augment import Transforms
 from tasks.images.pixels import Colors, Pixels
 
 PLAIN = Colors(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), fill=(0.0, 0.0, 0.0))
@@ -111,16 +111,16 @@ def seen_at(image: Tensor) -> np.ndarray:
     return np.array([(mass.sum(0) * cells).sum() / mass.sum(), (mass.sum(1) * cells).sum() / mass.sum()])
 
 
-def drawn_map(kind: str, seed: int) -> Places:
+def drawn_map(kind: str, seed: int) -> Transforms:
     random = rng(seed)
     if kind == "flip":
         return augment.flips(random, 1)
     if kind == "turn":
-        return augment.turns(random.uniform(-0.6, 0.6, 1), random.uniform(0.75, 1.25, 1))
+        return augment.rotations(random.uniform(-0.6, 0.6, 1), random.uniform(0.75, 1.25, 1))
     if kind == "window":
         return augment.windows(*random.uniform(-0.2, 0.2, (2, 1)), *random.uniform(0.8, 1.6, (2, 1)))
     first, second = (drawn_map(each, seed + 1) for each in ("flip", "turn"))
-    return augment.then(first, augment.then(drawn_map("window", seed), second))
+    return augment.compose(first, augment.compose(drawn_map("window", seed), second))
 
 
 @pytest.mark.parametrize("kind", ["flip", "turn", "window", "all together"])
@@ -128,7 +128,7 @@ def drawn_map(kind: str, seed: int) -> Places:
 @given(x=st.floats(0.3, 0.7), y=st.floats(0.3, 0.7), seed=st.integers(0, 10**6))
 def test_a_dot_is_seen_where_its_place_moved(kind: str, x: float, y: float, seed: int) -> None:
     places = drawn_map(kind, seed)
-    expected = augment.moved(np.array([[[x, y]]]), places)[0, 0]
+    expected = augment.transform_points(np.array([[[x, y]]]), places)[0, 0]
     assume(((expected > 0.1) & (expected < 0.9)).all())  # else the dot would be cut off
     assert seen_at(dot(x, y).warp(np.arange(1), places, None)) == pytest.approx(expected, abs=0.3 / SIDE)
 
@@ -136,8 +136,9 @@ def test_a_dot_is_seen_where_its_place_moved(kind: str, x: float, y: float, seed
 @pytest.mark.parametrize("size", [32, 40])
 def test_warping_is_torchs_own_affine_sampling(size: int) -> None:
     stored = noise(5, 40)
-    places = augment.then(
-        augment.turns(rng().uniform(-1, 1, 5), rng().uniform(0.5, 2, 5)), augment.windows(*rng().uniform(-1, 2, (4, 5)))
+    places = augment.compose(
+        augment.rotations(rng().uniform(-1, 1, 5), rng().uniform(0.5, 2, 5)),
+        augment.windows(*rng().uniform(-1, 2, (4, 5))),
     )
     matrix, shift = places[:, :, :2], places[:, :, 2:]
     centered = np.concatenate([matrix, matrix.sum(2, keepdims=True) + 2 * shift - 1], 2)  # from 0..1 to -1..1
@@ -161,22 +162,22 @@ def test_then_applies_the_first_map_first() -> None:
     left_half = augment.windows(*(np.array([value]) for value in (0.0, 0.0, 0.5, 1.0)))
     point = np.array([[[0.9, 0.3]]])
     # Mirrored it stands at 0.1, and 0.1 of the whole is 0.2 of its left half.
-    assert augment.moved(point, augment.then(flip, left_half))[0, 0] == pytest.approx([0.2, 0.3])
-    assert augment.moved(point, augment.then(left_half, flip))[0, 0] == pytest.approx([-0.8, 0.3])
+    assert augment.transform_points(point, augment.compose(flip, left_half))[0, 0] == pytest.approx([0.2, 0.3])
+    assert augment.transform_points(point, augment.compose(left_half, flip))[0, 0] == pytest.approx([-0.8, 0.3])
 
 
 @given(seed=st.integers(0, 10**6))
 def test_moving_in_two_steps_is_moving_by_both(seed: int) -> None:
     first, second = drawn_map("turn", seed), drawn_map("window", seed)
     points = rng(seed).random((1, 5, 2))
-    once = augment.moved(points, augment.then(first, second))
-    assert augment.moved(augment.moved(points, first), second) == pytest.approx(once)
+    once = augment.transform_points(points, augment.compose(first, second))
+    assert augment.transform_points(augment.transform_points(points, first), second) == pytest.approx(once)
 
 
 def test_a_turn_is_clockwise_about_the_center_and_magnifies() -> None:
-    quarter = augment.turns(np.array([np.pi / 2, 0.0]), np.array([1.0, 2.0]))
+    quarter = augment.rotations(np.array([np.pi / 2, 0.0]), np.array([1.0, 2.0]))
     points = np.array([[[0.5, 0.5], [0.5, 0.2]], [[0.5, 0.5], [0.6, 0.5]]])
-    moved = augment.moved(points, quarter)
+    moved = augment.transform_points(points, quarter)
     assert moved[:, 0] == pytest.approx(np.full((2, 2), 0.5))
     assert moved[0, 1] == pytest.approx([0.8, 0.5])  # twelve o'clock becomes three
     assert moved[1, 1] == pytest.approx([0.7, 0.5])
@@ -293,7 +294,7 @@ def test_padding_is_no_object() -> None:
 
 def test_zooming_out_keeps_the_whole_image() -> None:
     places = zoomed_out(rng(), 2000, 4.0)
-    corners = augment.moved(np.tile([[0.0, 0], [1, 1]], (2000, 1, 1)), places)
+    corners = augment.transform_points(np.tile([[0.0, 0], [1, 1]], (2000, 1, 1)), places)
     assert corners.min() >= -1e-9
     assert corners.max() <= 1 + 1e-9
     sides = corners[:, 1] - corners[:, 0]
@@ -304,7 +305,7 @@ def test_zooming_out_keeps_the_whole_image() -> None:
 
 def test_the_whole_augmentation_shows_objects_and_mirrors() -> None:
     boxes, _ = random_boxes(300, 2, 3)
-    places = ssd_places(rng(2), boxes, np.ones((300, 2), bool), 4.0)
-    center = augment.moved((boxes[..., :2] + boxes[..., 2:]) / 2, places)
+    places = ssd_transforms(rng(2), boxes, np.ones((300, 2), bool), 4.0)
+    center = augment.transform_points((boxes[..., :2] + boxes[..., 2:]) / 2, places)
     assert ((center > 0) & (center < 1)).all(2).any(1).all()
     assert (places[:, 0, 0] < 0).mean() == pytest.approx(0.5, abs=0.1)

@@ -16,14 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 from tasks.base import DataError, Features, TapModel
-from tasks.datasets.mpii import decoded, load_list
+from tasks.datasets.mpii import load_list
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
+from tasks.images.decoding import decode_squares
 from tasks.kinds import build_task
 from tasks.models.hourglass import StackedHourglass
 from tasks.models.settings import HourglassSettings
 from tasks.pose.heatmaps import gaussians, peaks
+from tasks.pose.losses import PoseTargets
 from tasks.pose.settings import PoseSettings
-from tasks.pose.task import PoseTargets, PoseTask
+from tasks.pose.task import PoseTask
 
 CPU = torch.device("cpu")
 MODEL = {"stacks": 2, "width": 8, "pixels": 256, "depth": 1}
@@ -75,7 +77,7 @@ def built(root: Path, settings: PoseSettings) -> PoseTask:
 
 
 def places_of(task: PoseTask, ids: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.stack([each.places for each in task.annotations[ids]]))
+    return torch.from_numpy(np.stack([each.joints for each in task.annotations[ids]]))
 
 
 def as_raw(heatmaps: Tensor) -> Tensor:
@@ -145,7 +147,7 @@ def test_ground_truth_has_no_loss_and_full_pckh(task: PoseTask) -> None:
 def test_half_a_head_decides(task: PoseTask, heads: float, expected: float) -> None:
     ids = task.test_ids
     places = places_of(task, ids).clone()
-    sizes = torch.tensor([each.head for each in task.annotations[ids]])
+    sizes = torch.tensor([each.head_size for each in task.annotations[ids]])
     inward = torch.where(places[..., 0] < 0.5, 1.0, -1.0)
     places[..., 0] += inward * heads * sizes.unsqueeze(1)
     raw = as_raw(gaussians(places, 64, 1.0))
@@ -385,7 +387,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_test_images_need_a_head_size_and_pool_images_do_not(tmp_path: Path) -> None:
     settings = written(tmp_path, [without("head_size")], [person(image="two.jpg") | {"head_size": 0}])
-    assert np.isnan(loaded(tmp_path).persons[0].head)
+    assert np.isnan(loaded(tmp_path).persons[0].head_size)
     with pytest.raises(DataError, match="no head_size or headbox"):
         loaded(tmp_path, need_head=True)
     with pytest.raises(DataError, match=r"mpii_val.json, person 0 \(two.jpg\) has no head_size"):
@@ -394,7 +396,7 @@ def test_test_images_need_a_head_size_and_pool_images_do_not(tmp_path: Path) -> 
 
 def test_a_headbox_gives_six_tenths_of_its_diagonal(tmp_path: Path) -> None:
     written(tmp_path, [without("head_size") | {"headbox": [10, 20, 40, 60]}])
-    assert loaded(tmp_path, need_head=True).persons[0].head == pytest.approx(0.6 * 50 / (0.4 * 250))
+    assert loaded(tmp_path, need_head=True).persons[0].head_size == pytest.approx(0.6 * 50 / (0.4 * 250))
 
 
 def test_the_center_can_be_shifted_down(tmp_path: Path) -> None:
@@ -402,13 +404,13 @@ def test_the_center_can_be_shifted_down(tmp_path: Path) -> None:
     straight, shifted = loaded(tmp_path), loaded(tmp_path, center_shift=15.0)
     assert shifted.crops[0].y - straight.crops[0].y == pytest.approx(15 * 0.4)
     assert shifted.crops[0].x == straight.crops[0].x
-    gap = straight.persons[0].places - shifted.persons[0].places
+    gap = straight.persons[0].joints - shifted.persons[0].joints
     assert gap[:, 1] == pytest.approx(np.full(16, 15 * 0.4 / 100), abs=1e-6)
 
 
 def test_one_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     settings = written(tmp_path, [person(), person(image="two.jpg")])
-    with pytest.raises(DataError, match=r"two.jpg stands in the pool and in the test file"):
+    with pytest.raises(DataError, match=r"two.jpg is in both the pool and the test file"):
         built(tmp_path, settings)
 
 
@@ -427,7 +429,8 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
 def test_outside_of_the_image_is_black(tmp_path: Path) -> None:
     written(tmp_path, [person(center=[1.0, 1.0], joints=[[5.0, 5.0]] * 16)])
     Image.new("RGB", (100, 90), (200, 100, 50)).save(tmp_path / "pose/images/one.jpg", quality=95)
-    square = decoded(loaded(tmp_path).crops, 40, 1.0)[0]
+    crops = loaded(tmp_path).crops
+    square = decode_squares([crop.file for crop in crops], 40, [crop.box(1.0) for crop in crops])[0]
     assert square[:, :18].max() == 0
     assert square[:, :, :18].max() == 0
     assert square[:, 30, 30].tolist() == pytest.approx([200, 100, 50], abs=4)

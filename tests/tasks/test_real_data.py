@@ -122,9 +122,9 @@ def test_lsp_extended_is_whole(persons: Task) -> None:
     visible = np.stack([each.visible for each in persons.annotations])
     assert visible[:, [8, 9]].all()  # neck and head top, from which the head's size comes
     assert visible.sum(1).min() >= 12
-    heads = np.array([each.head for each in persons.annotations])
+    heads = np.array([each.head_size for each in persons.annotations])
     assert 0.01 < heads.min() < np.median(heads) < 0.2
-    places = np.stack([each.places for each in persons.annotations])
+    places = np.stack([each.joints for each in persons.annotations])
     assert places[visible].min() >= 0
     assert places[visible].max() <= 1
 
@@ -134,7 +134,7 @@ def test_lsp_extended_gives_a_batch_and_full_pckh(persons: Task) -> None:
 
     one_batch(persons)
     ids = persons.test_ids
-    places = torch.from_numpy(np.stack([each.places for each in persons.annotations[ids]]))
+    places = torch.from_numpy(np.stack([each.joints for each in persons.annotations[ids]]))
     fine = (gaussians(part, 64, 1.0).unsqueeze(1) for part in places.split(100))
     assert persons.metrics(fine, ids)["PCKh"] > 0.999
     coarse = (persons.targets(part).heatmaps.unsqueeze(1) for part in np.array_split(ids, 10))  # 16 x 16 cells

@@ -1,4 +1,4 @@
-"""The embedded data set: rendered scenes for the three tasks, written in the official on-disk layouts."""
+"""The built-in data set: rendered scenes for three kinds of task, written in the layouts of CIFAR-10, VOC and MPII."""
 
 from tasks.datasets.scenes.compose import DetectionScene, Factors, FigureScene, ObjectScene, SceneObject
 from tasks.datasets.scenes.drawing import CLASSES

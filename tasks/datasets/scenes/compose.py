@@ -1,4 +1,4 @@
-"""Composes single scenes from a generator: what is in them, how hard it is to see, and the annotations."""
+"""Composes single scenes from a random generator: their content, their difficulty and their annotations."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -17,7 +17,7 @@ DETECTION_SIZE_PIXELS = 96
 FIGURE_SIZE_PIXELS = 96
 
 HARD_SHARE = 0.05  # of the objects in detection scenes
-DIFFICULT_OCCLUSION, DIFFICULT_CONTRAST = 0.5, 0.2  # an object hidden more or seen less than this is marked difficult
+DIFFICULT_OCCLUSION, DIFFICULT_CONTRAST = 0.5, 0.2  # more occlusion or less contrast marks an object as difficult
 FREQUENCY_RATIO = 10  # of the most frequent class to the rarest
 MIN_VISIBLE_JOINTS = 8
 
@@ -27,16 +27,16 @@ CLASS_PROBABILITIES: Float[np.ndarray, " k"] = _decay / _decay.sum()
 
 @dataclass(frozen=True)
 class Factors:
-    """What makes an image hard; each factor lies in [0, 1].
+    """What makes an image hard. Each number is in [0, 1].
 
     Attributes:
-        scale: longer side of the silhouette, or of the box around all joints, in image sides.
+        scale: longer side of the silhouette, or of the box around all joints, relative to the side of the image.
         occlusion: share of the silhouette, or of the joints, that is hidden.
-        contrast: the scale of the difference in colour between foreground and background.
-        clutter: distractors in the background, in tens.
-        duplicate_of: index of the pool image that this one repeats; never itself a duplicate.
+        contrast: factor of the color difference between foreground and background.
+        clutter: the number of distractors in the background, divided by 10.
+        duplicate_of: index of the pool image of which this one is a near-duplicate; that image is not a duplicate itself.
 
-    A detection scene has the means over its objects; without any, scale, occlusion and contrast are 0.
+    In a detection scene they are means over the objects; without objects, scale, occlusion and contrast are 0.
     """
 
     scale: float
@@ -48,7 +48,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class ObjectScene:
-    """One object; `label` indexes CLASSES."""
+    """An image of one object. `label` indexes CLASSES."""
 
     image: Image
     label: int
@@ -59,7 +59,7 @@ class ObjectScene:
 class SceneObject:
     """An object in a detection scene.
 
-    `box` is left, top, right, bottom around what is visible of it, in pixels from 0, right and bottom exclusive.
+    `box` is left, top, right, bottom of its visible part, in pixels counting from 0; right and bottom are exclusive.
     """
 
     label: int
@@ -69,14 +69,14 @@ class SceneObject:
     contrast: float
 
     def moved(self, x: int, y: int) -> "SceneObject":
-        """The same object in an image shifted by x and y pixels."""
+        """The same object after its image was shifted by x and y pixels."""
         left, top, right, bottom = self.box
         return replace(self, box=(left + x, top + y, right + x, bottom + y))
 
 
 @dataclass(frozen=True)
 class DetectionScene:
-    """Up to three objects."""
+    """An image of up to three objects."""
 
     image: Image
     objects: tuple[SceneObject, ...]
@@ -85,9 +85,9 @@ class DetectionScene:
 
 @dataclass(frozen=True)
 class FigureScene:
-    """One jointed figure: (x, y) of its joints in figure.JOINTS' order, in pixels, pixel centres at integers from 0.
+    """An image of one person. `joints` are x and y in the order of figure.JOINTS, in pixels, pixel centers at integers from 0.
 
-    `joints` are true positions, hidden ones included; `head_size` is the distance from head top to upper neck.
+    Hidden joints have their true position, too. `head_size` is the distance from head top to upper neck.
     """
 
     image: Image
@@ -98,18 +98,18 @@ class FigureScene:
 
 
 def _tailed(rng: np.random.Generator, usual: tuple[float, float], tail: tuple[float, float], share: float) -> float:
-    """A value that is uniform over `usual`, or over `tail` with probability `share`."""
+    """A random number, uniform over `tail` with probability `share` and over `usual` otherwise."""
     return float(rng.uniform(*(tail if rng.random() < share else usual)))
 
 
 def _foreground(label: int, canvas: Canvas, contrast: float, rng: np.random.Generator) -> drawing.Color:
-    """A class's colour: each class prefers a hue that overlaps with two other classes' hues, three labels away."""
+    """The color of an object. A class's hues overlap with those of the two classes whose labels are three apart."""
     hue = 3 * label / len(CLASSES) + rng.normal(0, 0.07)
     return drawing.foreground_color(hue, drawing.mean_color(canvas), contrast, rng)
 
 
 def object_scene(rng: np.random.Generator) -> ObjectScene:
-    """A scene for classification."""
+    """A random scene for classification."""
     size = OBJECT_SIZE_PIXELS
     label = int(rng.choice(len(CLASSES), p=CLASS_PROBABILITIES))
     scale = _tailed(rng, (0.65, 0.88), (0.38, 0.65), 0.1)
@@ -128,7 +128,7 @@ def object_scene(rng: np.random.Generator) -> ObjectScene:
 
 @dataclass(frozen=True)
 class _Layer:
-    """An object as drawn: its whole silhouette and what later layers leave visible of it."""
+    """An object as drawn: its whole silhouette, and the part of it that later layers leave visible."""
 
     label: int
     contrast: float
@@ -136,6 +136,7 @@ class _Layer:
     visible: Field
 
     def below(self, layer: Field) -> "_Layer":
+        """This object after another layer was drawn over it."""
         return replace(self, visible=self.visible * (1 - layer))
 
     def annotation(self) -> SceneObject:
@@ -145,7 +146,7 @@ class _Layer:
 
 
 def detection_scene(rng: np.random.Generator, empty_share: float) -> DetectionScene:
-    """A scene for detection, without any object with probability `empty_share`."""
+    """A random scene for detection; with probability `empty_share` it has no object."""
     clutter = float(rng.beta(1, 2))
     back = drawing.background(DETECTION_SIZE_PIXELS, clutter, rng)
     canvas, layers = back, []
@@ -157,7 +158,7 @@ def detection_scene(rng: np.random.Generator, empty_share: float) -> DetectionSc
 
 
 def _placements(rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
-    """Centres and sides in pixels of one to three objects whose squares overlap by at most a tenth of the smaller."""
+    """Centers and sides in pixels of one to three squares that overlap by at most a tenth of the smaller one."""
     size = DETECTION_SIZE_PIXELS
     count = int(rng.choice(3, p=(0.45, 0.35, 0.2))) + 1
     placed: list[tuple[np.ndarray, float]] = []
@@ -174,21 +175,21 @@ def _placements(rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
 
 
 def _overlap(center: np.ndarray, side: float, other_center: np.ndarray, other_side: float) -> float:
-    """The shared area of two squares, relative to the smaller one."""
-    reach = (side + other_side) / 2 - np.abs(center - other_center)
+    """The shared area of two squares, relative to the area of the smaller one."""
+    shared = (side + other_side) / 2 - np.abs(center - other_center)
     smaller = min(side, other_side)
-    return float(np.clip(reach, 0, smaller).prod() / smaller**2)
+    return float(np.clip(shared, 0, smaller).prod() / smaller**2)
 
 
 def _draw_layer(
     canvas: Canvas, back: Canvas, center: np.ndarray, side: float, rng: np.random.Generator
 ) -> tuple[_Layer, Canvas, Field]:
-    """One object drawn on the canvas: the layer, the new canvas and the patch that hides a part of the object."""
+    """Draw a random object on the canvas. Returns its layer, the new canvas and the patch that occludes the object."""
     label = int(rng.choice(len(CLASSES), p=CLASS_PROBABILITIES))
     contrast = _tailed(rng, (0.65, 1.0), (0.3, 0.65), 0.2)
     occlusion = _tailed(rng, (0.0, 0.0), (0.1, 0.35), 0.15)
     if rng.random() < HARD_SHARE:
-        if rng.random() < 0.5:  # noqa: PLR2004 - the two ways of being hard are equally likely
+        if rng.random() < 0.5:  # noqa: PLR2004 - low contrast and occlusion are equally likely
             contrast = float(rng.uniform(0.1, DIFFICULT_CONTRAST))
         else:
             occlusion = float(rng.uniform(0.55, 0.7))
@@ -211,7 +212,7 @@ def _mean_factors(layers: list[_Layer], objects: tuple[SceneObject, ...], clutte
 
 
 def figure_scene(rng: np.random.Generator) -> FigureScene:
-    """A scene for pose estimation."""
+    """A random scene for pose estimation."""
     size = FIGURE_SIZE_PIXELS
     fill = _tailed(rng, (0.8, 1.0), (0.6, 0.8), 0.3)
     contrast = _tailed(rng, (0.65, 1.0), (0.2, 0.65), 0.25)
@@ -220,7 +221,7 @@ def figure_scene(rng: np.random.Generator) -> FigureScene:
     joints, height = figure.place(figure.sample_skeleton(rng), size, fill, rng)
     canvas = figure.draw_figure(back, joints, height, contrast, rng)
     visible = np.ones(len(joints), bool)
-    if rng.random() < 0.25:  # noqa: PLR2004 - the share of images with a patch
+    if rng.random() < 0.25:  # noqa: PLR2004 - the share of images with occlusion
         patch, visible = _hide_joints(joints, height, rng)
         canvas = drawing.paint(canvas, patch, back[::-1, ::-1])
     extent = np.ptp(joints, axis=0).max()
@@ -232,7 +233,7 @@ def figure_scene(rng: np.random.Generator) -> FigureScene:
 def _hide_joints(
     joints: figure.Skeleton, height: float, rng: np.random.Generator
 ) -> tuple[Field, Bool[np.ndarray, "16"]]:
-    """A square patch around a random joint, and which joints it leaves visible: at least MIN_VISIBLE_JOINTS."""
+    """A square patch near a random joint, and which joints stay visible: at least MIN_VISIBLE_JOINTS."""
     center = joints[rng.integers(len(joints))] + rng.normal(0, 0.03 * height, 2)
     half = height * rng.uniform(0.08, 0.18)
     distances = np.abs(joints - center).max(axis=1)

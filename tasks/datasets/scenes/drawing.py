@@ -1,7 +1,7 @@
-"""Drawing of the rendered scenes: textures, clutter, silhouettes and patches that cover them.
+"""Drawing of rendered scenes: backgrounds, distractors, silhouettes, occluding patches.
 
-Images are float32 RGB in [0, 255] on square canvases. Positions are (x, y) in pixels, y downwards, and the centre of
-the pixel in row r and column c is (c, r). Angles are in radians, clockwise as seen.
+Images are square, float32, RGB in [0, 255]. Positions are (x, y) in pixels, y downwards; the center of the pixel in row r
+and column c is (c, r). Angles are in radians, clockwise in the image.
 """
 
 import colorsys
@@ -18,8 +18,8 @@ Field: TypeAlias = Float32[np.ndarray, "h w"]
 Color: TypeAlias = Float32[np.ndarray, "3"]
 Point: TypeAlias = Float[np.ndarray, "2"]
 
-SUPERSAMPLING = 4  # silhouettes are filled this many times larger, then averaged: edges of 16 grey levels and more
-TILT_DEGREES = 25  # standard deviation of a shape's orientation: mostly upright, as things in photographs are
+SUPERSAMPLING = 4  # silhouettes are drawn this many times larger and then averaged: edges have at least 16 gray levels
+TILT_DEGREES = 25  # standard deviation of a shape's orientation: mostly upright, as objects in photographs are
 SUBPIXEL_BITS = 4  # cv2 reads integer coordinates as multiples of 2 ** -SUBPIXEL_BITS pixels
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -47,7 +47,7 @@ def _cross(half_width: float = 0.3) -> np.ndarray:
 
 
 def _crescent() -> np.ndarray:
-    """A disk of radius 1 less a disk of radius .85 whose centre lies .5 to the right."""
+    """A disk of radius 1 minus a disk of radius .85 whose center is .5 to the right."""
     radius, shift = 0.85, 0.5
     x = (1 - radius**2 + shift**2) / (2 * shift)
     tip, inner_tip = np.arccos(x), np.arctan2(np.sqrt(1 - x**2), x - shift)
@@ -58,7 +58,7 @@ def _crescent() -> np.ndarray:
 
 _ARROW = np.array([(1, 0), (0.1, -0.75), (0.1, -0.27), (-1, -0.27), (-1, 0.27), (0.1, 0.27), (0.1, 0.75)])
 
-# Contours in any unit; a second contour cuts a hole. The order is that of the frequencies, the most frequent first.
+# Contours in any unit; a second contour cuts a hole. Ordered by frequency, the most frequent class first.
 _CONTOURS: dict[str, tuple[np.ndarray, ...]] = {
     "disk": (_regular(48),),
     "square": (np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]),),
@@ -73,9 +73,14 @@ CLASSES: tuple[str, ...] = tuple(_CONTOURS)
 
 
 def silhouette(label: int, size: int, center: Point, side: float, rng: np.random.Generator) -> Field:
-    """The coverage in [0, 1] of a class's shape, tilted and stretched at random, on a canvas of `size` pixels.
+    """A class's shape, tilted and stretched at random, as the share of each pixel that it covers, in [0, 1].
 
-    The longer side of its box is `side` pixels and the box's centre is `center`.
+    Args:
+        label: index of the class.
+        size: side of the image, in pixels.
+        center: center of the shape's bounding box.
+        side: longer side of that box, in pixels.
+        rng: the source of randomness.
     """
     contours = _CONTOURS[CLASSES[label]]
     angle, stretch = np.deg2rad(rng.normal(0, TILT_DEGREES)), rng.uniform(0.85, 1 / 0.85)
@@ -90,7 +95,7 @@ def silhouette(label: int, size: int, center: Point, side: float, rng: np.random
 
 
 def fixed_point(points: np.ndarray) -> np.ndarray:
-    """Coordinates as the integers that cv2's drawing functions take with `shift=SUBPIXEL_BITS`."""
+    """Coordinates as the integers that cv2's drawing functions expect with `shift=SUBPIXEL_BITS`."""
     return np.rint(points * 2**SUBPIXEL_BITS).astype(np.int32)
 
 
@@ -102,7 +107,7 @@ def _grid(size: int) -> tuple[Field, Field]:
 
 
 def _along(size: int, angle: float) -> Field:
-    """Each pixel's position along a direction, in image sides."""
+    """Each pixel's position along a direction, relative to the side of the image."""
     x, y = _grid(size)
     return (np.float32(np.cos(angle) / size) * x + np.float32(np.sin(angle) / size) * y).astype(np.float32)
 
@@ -113,7 +118,7 @@ def _gradient(size: int, rng: np.random.Generator) -> Field:
 
 
 def _noise(size: int, rng: np.random.Generator) -> Field:
-    """Four octaves of smooth noise, each twice as fine as the last and weaker by a random factor."""
+    """Four octaves of smooth noise, each with twice the frequency of the last and weaker by a random factor."""
     total, weight, decay = np.zeros((size, size), np.float32), 1.0, rng.uniform(0.5, 0.9)
     for cells in (3, 6, 12, 24):
         octave = rng.random((cells, cells), dtype=np.float32)
@@ -140,7 +145,7 @@ _TEXTURES: tuple[Callable[[int, np.random.Generator], Field], ...] = (_gradient,
 
 
 def background(size: int, clutter: float, rng: np.random.Generator) -> Canvas:
-    """A texture of two similar colours with distractors on it: lines and blobs, up to 10 where `clutter` is 1."""
+    """A texture of two similar colors with up to 10 distractors (lines and blobs) on it: 10 * `clutter`."""
     field = _TEXTURES[rng.integers(len(_TEXTURES))](size, rng)
     base, swing = rng.uniform(60, 195, 3), rng.uniform(-40, 40, 3)
     canvas = base.astype(np.float32) + (field[..., None] - np.float32(0.5)) * swing.astype(np.float32)
@@ -152,7 +157,7 @@ def background(size: int, clutter: float, rng: np.random.Generator) -> Canvas:
 
 
 def _distract(canvas: np.ndarray, color: list[float], rng: np.random.Generator) -> None:
-    """Draws one line, or one ellipse with half axes of 2 to 5 % of the image's side, into `canvas`."""
+    """Draw a line, or an ellipse with semi-axes of 2 to 5 % of the image's side, into the canvas, in place."""
     size = len(canvas)
     start = rng.uniform(0, size, 2)
     if rng.random() < 0.5:  # noqa: PLR2004 - lines and blobs are equally likely
@@ -168,9 +173,15 @@ def _distract(canvas: np.ndarray, color: list[float], rng: np.random.Generator) 
 
 
 def foreground_color(hue: float, behind: Color, contrast: float, rng: np.random.Generator) -> Color:
-    """A colour of the given hue (turns) whose difference from `behind` is scaled by `contrast` in [0, 1].
+    """A random color of a hue, whose difference from the background is scaled by `contrast`.
 
-    At contrast 1 its luminance differs from that of `behind` by 33 to 45 % of the range.
+    At contrast 1 its luminance differs from the background's by 33 to 45 % of the range.
+
+    Args:
+        hue: in turns; 1 is a full circle.
+        behind: the color of the background.
+        contrast: in [0, 1]; 0 gives the color of the background.
+        rng: the source of randomness.
     """
     color = 255 * np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.75, 1), rng.uniform(0.8, 1)), np.float32)
     below, level = float(behind @ LUMINANCE), float(color @ LUMINANCE)
@@ -184,19 +195,19 @@ def foreground_color(hue: float, behind: Color, contrast: float, rng: np.random.
 
 
 def mean_color(canvas: Canvas) -> Color:
-    """The mean over a canvas's pixels."""
+    """The mean over an image's pixels."""
     return np.array(cv2.mean(canvas)[:3], np.float32)
 
 
-def paint(canvas: Canvas, mask: Field, paint_over: Canvas | Color) -> Canvas:
-    """`canvas` with a colour or another canvas where `mask` is 1, mixed where it lies between 0 and 1."""
-    return canvas + mask[..., None] * (paint_over - canvas)
+def paint(canvas: Canvas, mask: Field, foreground: Canvas | Color) -> Canvas:
+    """Blend a color or another image into a canvas; `mask` is the opacity of each pixel, in [0, 1]."""
+    return canvas + mask[..., None] * (foreground - canvas)
 
 
 def cover(mask: Field, fraction: float, rng: np.random.Generator) -> Field:
-    """A patch that hides `fraction` of a silhouette from one side: its surroundings beyond a random straight edge."""
+    """The opacity of a patch that covers `fraction` of a silhouette: its surroundings on one side of a random straight line."""
     along = _along(len(mask), rng.uniform(0, 2 * np.pi)) * len(mask)
-    edge = np.quantile(along[mask > 0.5], 1 - fraction)  # noqa: PLR2004 - pixels mostly inside
+    edge = np.quantile(along[mask > 0.5], 1 - fraction)  # noqa: PLR2004 - pixels that are mostly covered
     left, top, right, bottom = bounding_box(mask, threshold=0.0)
     near = np.zeros_like(mask)
     near[max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2] = 1
@@ -204,15 +215,19 @@ def cover(mask: Field, fraction: float, rng: np.random.Generator) -> Field:
 
 
 def bounding_box(mask: Field, threshold: float = 0.5) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the pixels whose coverage exceeds the threshold; right and bottom are exclusive."""
+    """Left, top, right, bottom of the pixels whose coverage exceeds the threshold; right and bottom are exclusive.
+
+    Raises:
+        ValueError: there is no such pixel.
+    """
     columns, rows = np.flatnonzero((mask > threshold).any(axis=0)), np.flatnonzero((mask > threshold).any(axis=1))
     if not len(columns):
-        msg = f"a silhouette without any pixel of coverage above {threshold} has no box"
+        msg = f"a silhouette has no box: none of its pixels has a coverage above {threshold}"
         raise ValueError(msg)
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """The canvas as a uint8 image, with camera noise of a random strength (standard deviation 1 to 6 levels)."""
+    """The canvas as a uint8 image, with camera noise of a random standard deviation (1 to 6 levels)."""
     noise = rng.standard_normal(canvas.shape, dtype=np.float32)
     return np.clip(np.rint(canvas + np.float32(rng.uniform(1, 6)) * noise), 0, 255).astype(np.uint8)

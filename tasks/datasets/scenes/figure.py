@@ -1,7 +1,7 @@
-"""The jointed figure of the pose scenes: its skeleton, its poses and its drawing.
+"""The persons of the pose scenes: skeleton, poses, drawing.
 
-A figure faces the viewer: upright, its right side is at the left of the image. Its right limbs are warm, its left ones
-cool, but geometry alone tells them apart, so a mirrored image with swapped labels is a figure of the same kind.
+A person faces the viewer: when upright, the right side is at the left of the image. Right limbs have warm colors, left ones
+cool colors, but geometry alone distinguishes them, so a flipped image with swapped labels is a valid image of a person.
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,17 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from tasks.datasets.names import MPII_JOINTS
 from tasks.datasets.scenes.drawing import SUBPIXEL_BITS, Canvas, Color, fixed_point, foreground_color, mean_color
 
-JOINTS: tuple[str, ...] = (
-    "right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "pelvis", "thorax",
-    "upper neck", "head top", "right wrist", "right elbow", "right shoulder",
-    "left shoulder", "left elbow", "left wrist",
-)  # fmt: skip
+JOINTS = MPII_JOINTS
 PELVIS, THORAX, NECK, HEAD_TOP = 6, 7, 8, 9
 RIGHT_LEG, LEFT_LEG = (2, 1, 0), (3, 4, 5)  # hip, knee, ankle
 RIGHT_ARM, LEFT_ARM = (12, 11, 10), (13, 14, 15)  # shoulder, elbow, wrist
 
 Skeleton: TypeAlias = Float[np.ndarray, "16 2"]
 
-# Lengths in body heights. The head is large for an adult (.13): PCKh measures errors in head sizes.
+# Lengths relative to the body height. The head is large for an adult (.13), because PCKh measures errors in head sizes.
 HEAD, NECK_LENGTH, TORSO, SHOULDER, HIP = 0.2, 0.06, 0.28, 0.13, 0.08
 UPPER_ARM, FOREARM, THIGH, SHIN = 0.17, 0.16, 0.23, 0.23
 ARM_THICKNESS, LEG_THICKNESS, TORSO_THICKNESS = 0.07, 0.085, 0.09
@@ -33,10 +30,10 @@ SUPERSAMPLING = 3
 
 @dataclass(frozen=True)
 class Pose:
-    """A family of poses: mean and standard deviation of each angle in degrees, and the family's probability.
+    """A family of poses: its probability, and mean and standard deviation of each angle in degrees.
 
-    `torso` is the clockwise turn from upright. The others are outward angles: of the upper arm and the thigh from the
-    torso's downward direction, of the forearm from the upper arm; `knee` bends the shin inward.
+    `torso` is the clockwise rotation from upright. `shoulder` and `hip` are the outward angles of the upper arm and the thigh
+    from the torso's downward direction; `elbow` is that of the forearm from the upper arm; `knee` bends the shin inward.
     """
 
     probability: float
@@ -59,7 +56,7 @@ LIMITS = {"shoulder": (5, 178), "elbow": (-60, 130), "hip": (3, 95), "knee": (-8
 
 
 def sample_skeleton(rng: np.random.Generator) -> Skeleton:
-    """Joint positions of a random pose in body heights, the pelvis at the origin, y downwards."""
+    """The joints of a random pose, relative to the body height, with the pelvis at the origin and y downwards."""
     families = list(POSES.values())
     pose = families[rng.choice(len(families), p=[family.probability for family in families])]
     turn = rng.normal(*pose.torso)
@@ -82,18 +79,18 @@ def sample_skeleton(rng: np.random.Generator) -> Skeleton:
 
 
 def _direction(degrees: float) -> np.ndarray:
-    """The unit vector that stands `degrees` clockwise from straight up."""
+    """The unit vector `degrees` clockwise from straight up."""
     angle = np.deg2rad(degrees)
     return np.array([np.sin(angle), -np.cos(angle)])
 
 
 def place(skeleton: Skeleton, size: int, fill: float, rng: np.random.Generator) -> tuple[Skeleton, float]:
-    """The skeleton in pixels, anywhere inside the image, and its body height in pixels.
+    """The skeleton in pixels, at a random position inside the image, and its body height in pixels.
 
-    `fill` in (0, 1] is the body's height, relative to 90 % of the image's side or to the largest height that fits.
+    `fill` in (0, 1] is the body height relative to the smaller of 90 % of the image's side and the largest height that fits.
     """
     low, high = skeleton.min(axis=0), skeleton.max(axis=0)
-    room = HEAD / 2  # keeps limbs and the head disk inside, not only the joints
+    room = HEAD / 2  # keeps the outlines of limbs and head inside, not only the joints
     height = fill * min(0.9 * size, (size - 4) / ((high - low).max() + room))
     slack = size - 4 - (high - low + room) * height
     corner = 2 + room * height / 2 + rng.random(2) * slack
@@ -101,7 +98,7 @@ def place(skeleton: Skeleton, size: int, fill: float, rng: np.random.Generator) 
 
 
 def draw_figure(canvas: Canvas, joints: Skeleton, height: float, contrast: float, rng: np.random.Generator) -> Canvas:
-    """`canvas` with the figure on it; `height` in pixels sets the thickness of its limbs."""
+    """The canvas with a person on it. The body height in pixels determines the thickness of the limbs."""
     size, behind = len(canvas), mean_color(canvas)
     warm, cool = rng.normal(0.03, 0.03), rng.normal(0.58, 0.05)
     arm, leg, shirt, skin = rng.normal(0, 0.02), rng.normal(0, 0.02), rng.random(), rng.normal(0.09, 0.02)

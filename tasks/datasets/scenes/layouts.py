@@ -1,4 +1,4 @@
-"""Writes rendered scenes in the layouts of CIFAR-10, PASCAL VOC 2007 and MPII, for the ordinary loaders to read."""
+"""Writes rendered scenes in the layouts of CIFAR-10, PASCAL VOC 2007 and MPII; the loaders of these data sets read them."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ from tasks.datasets.scenes.render import (
 )
 from tasks.settings import SCENE_BATCHES, SceneSettings
 
-GENERATOR = 4  # raised whenever the same settings give other files
+GENERATOR = 4  # raise this when the same settings produce different files
 JPEG_OPTIONS = [
     cv2.IMWRITE_JPEG_QUALITY, 95,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -42,20 +42,20 @@ MPII_MARGIN, MPII_UNIT_PIXELS = 1.15, 200  # scale = margin * longer side / unit
 
 
 class Layout(NamedTuple):
-    """A form on disk in which scenes are written."""
+    """A layout on disk in which scenes are written."""
 
     name: str
-    """Of the folder."""
+    """Part of the folder's name."""
     write: Callable[[Path, SceneSettings], dict[str, list]]
-    """Writes all images and labels into an empty folder and returns the factors of every image."""
+    """Writes all images and labels into an empty folder. Returns the factors of every image, by split."""
 
 
 def materialize(layout: Layout, settings: SceneSettings, cache: Path) -> Path:
-    """The folder that holds the scenes of a layout, written on first use.
+    """Render scenes into a folder of the cache, unless they are there already, and return the folder.
 
-    It appears by one rename when it is complete, so a killed process leaves nothing half-written under its name, and a
-    file lock makes a second process wait for the first. `factors.json` in it holds render.Factors for every image:
-    {"pool": [...], "test": [...]}, in file order.
+    The folder is renamed to its final name when it is complete, so that a killed process leaves no incomplete folder under
+    that name. A file lock makes a second process wait for the first. The file `factors.json` in it holds the `Factors` of
+    every image: {"pool": [...], "test": [...]}, in file order.
     """
     folder = cache / f"scenes-{layout.name}-{_digest(settings)}"
     if folder.exists():
@@ -108,7 +108,7 @@ def _write_classification(folder: Path, settings: SceneSettings) -> dict[str, li
 
 
 def _batch(title: str, split: Split, start: int, scenes: Sequence[ObjectScene]) -> dict:
-    """A CIFAR-10 batch: each row of its data holds an image's red, green and blue plane."""
+    """A batch in CIFAR-10's form: each row of `data` is an image's red, green and blue plane."""
     return {
         "batch_label": title,
         "labels": [scene.label for scene in scenes],
@@ -165,7 +165,7 @@ def _voc_xml(filename: str, scene: DetectionScene) -> bytes:
 
 
 def _add_voc_object(root: ET.Element, item: SceneObject) -> None:
-    """Adds an object; VOC counts pixels from 1 and includes the last, so only left and top grow by one."""
+    """Add an object. VOC counts pixels from 1 and includes the last one, so only left and top grow by one."""
     element = ET.SubElement(root, "object")
     _leaves(element, name=CLASSES[item.label], pose="Unspecified", truncated=0, difficult=int(item.difficult))
     left, top, right, bottom = item.box
@@ -195,7 +195,7 @@ def _write_pose(folder: Path, settings: SceneSettings) -> dict[str, list]:
 
 
 def _mpii_person(filename: str, scene: FigureScene) -> dict:
-    """A person in MPII's JSON form, in pixels counted from 1."""
+    """A person in MPII's JSON form; pixels count from 1."""
     joints = scene.joints + 1
     low, high = joints[scene.visible].min(axis=0), joints[scene.visible].max(axis=0)
     positions = np.where(scene.visible[:, None], joints, -1.0)

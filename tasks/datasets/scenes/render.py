@@ -1,7 +1,7 @@
-"""Rendered scenes with their annotations: pure functions of (seed, split, index).
+"""Rendered scenes with their annotations, as pure functions of (seed, split, index).
 
-One pool image in ten repeats an earlier one with a small jitter, as photographs taken in a burst do. Most images are
-easy; a tail has rare classes, unusual poses, low contrast, hidden parts or small objects.
+One pool image in ten is a near-duplicate of an earlier one, as in photographs taken in a burst. Most images are easy; a
+minority has rare classes, unusual poses, low contrast, occlusion or small objects.
 """
 
 from dataclasses import replace
@@ -15,17 +15,17 @@ from tasks.datasets.scenes.compose import DetectionScene, FigureScene, Image, Ob
 Split: TypeAlias = Literal["pool", "test"]
 
 DUPLICATE_SHARE = 0.1  # of the pool
-DUPLICATE_REACH = 36  # a near-duplicate repeats one of this many images before it
+DUPLICATE_REACH = 36  # a near-duplicate repeats one of the 36 images before it
 EMPTY_SHARE = 0.02  # of the pool's detection scenes
 
 OBJECTS, CROWDS, FIGURES = 0, 1, 2
-"""Numbers of the random streams of scenes with one object, with several, and with a person."""
+"""Seeds of the random streams for scenes with one object, with several objects, and with a person."""
 _SPLITS = {"pool": 0, "test": 1}
 _PURPOSES = {"scene": 0, "duplicate": 1, "jitter": 2}
 
 
 def render_object_scene(seed: int, split: Split, index: int) -> ObjectScene:
-    """Image `index` of a split for classification."""
+    """Image `index` of a split, for classification."""
     origin = _origin(seed, OBJECTS, split, index)
     scene = compose.object_scene(_stream(seed, OBJECTS, split, origin, "scene"))
     if origin == index:
@@ -35,7 +35,7 @@ def render_object_scene(seed: int, split: Split, index: int) -> ObjectScene:
 
 
 def render_detection_scene(seed: int, split: Split, index: int) -> DetectionScene:
-    """Image `index` of a split for detection; a near-duplicate's boxes move with its image."""
+    """Image `index` of a split, for detection. The boxes of a near-duplicate move with its image."""
     origin = _origin(seed, CROWDS, split, index)
     empty_share = EMPTY_SHARE if split == "pool" else 0.0
     scene = compose.detection_scene(_stream(seed, CROWDS, split, origin, "scene"), empty_share)
@@ -47,7 +47,7 @@ def render_detection_scene(seed: int, split: Split, index: int) -> DetectionScen
 
 
 def render_figure_scene(seed: int, split: Split, index: int) -> FigureScene:
-    """Image `index` of a split for pose estimation; a near-duplicate's joints move with its image."""
+    """Image `index` of a split, for pose estimation. The joints of a near-duplicate move with its image."""
     origin = _origin(seed, FIGURES, split, index)
     scene = compose.figure_scene(_stream(seed, FIGURES, split, origin, "scene"))
     if origin == index:
@@ -62,7 +62,7 @@ def _stream(seed: int, content: int, split: Split, index: int, purpose: str) -> 
 
 
 def _origin(seed: int, content: int, split: Split, index: int) -> int:
-    """The image whose scene image `index` shows: itself, or the end of its chain of repetitions."""
+    """The index of the image that is not a duplicate and whose scene image `index` shows; often `index` itself."""
     while split == "pool" and index > 0:
         rng = _stream(seed, content, split, index, "duplicate")
         if rng.random() >= DUPLICATE_SHARE:
@@ -72,7 +72,7 @@ def _origin(seed: int, content: int, split: Split, index: int) -> int:
 
 
 def _jitter(image: Image, rng: np.random.Generator) -> tuple[Image, tuple[int, int]]:
-    """The image shifted by up to a pixel, a little brighter or darker, with some noise; and the shift in x and y."""
+    """The image shifted by up to a pixel, slightly brighter or darker, with new noise; and the shift in x and y."""
     x, y = (int(step) for step in rng.integers(-1, 2, 2))
     size = len(image)
     padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
