@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 KINDS: tuple[TaskKind[Any], ...] = (Classification(), Detection(), Pose())
 """The kinds of Lossbench. To add one, write a folder in `tasks/` and add its class here."""
+NAME = r"[a-z0-9][a-z0-9-]*"
+"""The names that a kind may have."""
 _loaded: dict[str, tuple[Source, TaskKind[Any]]] = {}
 """The kinds loaded from files in this process, by name."""
 
@@ -51,7 +54,7 @@ def load_kind_file(path: Path) -> TaskKind[Any]:
     """Load a kind of task from a Python file and make it known in this process.
 
     Raises:
-        KindError: the file does not exist, does not define exactly one kind, or the kind's name is taken.
+        KindError: the file does not exist, does not define exactly one kind, or the kind's name is invalid or taken.
     """
     if not path.is_file():
         msg = f"{path}: no such file; --kind-file takes a Python file that defines a kind of task"
@@ -66,10 +69,14 @@ def load_kind(source: Source) -> TaskKind[Any]:
         msg = f"{source.path} defines {len(classes)} kinds of task; define one subclass of tasks.kind.TaskKind"
         raise KindError(msg)
     kind = classes[0]()  # pyright: ignore[reportAbstractUsage] - `classes_in` gives concrete classes
-    if kind.name in {own.name for own in KINDS} or _loaded.get(kind.name, (source,))[0] != source:
-        msg = f"{source.path}: the name {kind.name!r} is taken by another kind of task; choose another name"
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        msg = f"{source.path}: {classes[0].__name__}.name is {name!r}; give it lower-case letters, digits and hyphens"
         raise KindError(msg)
-    _loaded[kind.name] = (source, kind)
+    if name in {own.name for own in KINDS} or _loaded.get(name, (source,))[0] != source:
+        msg = f"{source.path}: the name {name!r} is taken by another kind of task; choose another name"
+        raise KindError(msg)
+    _loaded[name] = (source, kind)
     return kind
 
 
@@ -94,7 +101,13 @@ def task_settings(table: object) -> TaskSettings:
 def build_task(settings: TaskSettings, data: Path, cache: Path, device: torch.device) -> Task[Any, Any]:
     """Build the task that these settings describe; see `TaskKind.build`.
 
+    If its kind was loaded from a file, the SHA-256 of that file is added to the task's fingerprints, as "kind".
+
     Raises:
         DataError: a file is missing or damaged.
     """
-    return kind_named(settings.kind).build(settings, data, cache, device)
+    task = kind_named(settings.kind).build(settings, data, cache, device)
+    if settings.kind in _loaded:
+        source, _ = _loaded[settings.kind]
+        task.fingerprints = {**task.fingerprints, "kind": source.digest}
+    return task
