@@ -1,9 +1,9 @@
-"""The loss-prediction module of "Learning Loss for Active Learning" (Yoo & Kweon, CVPR 2019), and its successor's.
+"""The loss-prediction module of "Learning Loss for Active Learning" (Yoo & Kweon, CVPR 2019), and later variants.
 
-Usable alone: it needs torch and a model's feature maps ("taps"), nothing else of Lossbench.
+It can be used without the rest of Lossbench: all it needs is torch and a model's feature maps ("taps").
 """
 
-from lossnet.listwise import ListwiseObjective, SummaryLossNet, list_likelihood_loss, summarized
+from lossnet.listwise import ListwiseObjective, SummaryLossNet, channel_statistics, list_likelihood_loss
 from lossnet.module import LossNet, LossPredictor, TapError
 from lossnet.multiscale import DivergenceObjective, MultiScaleLossNet, divergence_loss
 from lossnet.objectives import (
@@ -27,11 +27,11 @@ __all__ = [
     "RegressionObjective",
     "SummaryLossNet",
     "TapError",
+    "channel_statistics",
     "divergence_loss",
     "hooked_taps",
     "list_likelihood_loss",
     "ranking_accuracy",
     "ranking_loss",
     "regression_loss",
-    "summarized",
 ]

@@ -1,4 +1,4 @@
-"""A loss-prediction module that sees more of its taps and learns from whole lists; ours, beside the paper's."""
+"""Listwise loss prediction on channel statistics of the taps: Lossbench's own, not from the paper."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from torch.nn import functional
 from lossnet.module import LossNet, check_tap_count
 from lossnet.objectives import Objective
 
-STATISTICS = 3
-FLOOR = 1e-8  # added to a variance, so that the deviation of a constant map has a gradient
+STATISTICS = 3  # per channel: mean, maximum, standard deviation
+VARIANCE_FLOOR = 1e-8  # the standard deviation of a constant map would have no finite gradient
 
 
 class SummaryLossNet(LossNet):
-    """LossNet on the mean, the maximum and the standard deviation of every channel, normalised over the training images.
+    """LossNet on the mean, maximum and standard deviation of every channel, each normalized over the training images.
 
-    A mean alone tells neither a sharp peak from a broad one nor an empty map from a balanced one; and taps differ in
-    scale by orders of magnitude, so that without normalisation the largest decides.
+    The mean alone tells neither a sharp peak from a broad one nor an empty map from one whose values cancel. Taps
+    differ in scale by orders of magnitude, so that without normalization the largest would dominate.
+
+    Args:
+        channels: channels of each tap, in the order in which the taps are passed.
+        width: hidden units per tap.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128) -> None:
@@ -29,49 +33,48 @@ class SummaryLossNet(LossNet):
         self.norms = nn.ModuleList(nn.BatchNorm1d(STATISTICS * count, affine=False) for count in channels)
 
     def forward(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
-        """Predicted losses; the scale carries no meaning.
+        """Predicted losses; only their order has a meaning.
 
         Args:
-            taps: one tensor per branch, each (n, channels) or (n, channels, height, width).
+            taps: all taps of the model, each (n, channels) or (n, channels, height, width).
         """
         check_tap_count(self, taps, self.tap_count)
-        return super().forward([self._normalised(tap, norm) for tap, norm in zip(taps, self.norms, strict=True)])
+        return super().forward([self._normalized(tap, norm) for tap, norm in zip(taps, self.norms, strict=True)])
 
-    def _normalised(self, tap: Tensor, norm: nn.Module) -> Float[Tensor, "n c"]:
-        alone = self.training and len(tap) == 1  # has no statistics of its own: those so far serve
-        summary = summarized(tap)
-        if alone:
-            return functional.batch_norm(summary, norm.get_buffer("running_mean"), norm.get_buffer("running_var"))
-        return norm(summary)
+    def _normalized(self, tap: Tensor, norm: nn.Module) -> Float[Tensor, "n c"]:
+        statistics = channel_statistics(tap)
+        if self.training and len(tap) == 1:  # one image has no variance: use the running statistics
+            return functional.batch_norm(statistics, norm.get_buffer("running_mean"), norm.get_buffer("running_var"))
+        return norm(statistics)
 
 
-def summarized(tap: Float[Tensor, "n c *places"]) -> Float[Tensor, "n s"]:
-    """Mean, maximum and standard deviation of every channel, one after another: (n, 3 c)."""
-    flat = tap.flatten(2) if tap.ndim > 2 else tap.unsqueeze(2)  # noqa: PLR2004 - (n, c) has no extent
-    return torch.cat([flat.mean(2), flat.amax(2), (flat.var(2, correction=0) + FLOOR).sqrt()], 1)
+def channel_statistics(tap: Float[Tensor, "n c *positions"]) -> Float[Tensor, "n s"]:
+    """The means of all channels, then the maxima, then the standard deviations: (n, 3 c)."""
+    flat = tap.flatten(2) if tap.ndim > 2 else tap.unsqueeze(2)  # noqa: PLR2004 - (n, c) has no spatial extent
+    return torch.cat([flat.mean(2), flat.amax(2), (flat.var(2, correction=0) + VARIANCE_FLOOR).sqrt()], 1)
 
 
 def list_likelihood_loss(predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """Negative log-likelihood of the true order of a batch, per image: ListMLE (Xia et al. 2008, section 4.1).
 
-    Under the model of Plackett and Luce the image of largest loss is drawn first, with a probability proportional to
-    exp(prediction), then the next among the rest. Gradients flow into `predicted` only; a batch of one gives 0.
+    Under the Plackett-Luce model images are drawn one by one without replacement, with probabilities proportional to
+    exp(prediction); the true order is by decreasing loss. Gradients flow into `predicted` only. A batch of one gives 0.
     """
     ordered = predicted[losses.detach().argsort(descending=True, stable=True)]
-    rest = ordered.flip(0).logcumsumexp(0).flip(0)
-    return (rest - ordered).mean()
+    log_normalizers = ordered.flip(0).logcumsumexp(0).flip(0)
+    return (log_normalizers - ordered).mean()
 
 
 @dataclass(frozen=True)
 class ListwiseObjective(Objective):
-    """Order the losses of the whole batch, on taps that the model does not feel."""
+    """Train a `SummaryLossNet` to rank the losses of the whole batch, by default on taps that are always detached."""
 
     detach_after: float = 0.0
 
     def build(self, taps: Sequence[Tensor]) -> SummaryLossNet:
-        """A new module for these taps, drawn from torch's global generator."""
+        """A new module for these taps, initialized from torch's global generator."""
         return SummaryLossNet([tap.shape[1] for tap in taps], self.width)
 
     def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-        """The negative log-likelihood of the true order."""
+        """The negative log-likelihood of the true order of the batch."""
         return list_likelihood_loss(predicted, losses)

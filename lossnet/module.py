@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 
 class TapError(ValueError):
-    """A module is to read taps that a model does not have."""
+    """A loss predictor is configured to read taps that the model does not have."""
 
 
 @runtime_checkable
 class LossPredictor(Protocol):
-    """Any module that predicts losses from taps. Evaluation measures how well it ranks them."""
+    """Any module that predicts losses from taps. Evaluation measures how well it ranks the true losses."""
 
     def predict_losses(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
-        """One loss per image; larger means that a larger loss is expected.
+        """One value per image; a larger value means that a larger loss is expected.
 
         Args:
             taps: all taps of the model, each (n, channels) or (n, channels, height, width).
@@ -30,17 +30,17 @@ class LossPredictor(Protocol):
 class LossNet(nn.Module):
     """Predicts one loss per image from a model's taps.
 
-    Each tap is averaged over its spatial extent and passes Linear(channels, width) and ReLU; the results are
-    concatenated and a last linear layer gives one number per image (paper, section 3.2; width 128 there).
+    Each tap is averaged over its spatial extent and passes Linear(channels, width) and ReLU. The results are
+    concatenated, and a last linear layer gives one number per image (paper, section 3.2; width 128 there).
 
     Args:
-        channels: channels of each tap, in the order in which the taps are handed over.
+        channels: channels of each tap, in the order in which the taps are passed.
         width: hidden units per tap.
-        taps: which taps it reads, by number from 0; all where not given.
+        taps: indices of the taps that it reads, from 0; None reads all.
 
     Raises:
-        ValueError: no tap to read.
-        TapError: the model has no tap of that number.
+        ValueError: there is no tap to read.
+        TapError: the model has no tap of such an index.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128, taps: Sequence[int] | None = None) -> None:
@@ -50,7 +50,7 @@ class LossNet(nn.Module):
             msg = "LossNet needs at least one tap, and was given none"
             raise ValueError(msg)
         if not set(self.taps) <= set(range(len(channels))):
-            msg = f"LossNet is to read taps {self.taps}, and the model has taps 0 to {len(channels) - 1}"
+            msg = f"LossNet is set to read taps {self.taps}, but the model has taps 0 to {len(channels) - 1}"
             raise TapError(msg)
         self.tap_count = len(channels)
         self.branches = nn.ModuleList(nn.Linear(channels[tap], width) for tap in self.taps)
@@ -58,17 +58,19 @@ class LossNet(nn.Module):
 
     @classmethod
     def for_taps(cls, taps: Sequence[Tensor], width: int = 128) -> LossNet:
-        """A LossNet sized by the taps of one dry forward pass."""
+        """A LossNet whose layer sizes follow from the taps of one forward pass."""
         return cls([tap.shape[1] for tap in taps], width)
 
     def forward(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
-        """Predicted losses; larger means a larger loss is expected. The scale carries no meaning under ranking.
+        """Predicted losses: larger means that a larger loss is expected. Trained by ranking, they have no scale.
 
         Args:
-            taps: all of the model's, each (n, channels) or (n, channels, height, width).
+            taps: all taps of the model, each (n, channels) or (n, channels, height, width).
         """
         check_tap_count(self, taps, self.tap_count)
-        hidden = [torch.relu(branch(pooled(taps[tap]))) for branch, tap in zip(self.branches, self.taps, strict=True)]
+        hidden = [
+            torch.relu(branch(spatial_mean(taps[tap]))) for branch, tap in zip(self.branches, self.taps, strict=True)
+        ]
         return self.last(torch.cat(hidden, dim=1)).squeeze(1)
 
     def predict_losses(self, taps: Sequence[Tensor]) -> Float[Tensor, " n"]:
@@ -83,6 +85,6 @@ def check_tap_count(module: nn.Module, taps: Sequence[Tensor], expected: int) ->
         raise ValueError(msg)
 
 
-def pooled(tap: Tensor) -> Float[Tensor, "n c"]:
-    """A tap averaged over everything but images and channels."""
-    return tap.flatten(2).mean(2) if tap.ndim > 2 else tap  # noqa: PLR2004 - (n, c) has no extent
+def spatial_mean(tap: Tensor) -> Float[Tensor, "n c"]:
+    """A tap averaged over its spatial dimensions."""
+    return tap.flatten(2).mean(2) if tap.ndim > 2 else tap  # noqa: PLR2004 - (n, c) has no spatial extent

@@ -1,4 +1,4 @@
-"""What a loss-prediction module is trained for: to rank losses (the paper) or to regress them (its ablation)."""
+"""Training objectives of a loss-prediction module: rank the losses (the paper) or regress them (its ablation)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from lossnet.module import LossNet
 
 
 def ranking_loss(predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"], margin: float = 1.0) -> Tensor:
-    """Mean hinge over the pairs (i, n-1-i) whose predictions should stand in the order of their losses.
+    """Mean margin ranking loss over the pairs of images (i, n-1-i).
 
-    `max(0, -sign(l_i - l_j) (p_i - p_j) + margin)` (paper, equation 2), where a tie counts as l_i < l_j. An odd
-    last item is left out; a batch of one has no pair and gives 0. Gradients flow into `predicted` only.
+    `max(0, -sign(l_i - l_j) (p_i - p_j) + margin)` for losses l and predictions p (paper, equation 2), where a tie
+    counts as l_i < l_j. An odd last item is left out; a batch of one has no pair and gives 0. Gradients flow into
+    `predicted` only.
     """
     pairs = len(predicted) // 2
     if pairs == 0:
@@ -35,18 +36,18 @@ def regression_loss(predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"])
 
 
 def ranking_accuracy(predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> float:
-    """Share of all pairs of images whose predictions stand in the order of their losses, in [0, 1].
+    """Share of all pairs of images whose predictions have the same order as their losses, in [0, 1].
 
-    Pairs of equal losses are left out; equal predictions count as half right. Not a number when no pair is left.
+    Pairs with equal losses are left out; equal predictions count as half correct. NaN if no pair is left.
     """
-    right = total = 0.0
-    for one in range(len(losses) - 1):  # a row at a time: memory grows with n, not with its square
-        order = (losses[one] - losses[one + 1 :]).sign()
-        guess = (predicted[one] - predicted[one + 1 :]).sign()
-        decided = order != 0
-        right += float((((order * guess) + 1) / 2)[decided].sum())
-        total += float(decided.sum())
-    return right / total if total else float("nan")
+    correct = total = 0.0
+    for image in range(len(losses) - 1):  # one image at a time: memory grows with n, not with its square
+        true_order = (losses[image] - losses[image + 1 :]).sign()
+        predicted_order = (predicted[image] - predicted[image + 1 :]).sign()
+        distinct = true_order != 0
+        correct += float((((true_order * predicted_order) + 1) / 2)[distinct].sum())
+        total += float(distinct.sum())
+    return correct / total if total else float("nan")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Objective(ABC):
 
     Args:
         weight: factor of this objective in the total loss (the paper's lambda).
-        detach_after: share of the training after which the model no longer receives gradients of this objective.
+        detach_after: share of the training after which no gradient of this objective reaches the model.
         width: hidden units per tap.
     """
 
@@ -65,7 +66,7 @@ class Objective(ABC):
 
     @abstractmethod
     def build(self, taps: Sequence[Tensor]) -> nn.Module:
-        """A new module for these taps, drawn from torch's global generator."""
+        """A new module for these taps, initialized from torch's global generator."""
 
     @abstractmethod
     def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
@@ -74,7 +75,14 @@ class Objective(ABC):
     def loss(
         self, module: nn.Module, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float
     ) -> Float[Tensor, ""]:
-        """The weighted training loss of the module; from `progress` (in [0, 1]) on, the taps are detached."""
+        """The weighted training loss of the module.
+
+        Args:
+            module: predicts losses from taps.
+            taps: of a batch of n images.
+            losses: the model's true losses of these images.
+            progress: share of the training that is done, in [0, 1]; the taps are detached from `detach_after` on.
+        """
         if progress >= self.detach_after:
             taps = [tap.detach() for tap in taps]
         return self.weight * self.compare(module(taps), losses)
@@ -85,13 +93,13 @@ class LossNetObjective(Objective):
     """An objective that trains a `LossNet`.
 
     Args:
-        taps: which taps it reads, by number from 0; all where not given.
+        taps: indices of the taps that it reads, from 0; None reads all.
     """
 
     taps: tuple[int, ...] | None = None
 
     def build(self, taps: Sequence[Tensor]) -> LossNet:
-        """A new LossNet for these taps, drawn from torch's global generator."""
+        """A new LossNet for these taps, initialized from torch's global generator."""
         return LossNet([tap.shape[1] for tap in taps], self.width, self.taps)
 
 
@@ -100,7 +108,7 @@ class RankingObjective(LossNetObjective):
     """The paper's objective: rank pairs of images by their loss.
 
     Args:
-        margin: least difference of two predictions that costs nothing (the paper's xi).
+        margin: smallest difference of two correctly ordered predictions that gives a loss of 0 (the paper's xi).
     """
 
     margin: float = 1.0

@@ -1,4 +1,4 @@
-"""Taps of models that do not show them."""
+"""Taps of any model: outputs of its submodules, recorded by forward hooks."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from torch import Tensor, nn
 
 @contextmanager
 def hooked_taps(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
-    """A list that holds, after each forward pass, the outputs of the named submodules in the order of `names`.
+    """A context manager that gives a list of the outputs of the named submodules, in the order of `names`.
 
-    The list is refilled by every pass; the hooks are removed on leaving the block.
+    Every forward pass of the model replaces the content of the list. The hooks are removed on leaving the block.
 
     Raises:
-        AttributeError: a name that the model does not have.
-        TypeError: a submodule whose output is not one tensor.
+        AttributeError: the model has no submodule of such a name.
+        TypeError: the output of a submodule is not a single tensor.
     """
     taps: list[Tensor] = []
     latest: dict[str, Tensor] = {}
 
-    def keep(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+    def record(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
         if not isinstance(output, Tensor):
             msg = f"the output of {name!r} is a {type(output).__name__}; a tap must be one tensor"
             raise TypeError(msg)
         latest[name] = output
         if len(latest) == len(set(names)):
-            taps[:] = [latest[each] for each in names]
+            taps[:] = [latest[tap_name] for tap_name in names]
 
-    def forget(_module: nn.Module, _inputs: object) -> None:
+    def clear(_module: nn.Module, _inputs: object) -> None:
         latest.clear()
         taps.clear()
 
-    modules = [model.get_submodule(name) for name in names]  # before any hook, so that a wrong name leaves none
-    handles = [model.register_forward_pre_hook(forget)]
+    modules = [
+        model.get_submodule(name) for name in names
+    ]  # before any hook is added, so that an unknown name leaves no hook behind
+    handles = [model.register_forward_pre_hook(clear)]
     try:
         handles += [
-            module.register_forward_hook(partial(keep, name)) for name, module in zip(names, modules, strict=True)
+            module.register_forward_hook(partial(record, name)) for name, module in zip(names, modules, strict=True)
         ]
         yield taps
     finally:

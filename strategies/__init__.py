@@ -1,4 +1,4 @@
-"""Selection strategies: the contract, one file each, and how they are found."""
+"""Selection strategies: the contract, one file per strategy, and loading by name or from a file."""
 
 from strategies.base import Context, Selection, SelectionError, Strategy
 from strategies.catalog import STRATEGIES

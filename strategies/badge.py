@@ -1,19 +1,19 @@
-"""Diverse gradients of large size."""
+"""BADGE: large and diverse gradients."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.kernels.geometry import squared_distance_sampling
+from strategies.kernels.geometry import k_means_plus_plus
 
 
 class Badge(Strategy):
-    """k-means++ seeding on hallucinated gradients (Ash et al. 2020, algorithm 1).
+    """Picks images by k-means++ sampling on their gradient embeddings (Ash et al. 2020, algorithm 1).
 
-    A gradient is that of the loss under the model's own prediction, in the weights of its head. In classification that is
-    (p - e_y) (x) z, the paper's section 3, and never formed; in pose it is exact, in SSD a count sketch of 4,096 numbers
-    (`tasks.training.gradients`).
+    The gradient embedding is the gradient of the loss under the model's own prediction with respect to the weights of
+    the head. In classification it is (p - e_y) (x) z (the paper's section 3), and never formed; in pose it is exact, in
+    SSD a count sketch of 4,096 numbers (`tasks.training.gradients`).
     """
 
     name: ClassVar[str] = "badge"
@@ -23,8 +23,8 @@ class Badge(Strategy):
     cost: ClassVar[str] = "K N (C + D)"
 
     def select(self, ctx: Context) -> Selection:
-        """The first is drawn evenly, each next by its squared distance to the nearest pick."""
-        left, right = (finite(each, "gradients") for each in ctx.learner.gradient_embeddings(ctx.candidates))
+        """Pick by k-means++: a candidate is drawn in proportion to its squared distance to the nearest pick."""
+        left, right = (finite(factor, "gradients") for factor in ctx.learner.gradient_embeddings(ctx.candidates))
         with ctx.learner.clock.phase("pick"):
-            rows = squared_distance_sampling(left, right, ctx.budget, ctx.rng)
+            rows = k_means_plus_plus(left, right, ctx.budget, ctx.rng)
             return ctx.pick(rows)

@@ -1,4 +1,4 @@
-"""The contract of a selection strategy: declare what it needs trained, and pick."""
+"""The contract of a selection strategy: it declares what has to be trained for it, and selects images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
-from torchvision.transforms.v2 import functional as pictures
+from torchvision.transforms.v2 import functional as transforms
 
 from lossbench.errors import LossbenchError
 from lossnet import RankingObjective
@@ -21,37 +21,38 @@ from tasks.training.learner import Learner
 from tasks.training.loop import CoTrained
 
 Kind = Literal["baseline", "uncertainty", "diversity", "hybrid", "loss prediction", "adversarial", "reference"]
-"""What a strategy goes by: how unsure the model is, what is not yet covered, both, a predicted loss, an adversary."""
+"""The criterion of a strategy: model uncertainty, coverage of the pool, both (hybrid), a predicted loss, an
+adversary."""
 
 
 class SelectionError(LossbenchError):
-    """A strategy did not pick as many distinct candidates as the budget says."""
+    """A strategy cannot select, or its selection is not as many distinct candidates as the budget."""
 
 
 class Selection(NamedTuple):
-    """What a strategy picked."""
+    """The images that a strategy picked."""
 
     ids: Ids
-    """In the order of picking, as many as the budget."""
+    """In the order of picking; as many as the budget."""
     scores: Float[Tensor, " k"] | None = None
-    """Why: larger is sooner. Not every strategy has such a number."""
+    """The score of each pick, larger is picked sooner; None for strategies without such a number."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """All that a strategy may see: one round, without the labels of the candidates."""
+    """All that a strategy may read in one round. The labels of the candidates are not part of it."""
 
     budget: int
     labeled: Ids
     candidates: Ids
     """Sorted pool positions, none of them labeled."""
     committee: tuple[Learner, ...]
-    """As many as `committee_size`; the first is the learner that is evaluated."""
+    """As many trained models as `committee_size`; the first is the one that is evaluated."""
     rng: np.random.Generator
     labeled_groups: Callable[[], Bool[Tensor, "l g"]]
-    """Groups (classes, classes present, pose clusters) of `labeled`, in its order."""
+    """Gives the groups (class, classes present, pose cluster) of each labeled image, in the order of `labeled`."""
     oracle: Callable[[Ids], Float[Tensor, " n"]] | None = None
-    """True losses of any images; only for a strategy that `cheats`."""
+    """Gives the true losses of any images; only for a strategy with `cheats`, else None."""
 
     def __post_init__(self) -> None:
         if self.budget > len(self.candidates):
@@ -60,96 +61,101 @@ class Context:
 
     @property
     def learner(self) -> Learner:
-        """The learner that is evaluated."""
+        """The first of the committee: the learner that is evaluated."""
         return self.committee[0]
 
     def images(self, ids: Ids, size: int) -> Float[Tensor, "n 3 size size"]:
-        """Test-time images, normalised, scaled to a side of so many pixels: for a strategy's own networks."""
+        """Normalized images without augmentation, resized to `size` pixels a side, for a strategy's own networks."""
         images = self.learner.task.images(ids)
-        return images if images.shape[-1] == size else pictures.resize(images, [size, size], antialias=True)
+        return images if images.shape[-1] == size else transforms.resize(images, [size, size], antialias=True)
 
     def pick(self, rows: Int[Tensor, " k"], scores: Float[Tensor, " k"] | None = None) -> Selection:
-        """The candidates in these rows.
+        """The selection of the candidates at these indices.
 
         Args:
-            rows: positions in `candidates`, in the order of picking.
-            scores: of the picks, larger is sooner; None where there is no such number.
+            rows: indices into `candidates`, in the order of picking.
+            scores: of the picks, larger is picked sooner; None for strategies without such a number.
         """
         return Selection(self.candidates[rows.cpu().numpy()], None if scores is None else scores.cpu())
 
     def narrowed(self, most: int) -> Context:
-        """The same with a random subset of so many candidates, or as many as the budget where that is more."""
-        wanted = max(most, self.budget)
-        if len(self.candidates) <= wanted:
+        """The same context with a random subset of at most `most` candidates, but at least as many as the budget."""
+        count = max(most, self.budget)
+        if len(self.candidates) <= count:
             return self
-        return replace(self, candidates=np.sort(self.rng.choice(self.candidates, wanted, replace=False)))
+        return replace(self, candidates=np.sort(self.rng.choice(self.candidates, count, replace=False)))
 
 
 class Strategy(BaseModel, ABC):
-    """Its hyper-parameters, what it needs trained, and `select`. It keeps nothing from one round to the next.
+    """A selection strategy: its hyper-parameters, what has to be trained for it, and `select`.
 
-    `select` is a function of the context and its `rng`, and leaves the learners as it found them.
+    `select` depends on the context and its `rng` only: a strategy stores nothing between rounds, and does not change
+    the learners.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
-    """As records and the command line call it: lower case, hyphens."""
+    """The name in records and on the command line: lower case with hyphens."""
     paper: ClassVar[str]
     """Authors and year."""
     kind: ClassVar[Kind] = "hybrid"
     reads: ClassVar[str] = ""
-    """What it asks of the context, in the context's words: posteriors, embeddings, images."""
+    """What it reads from the context: posteriors, embeddings, images, ..."""
     cost: ClassVar[str] = ""
-    """After the forward pass, in N candidates, L labeled, K picks, D embedding, C categories, T passes."""
+    """Operations after the forward pass, in N candidates, L labeled, K picks, D embedding size, C categories, T
+    passes."""
     needs_lossnet: ClassVar[bool] = False
-    """Whether it reads `learner.lossnet`."""
+    """Whether it reads `learner.lossnet`, the shared loss-prediction module."""
     cheats: ClassVar[bool] = False
-    """Whether it reads true losses of candidates; it is then kept off the ranking."""
+    """Whether it reads true losses of candidates; such a strategy is a reference and not ranked."""
 
     def auxiliary(self, objective: RankingObjective) -> CoTrained | None:  # noqa: ARG002
-        """What is to be trained beside the model; trained, it is `learner.auxiliary`.
+        """The strategy's own module, to be trained together with the model, or None; `learner.auxiliary` once trained.
 
         Args:
-            objective: that of the shared LossNet under the protocol, whose weight, detach point and taps may be taken over.
+            objective: of the shared LossNet under this protocol; a strategy may reuse its weight, detach point and
+                taps.
         """
         return None
 
     @property
     def committee_size(self) -> int:
-        """How many models it needs, trained alike from different weights and orders."""
+        """The number of models it needs; they differ in initial weights and order of training images only."""
         return 1
 
     @property
     def dropout(self) -> float:
-        """Rate of dropout on the head's input; in the native track the model also trains with it."""
+        """Dropout rate on the head's input; in the native track the model is also trained with it."""
         return 0.0
 
     @property
     def needs(self) -> str:
-        """What it reads, and what has to be trained for it besides one model."""
-        trained = {
+        """What the strategy reads, and what has to be trained for it besides one model."""
+        extra = {
             "lossnet": self.needs_lossnet,
-            "a module of its own beside the model": type(self).auxiliary is not Strategy.auxiliary,
+            "an auxiliary module": type(self).auxiliary is not Strategy.auxiliary,
             f"{self.committee_size} models": self.committee_size > 1,
         }
-        return ", ".join([self.reads, *(what for what, needed in trained.items() if needed)])
+        return ", ".join([self.reads, *(name for name, needed in extra.items() if needed)])
 
     @abstractmethod
     def select(self, ctx: Context) -> Selection:
-        """As many of the candidates as the budget says, the most wanted first."""
+        """Pick as many candidates as the budget, the most informative first."""
 
     @classmethod
     def smoke(cls) -> Strategy:
-        """The same algorithm at sizes that a contract test can afford."""
+        """The same algorithm with hyper-parameters that make it fast enough for the contract tests."""
         return cls()
 
 
 def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
-    """The candidates with the highest scores; of equal ones, a random choice, for the order of a pool may mean something.
+    """The candidates with the highest scores.
+
+    Ties are broken at random, because the pool may be sorted, for example by class.
 
     Raises:
-        SelectionError: a score is not a number.
+        SelectionError: a score is NaN.
     """
     if torch.isnan(scores).any():
         msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
@@ -161,10 +167,14 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
 
 
 def finite(values: Tensor, what: str) -> Tensor:
-    """The values themselves, checked before an algorithm would turn them into arbitrary picks.
+    """The values, unchanged, after a check that all are finite: NaN would lead to arbitrary picks.
+
+    Args:
+        values: any tensor.
+        what: the name of the values in the error message.
 
     Raises:
-        SelectionError: one of them is infinite or not a number.
+        SelectionError: a value is infinite or NaN.
     """
     bad = int((~torch.isfinite(values)).sum())
     if bad:
@@ -174,10 +184,10 @@ def finite(values: Tensor, what: str) -> Tensor:
 
 
 def unit_embeddings(ctx: Context, ids: Ids) -> Float[Tensor, "n d"]:
-    """One vector of length 1 per image; of length 0 where the embedding is 0.
+    """The embeddings of these images, scaled to length 1; an embedding of 0 stays 0.
 
     Raises:
-        SelectionError: a number of an embedding is not finite.
+        SelectionError: an embedding is not finite.
     """
     points = finite(ctx.learner.embeddings(ids), "embeddings")
     return points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))

@@ -1,4 +1,4 @@
-"""The list of Lossbench's strategies. A new one is a file in this folder and an entry here."""
+"""All strategies of Lossbench. To add one, write a file in this folder and add its class here."""
 
 from __future__ import annotations
 

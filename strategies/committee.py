@@ -1,4 +1,4 @@
-"""Disagreement of models that were trained alike from different weights and orders."""
+"""Query by committee: disagreement of models with different initial weights and orders of training images."""
 
 from __future__ import annotations
 
@@ -17,37 +17,39 @@ from tasks.base import Posteriors
 
 
 class Committee(Strategy, ABC):
-    """Picks where the members of a committee disagree most.
+    """Picks images on which the members of a committee disagree most; subclasses define the disagreement.
 
-    An image with several distributions counts with their mean, weighted by the mean weight over the members.
+    With several posterior rows per image it is the mean over the rows, weighted by their mean weight over the members.
     """
 
     kind: ClassVar[Kind] = "uncertainty"
     reads: ClassVar[str] = "posteriors of a committee"
-    cost: ClassVar[str] = "trains and forwards each member, N C per member"
+    cost: ClassVar[str] = "training and forward pass of each member, N C per member"
 
     members: int = Field(default=3, ge=2)
-    """Differs from the papers, which draw models from a posterior at little cost: each of these is a training."""
+    """Number of models, each trained separately.
+
+    Differs from the papers, which draw models from a posterior at little cost."""
 
     @property
     def committee_size(self) -> int:
-        """As many as there are members."""
+        """The number of members."""
         return self.members
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest disagreement; a forward pass per member, since they share no layer."""
+        """Pick the candidates of highest disagreement, with one forward pass per member."""
         streams = [learner.posteriors(ctx.candidates) for learner in ctx.committee]
         return highest(ctx, torch.cat([self.scores(predictions) for predictions in zip(*streams, strict=True)]))
 
     @abstractmethod
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:
-        """How far the members' predictions of the same images disagree."""
+        """The disagreement of the members' predictions, which are of the same images."""
 
 
 class CommitteeVoteEntropy(Committee):
-    """Query by committee (Seung et al. 1992), by the entropy of the members' votes (Dagan & Engelson 1995).
+    """Picks images with the highest entropy of the committee's votes (Seung et al. 1992; Dagan & Engelson 1995).
 
-    Differs from Dagan & Engelson in that their constant factor, which changes no order, is left out.
+    Differs from Dagan & Engelson in that their constant factor, which does not change the order, is left out.
     """
 
     name: ClassVar[str] = "committee-vote-entropy"
@@ -55,25 +57,25 @@ class CommitteeVoteEntropy(Committee):
 
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:
         """The entropy of the votes."""
-        return pooled(predictions, vote_entropy(vote_shares([each.log_probs for each in predictions])))
+        return pooled(predictions, vote_entropy(vote_shares([posteriors.log_probs for posteriors in predictions])))
 
 
 class CommitteeDisagreement(Committee):
-    """Query by committee, by the mean Kullback-Leibler divergence from the mean prediction (McCallum & Nigam 1998).
+    """Picks images with the largest mean KL divergence of the members from their mean (McCallum & Nigam 1998).
 
-    Differs from the paper in that neither density weighting nor expectation maximisation is added.
+    Differs from the paper in that neither density weighting nor expectation maximization is added.
     """
 
     name: ClassVar[str] = "committee-disagreement"
     paper: ClassVar[str] = "McCallum & Nigam 1998"
 
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:
-        """The mean divergence from the mean prediction."""
+        """The mean Kullback-Leibler divergence from the mean prediction."""
         return disagreement(predictions)
 
 
 class VariationRatio(Committee):
-    """Picks where the fewest members of an ensemble vote with the most (Beluch et al. 2018, section 3)."""
+    """Picks images with the smallest share of votes for the majority category (Beluch et al. 2018, section 3)."""
 
     name: ClassVar[str] = "variation-ratio"
     paper: ClassVar[str] = "Beluch et al. 2018"
@@ -82,8 +84,8 @@ class VariationRatio(Committee):
     """Beluch et al. 2018."""
 
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:
-        """The share of members that do not vote with the most."""
-        return pooled(predictions, variation_ratio(vote_shares([each.log_probs for each in predictions])))
+        """The share of members that do not vote for the most frequent category."""
+        return pooled(predictions, variation_ratio(vote_shares([posteriors.log_probs for posteriors in predictions])))
 
     @classmethod
     def smoke(cls) -> VariationRatio:
@@ -92,6 +94,6 @@ class VariationRatio(Committee):
 
 
 def pooled(predictions: Sequence[Posteriors], rows: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
-    """One number per image from one per row, by the mean weight of the row over the predictions."""
-    weight = torch.stack([each.weight for each in predictions]).mean(0)
+    """The mean of one value per posterior row, weighted by the rows' mean weight over the predictions."""
+    weight = torch.stack([posteriors.weight for posteriors in predictions]).mean(0)
     return Posteriors(predictions[0].log_probs, weight, predictions[0].context).pooled(rows)

@@ -1,4 +1,4 @@
-"""Coverage of the embedding space."""
+"""Core-set: coverage of the embedding space."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from strategies.kernels.geometry import greedy_k_center
 
 
 class CoreSet(Strategy):
-    """Greedy k-center on the model's embeddings, from the labeled images on (Sener & Savarese 2018, algorithm 1).
+    """Picks the image with the embedding farthest from all labeled and picked (Sener & Savarese 2018, algorithm 1).
 
-    Differs from the paper's best arm in that the greedy solution is not refined by a mixed integer program.
+    This is greedy k-center with the labeled images as initial centers.
+
+    Differs from the paper's best variant in that the greedy solution is not refined by a mixed integer program.
     """
 
     name: ClassVar[str] = "core-set"
@@ -21,7 +23,7 @@ class CoreSet(Strategy):
     cost: ClassVar[str] = "(L + K) N D"
 
     def select(self, ctx: Context) -> Selection:
-        """One by one, the candidate farthest from everything labeled or picked; its distance is its score."""
+        """Pick one by one the candidate farthest from all labeled and picked images; the score is its distance."""
         points, centers = (finite(ctx.learner.embeddings(ids), "embeddings") for ids in (ctx.candidates, ctx.labeled))
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(points, centers, ctx.budget)

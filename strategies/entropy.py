@@ -1,4 +1,4 @@
-"""Uncertainty by entropy."""
+"""Entropy of the prediction."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from strategies.kernels.information import entropy
 
 
 class Entropy(Strategy):
-    """Picks where the prediction has the highest entropy (Shannon 1948; Settles 2009, section 3.1).
+    """Picks images whose prediction has the highest entropy (Shannon 1948; Settles 2009, section 3.1).
 
-    An image with several distributions counts with their weighted mean.
+    With several posterior rows per image the score is their weighted mean.
     """
 
     name: ClassVar[str] = "entropy"
@@ -23,6 +23,6 @@ class Entropy(Strategy):
     cost: ClassVar[str] = "N C"
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest entropy."""
+        """Pick the candidates of highest entropy."""
         posteriors = ctx.learner.posteriors(ctx.candidates)
-        return highest(ctx, torch.cat([each.pooled(entropy(each.log_probs)) for each in posteriors]))
+        return highest(ctx, torch.cat([batch.pooled(entropy(batch.log_probs)) for batch in posteriors]))

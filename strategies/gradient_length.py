@@ -1,4 +1,4 @@
-"""How much an image would change the model, whatever its label."""
+"""Expected gradient length: how much an image would change the model, in expectation over its label."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from tasks.base import Outputs, UnlabeledTask
 
 
 class ExpectedGradientLength(Strategy):
-    """Picks the largest expected length of the gradient, the label drawn from the prediction (Settles et al. 2008).
+    """Picks images with the largest expected gradient length, over labels as predicted (Settles et al. 2008).
 
-    Of the cross-entropy in the weights of a linear last layer with input z: |z| sum over y of p(y) |p - e_y|.
+    For the gradient of the cross-entropy with respect to the weights of a linear last layer with input z, the expected
+    length is |z| sum over y of p(y) |p - e_y|.
 
-    Differs from the paper in that the gradient is that of the last layer's weights only. Differs for images with several
-    distributions in that each row's expectation is taken by itself and their weighted mean, which bounds the length of
-    the mean gradient from above, is multiplied by the length of the image's embedding instead of that of the row's own
-    input. Differs where the training loss is another (boxes, heatmaps): cross-entropy stands for it.
+    Differs from the paper in that only the weights of the last layer are considered. Differs with several posterior
+    rows per image in that the expectation is taken for each row separately; their weighted mean, which is an upper
+    bound on the length of the mean gradient, is multiplied by the length of the image's embedding instead of that of
+    the row's own input. Differs for other training losses (boxes, heatmaps) in that cross-entropy is used in their
+    place.
     """
 
     name: ClassVar[str] = "expected-gradient-length"
@@ -30,12 +32,12 @@ class ExpectedGradientLength(Strategy):
     cost: ClassVar[str] = "N (C + D)"
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of largest expected gradient."""
+        """Pick the candidates of largest expected gradient length."""
         task = ctx.learner.task
-        return highest(ctx, ctx.learner.map(ctx.candidates, lambda outputs: lengths(task, outputs)))
+        return highest(ctx, ctx.learner.map(ctx.candidates, lambda outputs: expected_lengths(task, outputs)))
 
 
-def lengths(task: UnlabeledTask, outputs: Outputs) -> Float[Tensor, " n"]:
-    """The expected length of each image's gradient."""
+def expected_lengths(task: UnlabeledTask, outputs: Outputs) -> Float[Tensor, " n"]:
+    """The expected gradient length of each image."""
     posteriors = task.posteriors(outputs.raw)
     return posteriors.pooled(expected_residual(posteriors.log_probs)) * task.embed(outputs).norm(dim=1)

@@ -1,4 +1,4 @@
-"""Labeled or not, as a graph network sees it: CoreGCN and UncertainGCN."""
+"""CoreGCN and UncertainGCN: a graph network learns to tell labeled from unlabeled images."""
 
 from __future__ import annotations
 
@@ -17,73 +17,76 @@ from strategies.kernels.geometry import greedy_k_center
 from tasks.training.seeding import seeded
 
 LEAST_SIMILARITY = 1e-3
-"""Mean similarity to all others below which a node keeps to itself: a degree near 0 would blow its neighbors up."""
-Spread = Callable[[Tensor], Tensor]
-"""X to A X: what each node hears of numbers that lie at all nodes."""
+"""A node with a lower mean similarity to all other nodes gets no edges: a degree near 0 gives huge edge weights."""
+Propagation = Callable[[Tensor], Tensor]
+"""Maps node features X to A X, the product with the normalized adjacency matrix: one step of message passing."""
 
 
 class Graph(NamedTuple):
-    """Nodes joined by the inner products of their features, A = D^-1 (S - I) + I, which is never formed.
+    """A similarity graph with the normalized adjacency matrix A = D^-1 (S - I) + I, which is never formed.
 
-    S = F F^T, so that A X takes two thin products, O(n d c) in time and memory instead of O(n^2 c).
-    D is the degree, each row's sum of S - I. (The authors' code multiplies by D^-1 from the right.)
+    S = F F^T are the inner products of the node features F, and D is the diagonal matrix of the degrees, the row sums
+    of S - I. A X takes two products with F, O(n d c) in time and memory instead of O(n^2 c). (The authors' code
+    multiplies by D^-1 from the right.)
     """
 
     features: Float[Tensor, "n d"]
-    """Of length 1, or 0."""
-    own: Float[Tensor, "n 1"]
-    """Similarity of each node to itself, taken off again: 1, or 0."""
-    scale: Float[Tensor, "n 1"]
-    """D^-1; 0 where a node keeps to itself."""
+    """F; each of norm 1, or 0."""
+    self_similarity: Float[Tensor, "n 1"]
+    """The diagonal of S: 1, or 0 for a feature of 0."""
+    inverse_degree: Float[Tensor, "n 1"]
+    """The diagonal of D^-1; 0 for a node without edges."""
 
     @classmethod
     def of(cls, features: Float[Tensor, "n d"]) -> Graph:
-        """The graph of unit vectors.
+        """The graph of nodes with these features, each of norm 1 or 0.
 
-        Differs from the paper in that a node whose similarities to all others are below 0.001 in the mean, or negative,
-        is connected to itself alone: its degree would not be one to divide by.
+        Differs from the paper in that a node whose mean similarity to all other nodes is below 0.001, or negative, has
+        no edges except to itself: dividing by its degree would make no sense.
         """
-        own = features.square().sum(1, keepdim=True)
-        degrees = cls(features, own, torch.ones_like(own)).heard(torch.ones_like(own))
-        enough = degrees > LEAST_SIMILARITY * max(len(features) - 1, 1)
-        return cls(features, own, torch.where(enough, degrees.reciprocal(), 0.0))
+        self_similarity = features.square().sum(1, keepdim=True)
+        ones = torch.ones_like(self_similarity)
+        degrees = cls(features, self_similarity, ones).neighbor_mean(ones)  # with D = I the mean is the sum
+        connected = degrees > LEAST_SIMILARITY * max(len(features) - 1, 1)
+        return cls(features, self_similarity, torch.where(connected, degrees.reciprocal(), 0.0))
 
-    def heard(self, signal: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """D^-1 (S - I) X: what the others say."""
-        return self.scale * (self.features @ (self.features.T @ signal) - self.own * signal)
+    def neighbor_mean(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        """D^-1 (S - I) X: the mean over each node's neighbors, weighted by similarity."""
+        return self.inverse_degree * (self.features @ (self.features.T @ values) - self.self_similarity * values)
 
-    def spread(self, signal: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """A X."""
-        return self.heard(signal) + signal
+    def propagate(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        """A X: each node's own values plus the mean over its neighbors."""
+        return self.neighbor_mean(values) + values
 
 
 class GraphNetwork(nn.Module):
-    """Two graph convolutions: a ReLU layer, and the confidence that a node is labeled, as a logit."""
+    """Two graph convolutions: a hidden layer with ReLU, and the logit that a node is labeled."""
 
-    def __init__(self, inward: int, hidden: int) -> None:
+    def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(inward, hidden), nn.Linear(hidden, 1, bias=False)
+        self.first, self.last = nn.Linear(inputs, hidden), nn.Linear(hidden, 1, bias=False)
         self.bias = nn.Parameter(torch.zeros(1))
 
-    def hidden(self, spread_features: Float[Tensor, "n d"]) -> Float[Tensor, "n h"]:
-        """The first layer, on A F: it is the same in every epoch, and made once."""
-        return functional.relu(self.first(spread_features))
+    def hidden(self, propagated_features: Float[Tensor, "n d"]) -> Float[Tensor, "n h"]:
+        """The hidden layer H, from A F, which is computed once because it is the same in every epoch."""
+        return functional.relu(self.first(propagated_features))
 
-    def logits(self, hidden: Float[Tensor, "n h"], spread: Spread) -> Float[Tensor, " n"]:
-        """The second layer; A (H w) instead of (A H) w, on one column instead of all."""
-        return spread(self.last(hidden)).squeeze(1) + self.bias
+    def logits(self, hidden: Float[Tensor, "n h"], propagate: Propagation) -> Float[Tensor, " n"]:
+        """The second layer, as A (H w) instead of (A H) w: message passing on one column instead of all."""
+        return propagate(self.last(hidden)).squeeze(1) + self.bias
 
 
-class Nodes(NamedTuple):
-    """What a trained graph network says of each node, labeled ones first."""
+class NodeOutputs(NamedTuple):
+    """Outputs of a trained graph network: n nodes, the labeled ones first."""
 
     confidence: Float[Tensor, " n"]
-    """That the node is labeled, in [0, 1]."""
+    """Probability that the node is labeled."""
     hidden: Float[Tensor, "n h"]
+    """The hidden layer."""
 
 
 class GraphStrategy(Strategy):
-    """The part that CoreGCN and UncertainGCN share."""
+    """Base class of CoreGCN and UncertainGCN: trains the graph network."""
 
     paper: ClassVar[str] = "Caramalau et al. 2021"
     reads: ClassVar[str] = "embeddings"
@@ -91,40 +94,41 @@ class GraphStrategy(Strategy):
     hidden: int = Field(default=128, ge=1)
     """Size of the hidden layer (the paper)."""
     hidden_dropout: float = Field(default=0.3, ge=0, lt=1)
-    """Rate of dropout on the hidden layer while the graph network trains (the paper)."""
+    """Dropout rate on the hidden layer while the graph network trains (the paper)."""
     epochs: int = Field(default=200, ge=1)
     """Steps on the whole graph (the authors' code)."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Adam's (the paper)."""
+    """Of Adam (the paper)."""
     weight_decay: float = Field(default=5e-4, ge=0)
-    """Adam's (the paper)."""
+    """Of Adam (the paper)."""
     unlabeled_weight: float = Field(default=1.2, ge=0)
-    """What the cross-entropy of unlabeled nodes counts against that of labeled ones (the paper's lambda)."""
+    """Weight of the cross-entropy of unlabeled nodes (the paper's lambda)."""
     most_candidates: int = Field(default=20_000, ge=1)
-    """Of more, a random subset; the paper draws 10,000."""
+    """Larger pools are reduced to a random subset of this size; the paper draws 10,000."""
 
     @classmethod
     def smoke(cls) -> GraphStrategy:
-        """Trained for a moment, and on a subset."""
+        """Few epochs on a small subset."""
         return cls(epochs=10, most_candidates=20)
 
-    def nodes(self, ctx: Context) -> Nodes:
-        """The graph network's outputs, trained on the labeled images and all candidates of this context.
+    def node_outputs(self, ctx: Context) -> NodeOutputs:
+        """Train a graph network on the labeled images and all candidates of this context, and return its outputs.
 
         Raises:
-            SelectionError: nothing is labeled, or a number of an embedding is not finite.
+            SelectionError: no image is labeled, or an embedding is not finite.
         """
         if len(ctx.labeled) == 0:
-            msg = f"{self.name} learns to tell labeled images from others, and no image is labeled; label one"
+            msg = f"{self.name} learns to tell labeled images from unlabeled ones, and no image is labeled; label one"
             raise SelectionError(msg)
         graph = Graph.of(unit_embeddings(ctx, np.concatenate([ctx.labeled, ctx.candidates])))
-        return graph_network_outputs(graph.spread, graph.features, len(ctx.labeled), self, ctx.rng)
+        return train_graph_network(graph.propagate, graph.features, len(ctx.labeled), self, ctx.rng)
 
 
 class CoreGCN(GraphStrategy):
-    """Greedy k-center on the hidden layer of a graph network that tells labeled from unlabeled (Caramalau et al. 2021).
+    """Picks images by greedy k-center on the hidden layer of a graph network (Caramalau et al. 2021, CoreGCN).
 
-    Core-set on the first layer of a network that is trained anew in every round.
+    The network learns to tell labeled from unlabeled images, and is trained anew in every round.
+
     Differs from the paper in that the graph holds up to 20,000 candidates, not 10,000.
     """
 
@@ -133,18 +137,20 @@ class CoreGCN(GraphStrategy):
     cost: ClassVar[str] = "(N + L) D (200 hidden + D) + (L + K) N hidden, N at most 20,000"
 
     def select(self, ctx: Context) -> Selection:
-        """One by one, the candidate farthest from everything labeled or picked; its distance is its score."""
+        """Pick one by one the candidate farthest from all labeled and picked images; the score is its distance."""
         ctx = ctx.narrowed(self.most_candidates)
-        hidden, labeled = self.nodes(ctx).hidden, len(ctx.labeled)
+        hidden, labeled = self.node_outputs(ctx).hidden, len(ctx.labeled)
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(hidden[labeled:], hidden[:labeled], ctx.budget)
             return ctx.pick(rows, distances)
 
 
 class UncertainGCN(GraphStrategy):
-    """Picks what a graph network holds for unlabeled, but not quite (Caramalau et al. 2021).
+    """Picks images whose confidence of being labeled is nearest to a margin (Caramalau et al. 2021, UncertainGCN).
 
-    The confidence that an image is labeled lies nearest to a margin, by a network that is trained anew in every round.
+    The confidence is that of a graph network that learns to tell labeled from unlabeled images, and is trained anew in
+    every round.
+
     Differs from the paper in that the graph holds up to 20,000 candidates, not 10,000.
     """
 
@@ -153,31 +159,43 @@ class UncertainGCN(GraphStrategy):
     cost: ClassVar[str] = "(N + L) D (200 hidden + D), N at most 20,000"
 
     margin: float = Field(default=0.1, ge=0, le=1)
-    """The confidence that is wanted (the paper's s_margin)."""
+    """The target confidence (the paper's s_margin)."""
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates whose confidence of being labeled is nearest to the margin."""
+        """Pick the candidates whose confidence is nearest to the margin; the score is minus the difference."""
         ctx = ctx.narrowed(self.most_candidates)
-        return highest(ctx, -(self.nodes(ctx).confidence[len(ctx.labeled) :] - self.margin).abs())
+        return highest(ctx, -(self.node_outputs(ctx).confidence[len(ctx.labeled) :] - self.margin).abs())
 
 
-def graph_network_outputs(
-    spread: Spread, features: Float[Tensor, "n d"], labeled: int, settings: GraphStrategy, rng: np.random.Generator
-) -> Nodes:
-    """What a graph network says that is trained to tell the first `labeled` nodes from the others.
+def train_graph_network(
+    propagate: Propagation,
+    features: Float[Tensor, "n d"],
+    labeled: int,
+    settings: GraphStrategy,
+    rng: np.random.Generator,
+) -> NodeOutputs:
+    """Train a graph network to tell labeled from unlabeled nodes, and return its outputs.
 
-    By cross-entropy, each side averaged, that of the unlabeled weighted. Weights and masks follow from `rng`; they are the same in every precision.
+    The loss is the mean cross-entropy of the labeled nodes plus the weighted mean cross-entropy of the unlabeled ones.
+    Initial weights and dropout masks are drawn in float32, whatever the precision of the features.
+
+    Args:
+        propagate: the product with the normalized adjacency matrix.
+        features: of the nodes, the labeled ones first.
+        labeled: number of labeled nodes.
+        settings: hyper-parameters.
+        rng: determines initial weights and dropout masks.
     """
     with seeded(rng):
         network = GraphNetwork(features.shape[1], settings.hidden)
     network.to(features)
     masks = torch.Generator(features.device).manual_seed(int(rng.integers(2**63)))
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    around = spread(features)
+    propagated = propagate(features)
     for _ in range(settings.epochs):
-        hidden = network.hidden(around)
+        hidden = network.hidden(propagated)
         kept = torch.rand(hidden.shape, generator=masks, device=hidden.device) >= settings.hidden_dropout
-        logits = network.logits(hidden * kept / (1 - settings.hidden_dropout), spread)
+        logits = network.logits(hidden * kept / (1 - settings.hidden_dropout), propagate)
         loss = functional.softplus(-logits[:labeled]).mean()
         if labeled < len(logits):
             loss = loss + settings.unlabeled_weight * functional.softplus(logits[labeled:]).mean()
@@ -185,5 +203,5 @@ def graph_network_outputs(
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        hidden = network.hidden(around)
-        return Nodes(network.logits(hidden, spread).sigmoid(), hidden)
+        hidden = network.hidden(propagated)
+        return NodeOutputs(network.logits(hidden, propagate).sigmoid(), hidden)

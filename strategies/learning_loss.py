@@ -1,4 +1,4 @@
-"""Learning loss, and its ablation."""
+"""Learning loss, and its ablation by regression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.training.loop import CoTrained
 
 
 class LearningLoss(Strategy):
-    """Picks the highest loss that the ranking LossNet predicts (Yoo & Kweon 2019, section 3)."""
+    """Picks images with the highest loss predicted by the LossNet trained by ranking (Yoo & Kweon 2019, section 3)."""
 
     name: ClassVar[str] = "learning-loss"
     paper: ClassVar[str] = "Yoo & Kweon 2019"
@@ -20,12 +20,12 @@ class LearningLoss(Strategy):
     needs_lossnet: ClassVar[bool] = True
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest predicted loss."""
+        """Pick the candidates of highest predicted loss."""
         return highest(ctx, ctx.learner.predicted_losses(ctx.learner.lossnet, ctx.candidates))
 
 
 class LearningLossMSE(Strategy):
-    """The paper's ablation: the same module, trained to regress the loss instead of ranking it."""
+    """Picks images with the highest loss predicted by a LossNet trained by regression (Yoo & Kweon 2019, ablation)."""
 
     name: ClassVar[str] = "learning-loss-mse"
     paper: ClassVar[str] = "Yoo & Kweon 2019"
@@ -34,9 +34,9 @@ class LearningLossMSE(Strategy):
     cost: ClassVar[str] = "N"
 
     def auxiliary(self, objective: RankingObjective) -> CoTrained:
-        """A LossNet under mean squared error, weighted and detached as the ranking one is."""
+        """A LossNet trained with mean squared error, with the weight, detach point and taps of the ranking LossNet."""
         return RegressionObjective(objective.weight, objective.detach_after, taps=objective.taps)
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest predicted loss."""
+        """Pick the candidates of highest predicted loss."""
         return highest(ctx, ctx.learner.predicted_losses(ctx.learner.auxiliary, ctx.candidates))

@@ -1,4 +1,4 @@
-"""Learning loss that heeds diversity and density; ours."""
+"""Learning loss with diversity and density, by weighted k-means; Lossbench's own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from tasks.training.loop import CoTrained
 
 
 class LearningLossClusters(Strategy):
-    """One image from each of as many clusters as picks, where an image weighs the more, the higher its predicted loss.
+    """Picks one image per cluster of a k-means weighted by predicted loss, with as many clusters as picks (Lossbench).
 
-    Mends three limits of learning loss (Yoo & Kweon 2019). Its ranking: a module that sees the maximum and the deviation of
-    a tap beside its mean, normalised, learns the order of whole batches (`lossnet.listwise`). Its blindness to diversity and
-    density: the highest losses lie close together, and often where no other image is; k-means over the embeddings, weighted
-    by predicted loss, puts its centers where much loss lies, and each picks the image next to it. Weighted k-means for
-    batches is Zhdanov's (2019); differs from it in that no candidate is left out beforehand, and in the weight.
+    It addresses three limits of learning loss (Yoo & Kweon 2019). Ranking: the module reads the normalized mean,
+    maximum and standard deviation of every channel and learns the order of whole batches (`lossnet.listwise`).
+    Diversity and density: the images of highest loss are often similar to each other, and far from all others. k-means
+    over the embeddings, weighted by predicted loss, places its centers where the loss is high, and the image nearest to
+    each center is picked. Weighted k-means for batches is from Zhdanov (2019); differs from it in that no candidate is
+    left out beforehand, and in the weight.
 
-    The weight is the share of candidates of lower or equal predicted loss: the scale of a ranking module says nothing.
-    Embeddings are centered and of length 1.
+    The weight of an image is the share of candidates with lower or equal predicted loss, because the predictions of a
+    ranking module have no scale. Embeddings are centered and scaled to length 1.
     """
 
     name: ClassVar[str] = "learning-loss-clusters"
@@ -35,14 +36,14 @@ class LearningLossClusters(Strategy):
     cost: ClassVar[str] = "20 N K D"
 
     power: float = Field(default=1.0, ge=0)
-    """Of the weight: 0 ignores the loss. What was tried stands in docs/strategies.md."""
+    """Exponent of the weight; 0 ignores the loss. docs/strategies.md reports what was tried."""
 
-    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
-        """A listwise loss module on taps that the model does not feel."""
+    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - the module is always detached
+        """A listwise loss predictor on detached taps."""
         return ListwiseObjective()
 
     def select(self, ctx: Context) -> Selection:
-        """The images nearest to the centers; what empty clusters leave is filled by the highest predicted loss."""
+        """Pick the images nearest to the centers; if clusters are empty, continue with the highest predicted losses."""
         learner, module = ctx.learner, existing(ctx.learner.auxiliary)
         predicted, embeddings = [], []
         for _, outputs in learner.batches(ctx.candidates):

@@ -1,4 +1,4 @@
-"""LearningLoss++."""
+"""LearningLoss++: a multi-scale loss predictor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from tasks.training.loop import CoTrained
 
 
 class LearningLossPlusPlus(Strategy):
-    """Picks the highest loss that a multi-scale module predicts, trained by the divergence of pairs (Shukla & Ahmed 2021).
+    """Picks images with the highest loss predicted by LearningLoss++ (Shukla & Ahmed 2021, section 4).
 
-    The taps are detached in both tracks, as in the paper: the model never feels the module.
+    Its multi-scale module is trained by the divergence of pairs of losses. The taps are detached in both tracks, as in
+    the paper: the module's gradients never reach the model.
     """
 
     name: ClassVar[str] = "learning-loss-pp"
@@ -21,10 +22,10 @@ class LearningLossPlusPlus(Strategy):
     reads: ClassVar[str] = "unpooled taps"
     cost: ClassVar[str] = "N"
 
-    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - nothing of it reaches the model
-        """A multi-scale loss predictor."""
+    def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - the module is always detached
+        """A multi-scale loss predictor on detached taps."""
         return DivergenceObjective()
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest predicted loss."""
+        """Pick the candidates of highest predicted loss."""
         return highest(ctx, ctx.learner.predicted_losses(ctx.learner.auxiliary, ctx.candidates))

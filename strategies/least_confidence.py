@@ -1,4 +1,4 @@
-"""Uncertainty by the likeliest category."""
+"""Least confidence: the probability of the most probable category."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from strategies.kernels.information import least_confidence
 
 
 class LeastConfidence(Strategy):
-    """Picks where the likeliest category is least likely (Lewis & Gale 1994; Settles 2009, section 3.1).
+    """Picks images whose largest probability is the smallest (Lewis & Gale 1994; Settles 2009, section 3.1).
 
-    An image with several distributions counts with their weighted mean.
+    With several posterior rows per image the score is their weighted mean.
     """
 
     name: ClassVar[str] = "least-confidence"
@@ -23,6 +23,6 @@ class LeastConfidence(Strategy):
     cost: ClassVar[str] = "N C"
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of least confidence."""
+        """Pick the candidates of least confidence."""
         posteriors = ctx.learner.posteriors(ctx.candidates)
-        return highest(ctx, torch.cat([each.pooled(least_confidence(each.log_probs)) for each in posteriors]))
+        return highest(ctx, torch.cat([batch.pooled(least_confidence(batch.log_probs)) for batch in posteriors]))

@@ -1,4 +1,4 @@
-"""Strategies by name, and from files."""
+"""Loading strategies by name or from a Python file."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from strategies.catalog import STRATEGIES
 from tasks.files import Source, classes_in, read_source
 
 FULL_POOL = "full-pool"
-"""Records of a training on the whole pool have this in place of a strategy's name, which no strategy may take."""
+"""Stands for the strategy in records of a training on the whole pool; no strategy may have this name."""
 
 
 class StrategyError(LossbenchError):
-    """A strategy that is not there, or a file that does not hold one."""
+    """There is no such strategy or hyper-parameter, or a file does not define exactly one strategy."""
 
 
 def load_strategy(reference: str | Source, parameters: Mapping[str, Any] | None = None) -> Strategy:
-    """A strategy with its default hyper-parameters, but for those that are given.
+    """A strategy with default hyper-parameters, except for those in `parameters`.
 
     Args:
-        reference: a name in the list, the path of a Python file that defines exactly one `Strategy`, or the content of one.
+        reference: the name of a Lossbench strategy, the path of a Python file that defines exactly one `Strategy`, or
+            the content of such a file.
         parameters: hyper-parameters by name.
 
     Raises:
-        StrategyError: no such name or file, a file that does not define exactly one, or no such hyper-parameter.
+        StrategyError: no such name, file or hyper-parameter, an invalid value, or not exactly one strategy in the file.
     """
     strategy = strategy_class(reference)
     try:
         return strategy(**(parameters or {}))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        msg = f"{strategy.name}: hyper-parameter {where}: {first['msg']} (given: {first['input']!r:.80})"
+        parameter = ".".join(str(part) for part in first["loc"])
+        msg = f"{strategy.name}: hyper-parameter {parameter}: {first['msg']} (given: {first['input']!r:.80})"
         raise StrategyError(msg) from None
 
 
 def resolved(reference: str) -> str | Source:
-    """A strategy's name as it is; of a path, what the file holds now.
+    """The content of the file if the reference is the path of a Python file; else the reference itself, a name.
 
     Raises:
         StrategyError: no such file.
@@ -59,40 +60,38 @@ def resolved(reference: str) -> str | Source:
 
 
 def strategy_class(reference: str | Source) -> type[Strategy]:
-    """The class of a strategy; see `load_strategy`."""
+    """The class of a strategy; arguments and errors as in `load_strategy`."""
     source = resolved(reference) if isinstance(reference, str) else reference
     if isinstance(source, Source):
         return _from_source(source)
     known = {strategy.name: strategy for strategy in STRATEGIES}
     if source not in known:
         close = difflib.get_close_matches(source, known, 3)
-        names = f"did you mean {' or '.join(close)}" if close else f"there are {', '.join(known)}"
-        msg = (
-            f"no strategy {source!r}; {names}? A strategy of your own is given by the path of its file, such as mine.py"
-        )
+        names = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}."
+        msg = f"no strategy {source!r}; {names} For a strategy of your own, give the path of its file, such as mine.py"
         raise StrategyError(msg)
     return known[source]
 
 
 def _from_source(source: Source) -> type[Strategy]:
-    found = classes_in(source, Strategy)
-    if len(found) != 1:
-        msg = (
-            f"{source.path} defines {len(found)} strategies; one class that derives from strategies.Strategy is wanted"
-        )
+    classes = classes_in(source, Strategy)
+    if len(classes) != 1:
+        msg = f"{source.path} defines {len(classes)} strategies; it must define one subclass of strategies.Strategy"
         raise StrategyError(msg)
-    if not isinstance(getattr(found[0], "name", None), str):
-        msg = f"{source.path}: {found[0].__name__} has no name; add `name: ClassVar[str] = 'my-strategy'`"
+    strategy = classes[0]
+    if not isinstance(getattr(strategy, "name", None), str):
+        msg = f"{source.path}: {strategy.__name__} has no name; add `name: ClassVar[str] = 'my-strategy'`"
         raise StrategyError(msg)
-    _check_name(found[0], source.path)
-    return found[0]
+    _check_name(strategy, source.path)
+    return strategy
 
 
-def _check_name(outside: type[Strategy], path: Path) -> None:
-    """Records lie under the name: it must be fit for a file, and not be taken."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", outside.name):
-        msg = f"{path}: {outside.__name__} is called {outside.name!r}; use at most 60 lower-case letters, digits and hyphens"
+def _check_name(strategy: type[Strategy], path: Path) -> None:
+    """Raise a StrategyError if the name cannot be part of a record's file name, or belongs to another strategy."""
+    named = f"{path}: {strategy.__name__} is called {strategy.name!r}"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", strategy.name):
+        msg = f"{named}; use at most 60 lower-case letters, digits and hyphens"
         raise StrategyError(msg)
-    if outside.name in {FULL_POOL, *(strategy.name for strategy in STRATEGIES)}:
-        msg = f"{path}: {outside.__name__} is called {outside.name!r}, as a strategy of Lossbench is; rename it"
+    if strategy.name in {FULL_POOL, *(known.name for known in STRATEGIES)}:
+        msg = f"{named}, which Lossbench already uses; rename it"
         raise StrategyError(msg)

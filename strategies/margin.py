@@ -1,4 +1,4 @@
-"""Uncertainty by the two likeliest categories."""
+"""Margin: the difference of the two largest probabilities."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from strategies.kernels.information import margin
 
 
 class Margin(Strategy):
-    """Picks where the two likeliest categories are closest (Scheffer et al. 2001; Settles 2009, section 3.1).
+    """Picks images whose two largest probabilities are closest (Scheffer et al. 2001; Settles 2009, section 3.1).
 
-    An image with several distributions counts with their weighted mean.
+    With several posterior rows per image the score is their weighted mean.
     """
 
     name: ClassVar[str] = "margin"
@@ -23,6 +23,6 @@ class Margin(Strategy):
     cost: ClassVar[str] = "N C"
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of smallest margin; a score is the negative margin."""
+        """Pick the candidates of smallest margin; the score is minus the margin."""
         posteriors = ctx.learner.posteriors(ctx.candidates)
-        return highest(ctx, torch.cat([-each.pooled(margin(each.log_probs)) for each in posteriors]))
+        return highest(ctx, torch.cat([-batch.pooled(margin(batch.log_probs)) for batch in posteriors]))

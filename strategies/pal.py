@@ -1,4 +1,4 @@
-"""Novelty to a network that learns to tell rotations of the labeled images apart."""
+"""PAL: novelty for a network that learns rotations and groups of the labeled images."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.kernels.networks import Epochs, consecutive, flipped, placed, train
+from strategies.kernels.networks import Epochs, ordered_batches, random_flip, to_device, train
 from tasks.base import Ids
 from tasks.models.resnet import ResNet18Stages
 from tasks.training.seeding import seeded
 
 ROTATIONS = 4
-"""By 0, 90, 180 and 270 degrees (Gidaris et al. 2018)."""
+"""0, 90, 180 and 270 degrees (Gidaris et al. 2018)."""
 
 
 class Logits(NamedTuple):
-    """What the scoring network says of n images."""
+    """Outputs of the scoring network for n images."""
 
     rotation: Float[Tensor, "4 n 4"]
-    """[r, i, s]: how much image i, rotated r times by 90 degrees, looks like one rotated s times."""
+    """[r, i, s]: the logit of rotation s for image i, rotated r times by 90 degrees."""
     group: Float[Tensor, "n g"]
-    """Of the images as they are."""
+    """Logits of the groups, for the images that are not rotated."""
 
 
 class ScoringNetwork(nn.Module):
-    """ResNet-18 with a head that names the rotation and a head that names the group."""
+    """ResNet-18 with two heads, which classify the rotation and the group (class)."""
 
     def __init__(self, width: int, stem: Literal["cifar", "half", "imagenet"], groups: int) -> None:
         super().__init__()
@@ -43,71 +43,73 @@ class ScoringNetwork(nn.Module):
         self.group = nn.Linear(self.stages.channels[-1], groups)
 
     def forward(self, images: Float[Tensor, "n 3 s s"]) -> Logits:
-        """Logits of square images; all four rotations pass as one batch."""
-        features = self.stages(rotated(images))[-1].mean((2, 3))
+        """Logits of square images; all four rotations are forwarded as one batch."""
+        features = self.stages(all_rotations(images))[-1].mean((2, 3))
         return Logits(self.rotation(features).unflatten(0, (ROTATIONS, -1)), self.group(features[: len(images)]))
 
 
-def rotated(images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "r 3 s s"]:
-    """All images as they are, then all rotated by 90 degrees, by 180 and by 270."""
-    turned = torch.cat([images.rot90(times, (2, 3)) for times in range(ROTATIONS)])
-    return turned.contiguous(memory_format=torch.channels_last)
+def all_rotations(images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "r 3 s s"]:
+    """All images unchanged, then all rotated by 90, by 180 and by 270 degrees: r = 4 n."""
+    rotated = torch.cat([images.rot90(times, (2, 3)) for times in range(ROTATIONS)])
+    return rotated.contiguous(memory_format=torch.channels_last)
 
 
 def rotation_loss(logits: Float[Tensor, "4 n 4"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the true rotations."""
+    """Mean cross-entropy of the rotation classification."""
     return -logits.log_softmax(2).diagonal(dim1=0, dim2=2).mean()
 
 
 def group_loss(logits: Float[Tensor, "n g"], targets: Float[Tensor, "n g"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of soft targets over the images that have one; 0 where none has."""
+    """Mean cross-entropy with soft targets over the images that have a group; 0 if no image has one."""
     return -(targets * logits.log_softmax(1)).sum() / (targets.sum(1) > 0).sum().clamp(min=1)
 
 
 def group_targets(groups: Bool[Tensor, "n g"]) -> Float[Tensor, "n g"]:
-    """Every group of an image, alike likely; zeros for an image without a group."""
+    """Soft targets: the uniform distribution over an image's groups; zeros for an image without a group."""
     return groups.float() / groups.sum(1, keepdim=True).clamp(min=1)
 
 
 def rotation_scores(logits: Float[Tensor, "4 n 4"]) -> Float[Tensor, " n"]:
-    """S_S: minus the sum of the probabilities of the true rotations, from -4 (all known) to 0 (all mistaken)."""
+    """S_S: minus the sum of the probabilities of the true rotations, from -4 (all recognized) to 0 (none)."""
     return -logits.softmax(2).diagonal(dim1=0, dim2=2).sum(1)
 
 
 def group_scores(logits: Float[Tensor, "n g"]) -> Float[Tensor, " n"]:
-    """S_C: minus the divergence KL(U || p) of the prediction from the uniform distribution, in nats; 0 where uniform."""
+    """S_C: -KL(U || p) in nats, with the prediction p and the uniform distribution U; 0 if p is uniform."""
     return logits.log_softmax(1).mean(1) + math.log(logits.shape[1])
 
 
 def sub_queries(budget: int, share: float) -> list[int]:
-    """Sizes of the parts of a budget: all of this share of it, at least 1, but the last, which is what is left."""
+    """Sizes of the sub-queries: each this share of the budget, at least 1; the last is the remainder."""
     size = max(1, round(share * budget))
     return [min(size, budget - start) for start in range(0, budget, size)]
 
 
 class PAL(Strategy):
-    """Picks what a network trained on the labeled images alone finds novel (Bhatnagar et al. 2021).
+    """Picks images that are novel to a network trained on the labeled images only (Bhatnagar et al. 2021).
 
-    The network learns to name the rotation and the class of labeled images. A candidate's score is S = l_S S_S + l_C S_C:
-    novel is what it cannot turn upright, and what it takes for no class. The budget is split into sub-queries; from the
-    second on, l_D S_D is added: S_S under a copy of the network that was fine-tuned on the rotations of all picks so far.
+    The network learns to classify the rotation and the group (class) of labeled images. The score of a candidate,
+    S = l_S S_S + l_C S_C, is high if the network recognizes neither its rotations nor a class. The budget is split
+    into sub-queries. From the second on, l_D S_D is added: S_S of a copy of the network that was fine-tuned on the
+    rotations of all picks so far.
 
-    The class target of an image of several groups is their even mixture; an image of none counts for rotations only.
+    The class target of an image with several groups is the uniform distribution over them; an image without a group is
+    used for rotations only.
 
-    Differs from the published code in that the network of the last epoch is taken, not the best on 5,000 further labels;
-    training images are only mirrored, where on CIFAR-10 it also shifts them by up to 4 pixels; candidates are not
-    augmented; the class head sees the upright images of the same batch instead of in a second pass; and KL is in nats,
-    there in bits (class_weight = 1.4427 gives that). A mirrored person keeps its pose cluster.
+    Differs from the published code in that the network of the last epoch is taken, not the best on 5,000 further
+    labels; training images are only flipped, whereas on CIFAR-10 the code also shifts them by up to 4 pixels;
+    candidates are not augmented; the class head reads the upright images of the same batch, not a second forward pass;
+    and KL is in nats, in the code in bits (class_weight = 1.4427 gives that). A flipped person keeps its pose cluster.
     """
 
     name: ClassVar[str] = "pal"
     paper: ClassVar[str] = "Bhatnagar, Goyal, Tank & Sethi 2021"
     kind: ClassVar[Kind] = "hybrid"
-    reads: ClassVar[str] = "images, labeled_groups"
+    reads: ClassVar[str] = "images, labeled groups"
     cost: ClassVar[str] = "4 x (E L to train + Q N to score) passes of its ResNet-18; E epochs, Q sub-queries"
 
     pixels: int = Field(default=32, ge=16)
-    """Side of its images; CIFAR's, as in the paper. The published code reads Caltech-101 at 224."""
+    """Side of the network's input images, as for CIFAR in the paper. The published code reads Caltech-101 at 224."""
     width: int = Field(default=64, ge=1)
     """Channels of the first stage; 64 is ResNet-18, the paper's scoring network."""
     stem: Literal["cifar", "half", "imagenet"] = "imagenet"
@@ -129,19 +131,19 @@ class PAL(Strategy):
     diversity_weight: float = Field(default=1.0, ge=0)
     """l_D; paper and published code, which set it to 0 where the oracle is noisy; 0 saves the fine-tuning."""
     sub_query: float = Field(default=512 / 2500, gt=0, le=1)
-    """Share of the budget that is picked at once: the paper's 512 of 2,500 on CIFAR-10."""
+    """Share of the budget that is picked in one sub-query: the paper's 512 of 2,500 on CIFAR-10."""
     fine_tuning_epochs: int = Field(default=5, ge=1)
-    """Published code; by SGD without momentum and weight decay."""
+    """Published code; SGD without momentum and weight decay."""
     fine_tuning_rate: float = Field(default=0.1, gt=0)
-    """Times the learning rate; published code."""
+    """Factor of the learning rate; published code."""
 
     @classmethod
     def smoke(cls) -> PAL:
-        """A narrow network on small images, trained for a moment; two sub-queries of three."""
+        """A narrow network on small images, one epoch; two sub-queries of three."""
         return cls(width=8, pixels=16, epochs=1, batch=16, fine_tuning_epochs=1, sub_query=0.5)
 
     def select(self, ctx: Context) -> Selection:
-        """Sub-query by sub-query the highest scores; each pick with the score that it had in its own."""
+        """Pick the highest scores, sub-query by sub-query; a pick's score is that of its own sub-query."""
         network = self._trained(ctx)
         rotation, group = self._scores(ctx, network, ctx.candidates)
         base = self.rotation_weight * rotation + self.class_weight * group
@@ -161,17 +163,17 @@ class PAL(Strategy):
         return Selection(picks, torch.cat(scores).cpu())
 
     def _trained(self, ctx: Context) -> ScoringNetwork:
-        """The scoring network, trained on the labeled images, in evaluation mode."""
+        """A scoring network trained on the labeled images, in evaluation mode."""
         groups = ctx.labeled_groups()
         with seeded(ctx.rng):
             network = ScoringNetwork(self.width, self.stem, max(1, groups.shape[1]))
-        network = placed(network, ctx.learner.task.device).train()
+        network = to_device(network, ctx.learner.task.device).train()
         targets = group_targets(groups).to(ctx.learner.task.device)
 
         def loss(rows: Ids) -> Tensor:
-            logits = network(flipped(ctx.images(ctx.labeled[rows], self.pixels), ctx.rng))
-            wanted = targets[torch.from_numpy(rows).to(targets.device)]
-            return rotation_loss(logits.rotation) + (group_loss(logits.group, wanted) if groups.shape[1] else 0)
+            logits = network(random_flip(ctx.images(ctx.labeled[rows], self.pixels), ctx.rng))
+            batch_targets = targets[torch.from_numpy(rows).to(targets.device)]
+            return rotation_loss(logits.rotation) + (group_loss(logits.group, batch_targets) if groups.shape[1] else 0)
 
         optimizer = SGD(network.parameters(), self.learning_rate, self.momentum, 0, self.weight_decay, nesterov=True)
         epochs = Epochs(np.arange(len(ctx.labeled)), self.batch, self.epochs, ctx.rng)
@@ -180,11 +182,11 @@ class PAL(Strategy):
         return network.eval()
 
     def _tuned(self, ctx: Context, network: ScoringNetwork, picks: Ids) -> ScoringNetwork:
-        """A copy of the scoring network, trained on the rotations of the picks, in evaluation mode."""
+        """A copy of the scoring network fine-tuned on the rotations of the picks, in evaluation mode."""
         tuned = copy.deepcopy(network).train()
 
         def loss(ids: Ids) -> Tensor:
-            return rotation_loss(tuned(flipped(ctx.images(ids, self.pixels), ctx.rng)).rotation)
+            return rotation_loss(tuned(random_flip(ctx.images(ids, self.pixels), ctx.rng)).rotation)
 
         optimizer = SGD(tuned.parameters(), self.learning_rate * self.fine_tuning_rate)
         epochs = Epochs(picks, self.batch, self.fine_tuning_epochs, ctx.rng)
@@ -192,11 +194,11 @@ class PAL(Strategy):
         return tuned.eval()
 
     def _scores(self, ctx: Context, network: ScoringNetwork, ids: Ids) -> tuple[Tensor, Tensor]:
-        """S_S and S_C of all images, under a network in evaluation mode."""
+        """S_S and S_C of all images, by a network in evaluation mode."""
         rotation, group = [], []
         with torch.no_grad():
-            for part in consecutive(ids, self.batch):
-                logits = network(ctx.images(part, self.pixels))
+            for batch in ordered_batches(ids, self.batch):
+                logits = network(ctx.images(batch, self.pixels))
                 rotation.append(rotation_scores(logits.rotation))
                 group.append(group_scores(logits.group))
         return torch.cat(rotation), torch.cat(group)

@@ -1,4 +1,4 @@
-"""The baseline."""
+"""Random selection, the baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from strategies.base import Context, Kind, Selection, Strategy
 
 
 class Random(Strategy):
-    """Draws uniformly, without replacement."""
+    """Picks images uniformly at random, without replacement."""
 
     name: ClassVar[str] = "random"
     paper: ClassVar[str] = "baseline"
@@ -17,6 +17,6 @@ class Random(Strategy):
     cost: ClassVar[str] = "N"
 
     def select(self, ctx: Context) -> Selection:
-        """A random subset in random order."""
+        """Pick a random subset in random order."""
         with ctx.learner.clock.phase("pick"):
             return Selection(ctx.rng.choice(ctx.candidates, ctx.budget, replace=False))

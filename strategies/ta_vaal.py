@@ -1,4 +1,4 @@
-"""VAAL whose networks are told how high a loss the model is expected to have."""
+"""TA-VAAL: VAAL conditioned on the predicted loss of each image."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from strategies.base import Context, finite
 from strategies.vaal import VAAL
 
 
-def scaled(losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Losses brought to [0, 1] by their lowest and highest; one half each where all are equal."""
+def min_max_scaled(losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Losses scaled linearly to [0, 1] by their minimum and maximum; 1/2 if all are equal."""
     low, high = losses.aminmax()
     return torch.where(high > low, (losses - low) / (high - low), 0.5)
 
 
 class TAVAAL(VAAL):
-    """VAAL whose decoder and discriminator are told each image's predicted loss (Kim, Park, Kim & Chun 2021).
+    """Picks as VAAL does, with decoder and discriminator conditioned on predicted losses (Kim, Park, Kim & Chun 2021).
 
-    The number that the learning-loss module predicts joins the latent, so that the discriminator tells labeled from
-    unlabeled images in the light of how hard they are.
+    The loss that LossNet predicts for an image is concatenated to its latent vector, so that the discriminator takes
+    the difficulty of an image into account.
 
-    Differs from the paper in that the module is the benchmark's own LossNet under its margin ranking loss, where the
-    paper trains it with RankCGAN's pairwise cross-entropy; predictions are brought to [0, 1] by the lowest and highest
-    of all images instead of a sigmoid; and the first step is told predictions too, where the published code draws
-    uniform numbers. Else as VAAL.
+    Differs from the paper in that the module is the benchmark's own LossNet with its margin ranking loss, whereas the
+    paper trains it with RankCGAN's pairwise cross-entropy; predictions are scaled to [0, 1] by the minimum and maximum
+    over all images instead of a sigmoid; and the first training step uses predictions too, whereas the published code
+    draws uniform numbers. Everything else is as in VAAL.
     """
 
     name: ClassVar[str] = "ta-vaal"
@@ -37,11 +37,11 @@ class TAVAAL(VAAL):
     needs_lossnet: ClassVar[bool] = True
 
     batch: int = Field(default=128, ge=1)
-    """Published code; as many labeled images and as many candidates."""
+    """Number of labeled images per step, and of candidates; published code."""
 
     def conditions(self, ctx: Context) -> tuple[Float[Tensor, "l c"], Float[Tensor, "n c"]]:
         """The scaled predicted losses of labeled images and candidates."""
         learner = ctx.learner
         predicted = [learner.predicted_losses(learner.lossnet, ids) for ids in (ctx.labeled, ctx.candidates)]
-        told = scaled(finite(torch.cat(predicted), "predicted losses")).unsqueeze(1)
-        return told[: len(ctx.labeled)], told[len(ctx.labeled) :]
+        losses = min_max_scaled(finite(torch.cat(predicted), "predicted losses")).unsqueeze(1)
+        return losses[: len(ctx.labeled)], losses[len(ctx.labeled) :]

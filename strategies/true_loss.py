@@ -1,4 +1,4 @@
-"""What loss prediction would pick if it were never wrong."""
+"""True loss: what a perfect loss predictor would pick."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from strategies.base import Context, Kind, Selection, SelectionError, Strategy, 
 
 
 class TrueLoss(Strategy):
-    """Picks the highest true loss: a reference that reads the labels of candidates, and is kept off the ranking."""
+    """Picks images with the highest true loss; a reference that reads the labels of candidates and is not ranked."""
 
     name: ClassVar[str] = "true-loss"
     paper: ClassVar[str] = "reference"
     kind: ClassVar[Kind] = "reference"
-    reads: ClassVar[str] = "oracle"
+    reads: ClassVar[str] = "true losses"
     cost: ClassVar[str] = "N"
     cheats: ClassVar[bool] = True
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates of highest loss under their true labels.
+        """Pick the candidates of highest loss under their true labels.
 
         Raises:
-            SelectionError: there is no oracle.
+            SelectionError: the context has no oracle.
         """
         if ctx.oracle is None:
             msg = "true-loss reads the true losses of the candidates, and this context has no oracle"

@@ -1,4 +1,4 @@
-"""An adversary that tells labeled from unlabeled images in the latent space of an autoencoder."""
+"""VAAL: a discriminator tells labeled from unlabeled images in the latent space of an autoencoder."""
 
 from __future__ import annotations
 
@@ -14,37 +14,44 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from strategies.kernels.networks import Descent, Epochs, consecutive, endless, flipped, placed
+from strategies.kernels.networks import (
+    CheckedOptimizer,
+    Epochs,
+    endless_batches,
+    ordered_batches,
+    random_flip,
+    to_device,
+)
 from tasks.base import Ids
 from tasks.training.seeding import seeded
 
 HALVINGS = 4
-"""How often the encoder halves an image."""
+"""Number of encoder layers, each of which halves the side of its input."""
 
 
 class Autoencoder(nn.Module):
-    """A convolutional beta-VAE whose decoder may be told more than the latent (Sinha et al. 2019, as published in code).
+    """A convolutional beta-VAE with an optionally conditional decoder (Sinha et al. 2019, published code).
 
-    The encoder halves an image four times, from `width` to 8 `width` channels, each by a 4x4 convolution, batch norm and
-    ReLU; two linear layers give mean and log-variance of the latent. The decoder is its mirror image, but begins at an
-    eighth of the image's side and ends in a 1x1 convolution.
+    The encoder halves an image four times, from `width` to 8 `width` channels, each time by a 4x4 convolution, batch
+    norm and ReLU; two linear layers give mean and log-variance of the latent vector. The decoder mirrors the encoder,
+    but starts at an eighth of the image's side and ends in a 1x1 convolution.
 
     Args:
         pixels: side of the images; a multiple of 16.
         width: channels of the first layer.
-        latent: size of the latent.
-        conditions: how many numbers the decoder is told besides.
+        latent: size of the latent vector.
+        conditions: number of conditioning values that the decoder reads besides the latent vector.
     """
 
     def __init__(self, pixels: int, width: int, latent: int, conditions: int) -> None:
         super().__init__()
         channels = [width * 2**layer for layer in range(HALVINGS)]
-        encoder = [_down(inward, outward) for inward, outward in zip([3, *channels], channels, strict=False)]
+        encoder = [_down(inputs, outputs) for inputs, outputs in zip([3, *channels], channels, strict=False)]
         self.encoder = nn.Sequential(*encoder, nn.Flatten())
         features = channels[-1] * (pixels // 2**HALVINGS) ** 2
         self.mean, self.log_variance = nn.Linear(features, latent), nn.Linear(features, latent)
         side = pixels // 2 ** (HALVINGS - 1)
-        ups = [_up(inward, outward) for inward, outward in zip(channels[:0:-1], channels[-2::-1], strict=True)]
+        ups = [_up(inputs, outputs) for inputs, outputs in zip(channels[:0:-1], channels[-2::-1], strict=True)]
         self.decoder = nn.Sequential(
             nn.Linear(latent + conditions, channels[-1] * side**2),
             nn.Unflatten(1, (channels[-1], side, side)),
@@ -53,28 +60,28 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, images: Float[Tensor, "n 3 s s"]) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
-        """Mean and log-variance of the latent of each image."""
+        """Mean and log-variance of each image's latent vector."""
         features = self.encoder(images)
         return self.mean(features), self.log_variance(features)
 
     def decode(self, latent: Float[Tensor, "n z"], conditions: Float[Tensor, "n c"]) -> Float[Tensor, "n 3 s s"]:
-        """The images that latents and conditions stand for."""
+        """Images decoded from latent vectors and conditions."""
         return self.decoder(torch.cat([latent, conditions], 1))
 
 
-def _down(inward: int, outward: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inward, outward, 4, 2, 1, bias=False)
+def _down(inputs: int, outputs: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
     nn.init.kaiming_normal_(convolution.weight)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.ReLU())
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def _up(inward: int, outward: int) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(inward, outward, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outward), nn.ReLU())
+def _up(inputs: int, outputs: int) -> nn.Sequential:
+    convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def discriminator(inputs: int, hidden: int) -> nn.Sequential:
-    """Two hidden layers and a logit: positive where an image is held for labeled."""
+def build_discriminator(inputs: int, hidden: int) -> nn.Sequential:
+    """A network with two hidden layers and one logit, which is positive if an image is predicted to be labeled."""
     layers = [nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)]
     for layer in layers[::2]:
         nn.init.kaiming_normal_(layer.weight)
@@ -82,72 +89,75 @@ def discriminator(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(0))
 
 
-def divergence(mean: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"]) -> Float[Tensor, " n"]:
-    """KL(N(mean, variance) || N(0, 1)), summed over the latent; nats."""
+def kl_to_standard_normal(mean: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"]) -> Float[Tensor, " n"]:
+    """KL(N(mean, variance) || N(0, 1)), summed over the latent dimensions, in nats."""
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
-def autoencoding_losses(
+def autoencoder_losses(
     images: Float[Tensor, "n 3 s s"],
     decoded: Float[Tensor, "n 3 s s"],
     mean: Float[Tensor, "n z"],
     log_variance: Float[Tensor, "n z"],
     beta: float,
 ) -> Float[Tensor, " n"]:
-    """Negative evidence lower bound of each image (equation 1): squared error, and beta times the divergence.
+    """Negative evidence lower bound of each image (equation 1): squared error plus beta times the KL divergence.
 
-    Means over pixels and over the latent: both terms and the adversary's are then of one size, as weights of 1 want it.
+    The terms are means over pixels and over latent dimensions, so that both, and the adversarial loss, have a similar
+    magnitude, as weights of 1 assume.
     """
-    return (decoded - images).square().mean((1, 2, 3)) + beta * divergence(mean, log_variance) / mean.shape[1]
+    reconstruction = (decoded - images).square().mean((1, 2, 3))
+    return reconstruction + beta * kl_to_standard_normal(mean, log_variance) / mean.shape[1]
 
 
-def held_for(logits: Float[Tensor, " n"], labeled: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Binary cross-entropy of each image, with 1 for labeled (equations 2 and 4)."""
+def labeled_cross_entropy(logits: Float[Tensor, " n"], labeled: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Binary cross-entropy of each image (equations 2 and 4); the target is 1 for labeled, 0 for unlabeled."""
     return functional.binary_cross_entropy_with_logits(logits, labeled, reduction="none")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the networks are shown at once: some labeled images, then some candidates."""
+class Batch:
+    """A batch of labeled images followed by candidates."""
 
     images: Float[Tensor, "n 3 s s"]
     conditions: Float[Tensor, "n c"]
     labeled: Float[Tensor, " n"]
     """1 for labeled images, 0 for candidates."""
 
-    def of_both(self, losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-        """Mean over the labeled images plus mean over the candidates."""
-        shares = self.labeled / self.labeled.sum() + (1 - self.labeled) / (1 - self.labeled).sum()
-        return (shares * losses).sum()
+    def balanced_sum(self, losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        """The mean over the labeled images plus the mean over the candidates."""
+        weights = self.labeled / self.labeled.sum() + (1 - self.labeled) / (1 - self.labeled).sum()
+        return (weights * losses).sum()
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The two networks that play against each other."""
+class Networks:
+    """The autoencoder and the discriminator, which are trained against each other."""
 
     autoencoder: Autoencoder
     discriminator: nn.Sequential
 
     def logits(self, images: Float[Tensor, "n 3 s s"], conditions: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
-        """How surely each image is held for labeled, from the mean of its latent."""
-        return self.judged(self.autoencoder.encode(images)[0], conditions)
+        """Log-odds that each image is labeled, by the discriminator."""
+        return self.latent_logits(self.autoencoder.encode(images)[0], conditions)
 
-    def judged(self, mean: Float[Tensor, "n z"], conditions: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
-        """The same, from the mean of the latent."""
+    def latent_logits(self, mean: Float[Tensor, "n z"], conditions: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
+        """The same from the mean of the latent vector."""
         return self.discriminator(torch.cat([mean, conditions], 1))
 
 
 class VAAL(Strategy):
-    """Picks what a discriminator holds for unlabeled most surely (Sinha, Ebrahimi & Darrell 2019, algorithms 1 and 2).
+    """Picks images that a discriminator predicts to be unlabeled (Sinha, Ebrahimi & Darrell 2019, algorithms 1 and 2).
 
-    A beta-VAE encodes labeled images and candidates, and wants the discriminator to hold all of them for labeled; the
-    discriminator, on the mean of the latent, wants to tell them apart. They step in turn. The score is the log-odds.
+    A beta-VAE encodes labeled images and candidates, and is trained so that the discriminator predicts all of them to
+    be labeled. The discriminator reads the mean of the latent vector, and is trained to tell labeled images from
+    candidates. The two take steps in turn. The score is the log-odds of being unlabeled.
 
-    Differs from the published code in that labeled images and candidates pass in one batch, so that batch norm, which
-    would center each kind by itself, cannot hide what sets them apart; candidates are scored in evaluation mode; the
-    divergence is averaged, where summing it over the batch drives the latent towards zero; an epoch runs over the labeled
-    images, not over the whole data set; training images are mirrored at random; and the autoencoder takes one step a
-    turn, not two.
+    Differs from the published code in that labeled images and candidates are in one batch, so that batch norm, which
+    would center the two sets separately, cannot hide their difference; candidates are scored in evaluation mode; the KL
+    divergence is averaged, because its sum over the batch drives the latent vectors towards zero; an epoch runs over
+    the labeled images, not over the whole data set; training images are randomly flipped; and the autoencoder takes one
+    step per turn, not two.
     """
 
     name: ClassVar[str] = "vaal"
@@ -157,90 +167,101 @@ class VAAL(Strategy):
     cost: ClassVar[str] = "2 E L passes of its autoencoder to train, N of its encoder; E epochs"
 
     pixels: int = Field(default=32, ge=16, multiple_of=16)
-    """Side of its images; CIFAR's, as in the paper. The published layers are annotated for 64: larger images get that."""
+    """Side of the networks' input images, as for CIFAR in the paper. The comments in the published code assume 64."""
     width: int = Field(default=128, ge=1)
-    """Channels of the autoencoder's first layer; published code. 128 costs 0.5 GMAC an image: on a CPU take less."""
+    """Channels of the autoencoder's first layer; published code. 128 costs 0.5 GMAC per image: use fewer on a CPU."""
     latent: int = Field(default=32, ge=1)
-    """Of the paper, for CIFAR."""
+    """Size of the latent vector; the paper, for CIFAR."""
     hidden: int = Field(default=512, ge=1)
-    """Of the discriminator's two hidden layers; published code."""
+    """Size of the discriminator's two hidden layers; published code."""
     epochs: int = Field(default=100, ge=1)
-    """Of the paper, for all but ImageNet; over the labeled images."""
+    """Over the labeled images; the paper, for all data sets but ImageNet."""
     batch: int = Field(default=64, ge=1)
-    """Of the paper; as many labeled images and as many candidates."""
+    """Number of labeled images per step, and of candidates; the paper."""
     learning_rate: float = Field(default=5e-4, gt=0)
-    """Of the paper; Adam, for both networks."""
+    """Of Adam, for both networks; the paper."""
     beta: float = Field(default=1.0, ge=0)
-    """Weight of the divergence; published code."""
+    """Weight of the KL divergence; published code."""
     adversary_weight: float = Field(default=1.0, ge=0)
-    """The paper's lambda_2 over lambda_1; published code."""
+    """Weight of the adversarial loss of the autoencoder, the paper's lambda_2 / lambda_1; published code."""
 
     @classmethod
     def smoke(cls) -> VAAL:
-        """Narrow networks on small images, trained for a moment."""
+        """Narrow networks on small images, two epochs."""
         return cls(pixels=16, width=8, latent=4, hidden=16, epochs=2, batch=8)
 
     def conditions(self, ctx: Context) -> tuple[Float[Tensor, "l c"], Float[Tensor, "n c"]]:
-        """What decoder and discriminator are told of labeled images and candidates besides the latent: nothing."""
+        """Conditions of labeled images and candidates, which decoder and discriminator read; none in VAAL."""
         device = ctx.learner.task.device
         return torch.zeros(len(ctx.labeled), 0, device=device), torch.zeros(len(ctx.candidates), 0, device=device)
 
     def select(self, ctx: Context) -> Selection:
-        """The candidates with the highest log-odds of being unlabeled."""
+        """Pick the candidates with the highest log-odds of being unlabeled."""
         labeled, candidates = self.conditions(ctx)
-        pair = self._trained(ctx, labeled, candidates)
+        networks = self._trained(ctx, labeled, candidates)
         logits = []
         with torch.no_grad():
-            for rows in consecutive(np.arange(len(ctx.candidates)), self.batch):
+            for rows in ordered_batches(np.arange(len(ctx.candidates)), self.batch):
                 images = ctx.images(ctx.candidates[rows], self.pixels)
-                logits.append(pair.logits(images, candidates[rows[0] : rows[-1] + 1]))
+                logits.append(networks.logits(images, candidates[rows[0] : rows[-1] + 1]))
         return highest(ctx, -torch.cat(logits))
 
-    def _trained(self, ctx: Context, labeled: Tensor, candidates: Tensor) -> Pair:
-        """Both networks, trained on labeled images and candidates, in evaluation mode."""
-        pair = self._untrained(ctx, labeled.shape[1])
+    def _trained(self, ctx: Context, labeled: Tensor, candidates: Tensor) -> Networks:
+        """Both networks, trained on labeled images and candidates with these conditions, in evaluation mode."""
+        networks = self._untrained(ctx, labeled.shape[1])
         noise = torch.Generator(ctx.learner.task.device).manual_seed(int(ctx.rng.integers(2**63)))
         epochs = Epochs(np.arange(len(ctx.labeled)), self.batch, self.epochs, ctx.rng)
-        others = endless(np.arange(len(ctx.candidates)), self.batch, ctx.rng)
-        autoencoding, judging = (
-            Descent(Adam(module.parameters(), self.learning_rate), epochs.steps, f"loss of VAAL's {what}")
-            for module, what in ((pair.autoencoder, "autoencoder"), (pair.discriminator, "discriminator"))
+        candidate_batches = endless_batches(np.arange(len(ctx.candidates)), self.batch, ctx.rng)
+        autoencoder, discriminator = (
+            CheckedOptimizer(Adam(module.parameters(), self.learning_rate), epochs.steps, f"loss of VAAL's {name}")
+            for module, name in ((networks.autoencoder, "autoencoder"), (networks.discriminator, "discriminator"))
         )
         for batches in epochs:
             for rows in batches:
-                shown = self._shown(ctx, (rows, next(others)), (labeled, candidates))
-                autoencoding.step(self._autoencoding_loss(pair, shown, noise))
-                judging.step(judging_loss(pair, shown))
-            autoencoding.check()
-            judging.check()
-        return Pair(pair.autoencoder.eval(), pair.discriminator.eval())
+                batch = self._batch(ctx, (rows, next(candidate_batches)), (labeled, candidates))
+                autoencoder.step(self._autoencoder_loss(networks, batch, noise))
+                discriminator.step(discriminator_loss(networks, batch))
+            autoencoder.check()
+            discriminator.check()
+        return Networks(networks.autoencoder.eval(), networks.discriminator.eval())
 
-    def _untrained(self, ctx: Context, conditions: int) -> Pair:
+    def _untrained(self, ctx: Context, conditions: int) -> Networks:
         with seeded(ctx.rng):
             autoencoder = Autoencoder(self.pixels, self.width, self.latent, conditions)
-            adversary = discriminator(self.latent + conditions, self.hidden)
+            discriminator = build_discriminator(self.latent + conditions, self.hidden)
         device = ctx.learner.task.device
-        return Pair(placed(autoencoder, device).train(), placed(adversary, device).train())
+        return Networks(to_device(autoencoder, device).train(), to_device(discriminator, device).train())
 
-    def _shown(self, ctx: Context, rows: tuple[Ids, Ids], conditions: tuple[Tensor, Tensor]) -> Shown:
-        """One batch of labeled images and candidates, given by their rows, as one."""
+    def _batch(self, ctx: Context, rows: tuple[Ids, Ids], conditions: tuple[Tensor, Tensor]) -> Batch:
+        """A batch of the labeled images and the candidates at these indices, randomly flipped.
+
+        Args:
+            ctx: of the round.
+            rows: indices into the labeled images, and into the candidates.
+            conditions: of all labeled images, and of all candidates.
+        """
         ids = np.concatenate([ctx.labeled[rows[0]], ctx.candidates[rows[1]]])
-        told = [each[torch.from_numpy(part).to(each.device)] for each, part in zip(conditions, rows, strict=True)]
-        labeled = torch.arange(len(ids), device=told[0].device) < len(rows[0])
-        return Shown(flipped(ctx.images(ids, self.pixels), ctx.rng), torch.cat(told), labeled.float())
+        batch_conditions = [
+            values[torch.from_numpy(indices).to(values.device)]
+            for values, indices in zip(conditions, rows, strict=True)
+        ]
+        labeled = torch.arange(len(ids), device=batch_conditions[0].device) < len(rows[0])
+        images = random_flip(ctx.images(ids, self.pixels), ctx.rng)
+        return Batch(images, torch.cat(batch_conditions), labeled.float())
 
-    def _autoencoding_loss(self, pair: Pair, shown: Shown, noise: torch.Generator) -> Float[Tensor, ""]:
-        """What the autoencoder wants low: its own losses, and to have all held for labeled (equation 3)."""
-        mean, log_variance = pair.autoencoder.encode(shown.images)
-        drawn = torch.randn(mean.shape, generator=noise, device=mean.device)
-        decoded = pair.autoencoder.decode(mean + (log_variance / 2).exp() * drawn, shown.conditions)
-        own = autoencoding_losses(shown.images, decoded, mean, log_variance, self.beta)
-        fooled = held_for(pair.judged(mean, shown.conditions), torch.ones_like(shown.labeled))
-        return shown.of_both(own + self.adversary_weight * fooled)
+    def _autoencoder_loss(self, networks: Networks, batch: Batch, noise: torch.Generator) -> Float[Tensor, ""]:
+        """Negative evidence lower bound plus the adversarial loss, with all images as labeled (equation 3)."""
+        mean, log_variance = networks.autoencoder.encode(batch.images)
+        standard_normal = torch.randn(mean.shape, generator=noise, device=mean.device)
+        decoded = networks.autoencoder.decode(mean + (log_variance / 2).exp() * standard_normal, batch.conditions)
+        own = autoencoder_losses(batch.images, decoded, mean, log_variance, self.beta)
+        logits = networks.latent_logits(mean, batch.conditions)
+        adversarial = labeled_cross_entropy(logits, torch.ones_like(batch.labeled))
+        return batch.balanced_sum(own + self.adversary_weight * adversarial)
 
 
-def judging_loss(pair: Pair, shown: Shown) -> Float[Tensor, ""]:
-    """What the discriminator wants low: taking labeled images and candidates for each other (equation 4)."""
+def discriminator_loss(networks: Networks, batch: Batch) -> Float[Tensor, ""]:
+    """Cross-entropy of telling labeled images from candidates (equation 4); no gradient reaches the autoencoder."""
     with torch.no_grad():
-        mean, _ = pair.autoencoder.encode(shown.images)
-    return shown.of_both(held_for(pair.judged(mean, shown.conditions), shown.labeled))
+        mean, _ = networks.autoencoder.encode(batch.images)
+    return batch.balanced_sum(labeled_cross_entropy(networks.latent_logits(mean, batch.conditions), batch.labeled))

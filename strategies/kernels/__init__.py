@@ -1,1 +1,1 @@
-"""Arithmetic and networks that strategies share."""
+"""Functions and small networks that strategies are built from. They know no strategy."""

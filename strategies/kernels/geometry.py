@@ -1,4 +1,4 @@
-"""Picking by distances between vectors. Pure functions, on the device of their inputs."""
+"""Greedy k-center, k-means++ seeding and k-means. Pure functions, on the device of their inputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BLOCK = 1024
-"""Centers compared at once: bounds the memory of a pass to points x BLOCK numbers, in chunks of points."""
+"""Centers per matrix product."""
 CHUNK = 2048
-"""Points compared at once."""
+"""Points per matrix product: at most CHUNK x BLOCK distances are in memory at once."""
 CONTENDERS = 2048
-"""Points that `farthest_first` keeps exact between two looks at all others."""
+"""Points whose distances `farthest_first_traversal` keeps up to date between two passes over all points."""
 SEEDING_POINTS = 16384
-"""k-means draws its first centers from at most so many points."""
+"""k-means draws its initial centers from at most this many points."""
 
 
 class Space(NamedTuple):
-    """Points between which d(i, j) = offsets[i] + offsets[j] - factor * <left[i], right[j]>.
+    """n points with distances of the form d(i, j) = offsets[i] + offsets[j] - factor * <left[i], right[j]>.
 
-    Squared Euclidean distance is one (left = right = points, factor 2); so is the symmetric Kullback-Leibler divergence.
+    The squared Euclidean distance has this form (left = right = points, factor 2), and so has the symmetric
+    Kullback-Leibler divergence. Many distances are then one product of matrices.
     """
 
     left: Float[Tensor, "n d"]
@@ -32,121 +33,131 @@ class Space(NamedTuple):
 
     @classmethod
     def euclidean(cls, points: Float[Tensor, "n d"]) -> Space:
-        """Squared Euclidean distances."""
-        return cls(points, points, squared_lengths(points), 2.0)
+        """The points with squared Euclidean distances."""
+        return cls(points, points, squared_norms(points), 2.0)
 
-    def rows(self, index: Tensor | slice) -> Space:
-        """Some of the points."""
+    def subset(self, index: Tensor | slice) -> Space:
+        """Some of the points, in the order of the index."""
         return Space(self.left[index], self.right[index], self.offsets[index], self.factor)
 
-    def nearest(self, others: Space) -> Float[Tensor, " n"]:
-        """Distance of each point to the nearest of the others, at least 0; infinite where there are none."""
-        found = torch.full_like(self.offsets, torch.inf)
-        for start in range(0, len(found), CHUNK):
-            part = slice(start, start + CHUNK)
+    def distances_to_nearest(self, others: Space) -> Float[Tensor, " n"]:
+        """The distance of each point to the nearest of the others, at least 0; infinite if there are no others."""
+        nearest = torch.full_like(self.offsets, torch.inf)
+        for start in range(0, len(nearest), CHUNK):
+            chunk = slice(start, start + CHUNK)
             for first in range(0, len(others.offsets), BLOCK):
-                block = others.rows(slice(first, first + BLOCK))
-                far = torch.addmm(block.offsets, self.left[part], block.right.T, alpha=-self.factor)
-                found[part] = torch.minimum(found[part], far.amin(1) + self.offsets[part])
-        return found.clamp_(min=0)
+                block = others.subset(slice(first, first + BLOCK))
+                distances = torch.addmm(block.offsets, self.left[chunk], block.right.T, alpha=-self.factor)
+                nearest[chunk] = torch.minimum(nearest[chunk], distances.amin(1) + self.offsets[chunk])
+        return nearest.clamp_(min=0)
 
 
-def squared_lengths(points: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """<x, x> of each point, without a second matrix: of a million points it would take 2 GB."""
+def squared_norms(points: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The squared Euclidean norm of each point, without a second (n, d) matrix: 2 GB for a million points."""
     return torch.einsum("nd,nd->n", points, points)
 
 
 def greedy_k_center(
     points: Float[Tensor, "n d"], centers: Float[Tensor, "c d"], picks: int
 ) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
-    """Points picked one by one, each the farthest from all centers and earlier picks, and its distance to them.
+    """Pick points one by one, always the one farthest from all centers and earlier picks (Euclidean distance).
 
-    Of equally far points the first is picked; without centers the first pick is point 0, at an infinite distance.
-    Costs at most (c + k) n d multiplications, as products of matrices, and one copy of the points.
+    Costs at most (c + k) n d multiplications, in products of matrices, and one copy of the points.
+
+    Returns:
+        The indices of the picks, at most n, and the distance of each to its nearest center or earlier pick. Of equally
+        far points the first is picked; without centers the first pick is point 0, at an infinite distance.
     """
     if len(points) == 0:
         return torch.zeros(0, dtype=torch.long, device=points.device), points.new_zeros(0)
-    middle = points[:BLOCK].median(0).values  # distances stay, and large squares no longer cancel
-    space = Space.euclidean(points - middle)
-    nearest = space.nearest(Space.euclidean(centers - middle)) if len(centers) else None
-    rows, squares = farthest_first(space, nearest, picks)
-    return rows, squares.sqrt()
+    median = points[:BLOCK].median(0).values  # subtracting it keeps distances, and large squares no longer cancel
+    space = Space.euclidean(points - median)
+    nearest = space.distances_to_nearest(Space.euclidean(centers - median)) if len(centers) else None
+    rows, squared_distances = farthest_first_traversal(space, nearest, picks)
+    return rows, squared_distances.sqrt()
 
 
-def farthest_first(
+def farthest_first_traversal(
     space: Space, nearest: Float[Tensor, " n"] | None, picks: int
 ) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
-    """Greedy cover: each pick is the farthest from what is covered, and covers from then on; with its distance then.
+    """Pick points one by one, always the one farthest from the initial centers and all earlier picks.
 
-    The greedy solution itself, not an approximation. Distances to what is covered only shrink, so an outdated one is an
-    upper bound: as long as one of a few contenders is farther than every bound outside, nobody else need be looked at.
-    All others then catch up on many picks in one product of matrices.
+    The result is exact. Distances to the nearest center only decrease, so an outdated distance is an upper bound. As
+    long as one of a few contenders is farther than the bounds of all other points, the others need not be updated;
+    afterwards they are updated for many picks in one product of matrices.
 
     Args:
         space: the points and their distances.
-        nearest: distance of each point to what is covered at the start; None where nothing is.
-        picks: how many are wanted; all points where there are fewer.
+        nearest: distance of each point to the nearest initial center; None if there are no centers.
+        picks: how many points to pick; all points if there are fewer.
+
+    Returns:
+        The indices of the picks, and the distance of each to the nearest center or earlier pick.
     """
     count = min(picks, len(space.offsets))
     bounds = torch.full_like(space.offsets, torch.inf) if nearest is None else nearest.clone()
     chosen: list[Tensor] = []
     distances: list[Tensor] = []
     while len(chosen) < count:
-        best = bounds.topk(min(CONTENDERS, len(bounds)))
-        outside = best.values[-1] if len(best.values) < len(bounds) else -torch.inf
-        rows = torch.cat([bounds.argmax()[None], best.indices.sort().values])  # of equally far points, the first
-        contenders, near, place, new = space.rows(rows), bounds[rows], 0, []
-        while not new or (len(chosen) + len(new) < count and near[place] > outside):
-            new.append(rows[place])
-            distances.append(near[place].clone())
-            pick = contenders.rows(slice(place, place + 1))
-            far = contenders.offsets + pick.offsets - space.factor * (contenders.left @ pick.right[0])
-            near = torch.minimum(near, far.clamp_(min=0))
-            near[rows == rows[place]] = -1  # never twice, even where all points are equal
-            place = int(near.argmax())
+        top = bounds.topk(min(CONTENDERS, len(bounds)))
+        outside_bound = top.values[-1] if len(top.values) < len(bounds) else -torch.inf
+        rows = torch.cat([bounds.argmax()[None], top.indices.sort().values])  # of equally far points, the first
+        contenders, contender_distances, best, new = space.subset(rows), bounds[rows], 0, []
+        while not new or (len(chosen) + len(new) < count and contender_distances[best] > outside_bound):
+            new.append(rows[best])
+            distances.append(contender_distances[best].clone())
+            pick = contenders.subset(slice(best, best + 1))
+            to_pick = contenders.offsets + pick.offsets - space.factor * (contenders.left @ pick.right[0])
+            contender_distances = torch.minimum(contender_distances, to_pick.clamp_(min=0))
+            contender_distances[rows == rows[best]] = -1  # never picked twice, even if all points are equal
+            best = int(contender_distances.argmax())
         chosen += new
-        bounds = torch.minimum(bounds, space.nearest(space.rows(torch.stack(new))))
+        bounds = torch.minimum(bounds, space.distances_to_nearest(space.subset(torch.stack(new))))
         bounds[torch.stack(chosen)] = -1
     if not chosen:
         return torch.zeros(0, dtype=torch.long, device=bounds.device), bounds.new_zeros(0)
     return torch.stack(chosen), torch.stack(distances)
 
 
-def squared_distance_sampling(
+def k_means_plus_plus(
     left: Float[Tensor, "n a"],
     right: Float[Tensor, "n b"],
     picks: int,
     rng: np.random.Generator,
     weights: Float[Tensor, " n"] | None = None,
 ) -> Int[Tensor, " k"]:
-    """The seeding of k-means++ (Arthur & Vassilvitskii 2007) on the vectors left[i] (x) right[i], never formed.
+    """k-means++ seeding (Arthur & Vassilvitskii 2007) on outer products left[i] (x) right[i], which are never formed.
 
-    The first is drawn evenly, each next with a probability proportional to its squared distance to the nearest pick;
-    where all distances are 0, evenly among what is left. One uniform number a pick, inverted over the cumulative sum, so
-    that another implementation can repeat the draws. Costs k n (a + b) multiplications.
+    The first vector is drawn uniformly, every further one with a probability proportional to its squared distance to
+    the nearest pick; if all distances are 0, uniformly among the remaining ones. Each pick takes one uniform number,
+    inverted over the cumulative sum, so that another implementation can repeat the draws. Costs k n (a + b)
+    multiplications.
 
     Args:
-        left: one factor of each vector.
-        right: the other.
-        picks: how many are wanted; all where there are fewer.
+        left: first factor of each vector; a column of ones to sample the rows of `right` themselves.
+        right: second factor of each vector.
+        picks: how many vectors to pick; all if there are fewer.
         rng: gives the uniform numbers.
-        weights: as if a vector stood there so often: a factor of its probability. Positive.
+        weights: positive factors of the probabilities; a weight of 2 counts a vector twice.
+
+    Returns:
+        The indices of the picks, in the order of drawing.
     """
-    often = torch.ones_like(left[:, 0]).double() if weights is None else weights.double()
-    norms = squared_lengths(left).double() * squared_lengths(right)
+    sample_weights = torch.ones_like(left[:, 0]).double() if weights is None else weights.double()
+    norms = squared_norms(left).double() * squared_norms(right)
     nearest = torch.ones_like(norms)
     draws = rng.random(min(picks, len(norms))).tolist()
-    chosen = torch.zeros(len(draws), dtype=torch.long, device=norms.device)  # in one piece: a list splits the heap
+    chosen = torch.zeros(len(draws), dtype=torch.long, device=norms.device)  # one tensor: a list fragments the heap
     for number, draw in enumerate(draws):
-        sums = (often * nearest).cumsum(0)
-        if not sums[-1] > 0:
-            sums = often.index_fill(0, chosen[:number], 0).cumsum(0)
-        last = torch.searchsorted(sums, sums[-1:])  # of those with a chance
-        pick = torch.minimum(torch.searchsorted(sums, sums[-1:] * draw, right=True), last)[0]
+        cumulative = (sample_weights * nearest).cumsum(0)
+        if not cumulative[-1] > 0:
+            cumulative = sample_weights.index_fill(0, chosen[:number], 0).cumsum(0)
+        last = torch.searchsorted(cumulative, cumulative[-1:])  # the last index of positive probability
+        pick = torch.minimum(torch.searchsorted(cumulative, cumulative[-1:] * draw, right=True), last)[0]
         chosen[number] = pick
-        inner = (left @ left[pick]).double() * (right @ right[pick])
-        squares = (norms + norms[pick] - 2 * inner).clamp_(min=0)
-        nearest = squares if number == 0 else torch.minimum(nearest, squares)
+        inner_products = (left @ left[pick]).double() * (right @ right[pick])
+        squared_distances = (norms + norms[pick] - 2 * inner_products).clamp_(min=0)
+        nearest = squared_distances if number == 0 else torch.minimum(nearest, squared_distances)
         nearest[chosen[: number + 1]] = 0
     return chosen
 
@@ -155,10 +166,10 @@ class Clusters(NamedTuple):
     """k clusters of n points."""
 
     centers: Float[Tensor, "k d"]
-    member: Int[Tensor, " n"]
+    assignment: Int[Tensor, " n"]
     """The cluster of each point."""
-    squares: Float[Tensor, " n"]
-    """Squared distance of each point to its center."""
+    squared_distances: Float[Tensor, " n"]
+    """Of each point to its center."""
 
 
 def k_means(
@@ -169,50 +180,56 @@ def k_means(
     iterations: int = 20,
     weights: Float[Tensor, " n"] | None = None,
 ) -> Clusters:
-    """Lloyd's k-means from k-means++ seeds, drawn from at most 16,384 of the points.
+    """Lloyd's k-means with k-means++ seeding on at most 16,384 of the points.
 
-    Ends early when no point changes its cluster. At most as many clusters as points; where points are equal some
-    clusters stay empty. Our own because scikit-learn's wants the points in the host's memory.
+    Stops early when no point changes its cluster. Gives at most as many clusters as points; clusters may be empty if
+    points are equal. An implementation of our own because scikit-learn's needs the points in the host's memory.
 
     Args:
-        points: what is clustered.
-        clusters: how many are wanted.
-        rng: draws the seeds.
-        iterations: at most.
-        weights: as if a point stood there so often. Positive.
+        points: to be clustered.
+        clusters: number of clusters.
+        rng: draws the initial centers.
+        iterations: maximum number of iterations.
+        weights: positive sample weights; a weight of 2 counts a point twice.
     """
-    often = torch.ones_like(points[:, 0]) if weights is None else weights
+    sample_weights = torch.ones_like(points[:, 0]) if weights is None else weights
     sample = torch.from_numpy(np.sort(rng.permutation(len(points))[:SEEDING_POINTS])).to(points.device)
-    seeds = points[sample]
-    centers = seeds[squared_distance_sampling(torch.ones_like(seeds[:, :1]), seeds, clusters, rng, often[sample])]
-    found = _assigned(points, centers)
+    seeding_points = points[sample]
+    seeds = k_means_plus_plus(
+        torch.ones_like(seeding_points[:, :1]), seeding_points, clusters, rng, sample_weights[sample]
+    )
+    current = _assign(points, seeding_points[seeds])
     for _ in range(iterations):
-        before, found = found, _assigned(points, _means(points, often, found))
-        if torch.equal(before.member, found.member):
+        previous, current = current, _assign(points, _weighted_means(points, sample_weights, current))
+        if torch.equal(previous.assignment, current.assignment):
             break
-    return found
+    return current
 
 
-def _means(points: Float[Tensor, "n d"], often: Float[Tensor, " n"], found: Clusters) -> Float[Tensor, "k d"]:
-    """The weighted mean of each cluster; of an empty one, the center that it had."""
-    sums = torch.zeros_like(found.centers)
-    for part, member, weight in zip(points.split(CHUNK), found.member.split(CHUNK), often.split(CHUNK), strict=True):
-        sums.index_add_(0, member, part * weight.unsqueeze(1))
-    counts = torch.zeros_like(sums[:, 0]).index_add_(0, found.member, often).unsqueeze(1)
-    return torch.where(counts > 0, sums / counts, found.centers)
+def _weighted_means(
+    points: Float[Tensor, "n d"], sample_weights: Float[Tensor, " n"], clusters: Clusters
+) -> Float[Tensor, "k d"]:
+    """The weighted mean of each cluster; an empty cluster keeps its center."""
+    sums = torch.zeros_like(clusters.centers)
+    chunks = zip(points.split(CHUNK), clusters.assignment.split(CHUNK), sample_weights.split(CHUNK), strict=True)
+    for chunk, assignment, weights in chunks:
+        sums.index_add_(0, assignment, chunk * weights.unsqueeze(1))
+    totals = torch.zeros_like(sums[:, 0]).index_add_(0, clusters.assignment, sample_weights).unsqueeze(1)
+    return torch.where(totals > 0, sums / totals, clusters.centers)
 
 
-def _assigned(points: Float[Tensor, "n d"], centers: Float[Tensor, "k d"]) -> Clusters:
-    lengths = squared_lengths(centers)
-    parts = [torch.addmm(lengths, part, centers.T, alpha=-2).min(1) for part in points.split(CHUNK)]
-    squares = torch.cat([each.values for each in parts]) + squared_lengths(points)
-    return Clusters(centers, torch.cat([each.indices for each in parts]), squares.clamp_(min=0))
+def _assign(points: Float[Tensor, "n d"], centers: Float[Tensor, "k d"]) -> Clusters:
+    """Every point assigned to its nearest center."""
+    norms = squared_norms(centers)
+    nearest = [torch.addmm(norms, chunk, centers.T, alpha=-2).min(1) for chunk in points.split(CHUNK)]
+    squared_distances = torch.cat([chunk.values for chunk in nearest]) + squared_norms(points)
+    return Clusters(centers, torch.cat([chunk.indices for chunk in nearest]), squared_distances.clamp_(min=0))
 
 
-def nearest_to_centers(found: Clusters) -> Int[Tensor, " k"]:
-    """Of each cluster that has a point, the point nearest to its center."""
-    nearest_first = found.squares.sort(stable=True).indices
-    clusters, order = found.member[nearest_first].sort(stable=True)
-    first = torch.ones_like(clusters, dtype=torch.bool)
-    first[1:] = clusters[1:] != clusters[:-1]
+def nearest_to_centers(clusters: Clusters) -> Int[Tensor, " k"]:
+    """For each cluster that is not empty, the index of the point nearest to its center."""
+    nearest_first = clusters.squared_distances.sort(stable=True).indices
+    sorted_clusters, order = clusters.assignment[nearest_first].sort(stable=True)
+    first = torch.ones_like(sorted_clusters, dtype=torch.bool)
+    first[1:] = sorted_clusters[1:] != sorted_clusters[:-1]
     return nearest_first[order[first]]

@@ -1,4 +1,4 @@
-"""What strategies share that train networks of their own on images: batches, flips, and steps that are watched."""
+"""For strategies that train networks of their own on images: batches, random flips and a training loop."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tasks.base import Ids
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def shuffled(ids: Ids, batch: int, rng: np.random.Generator) -> list[Ids]:
-    """One epoch: all ids in a random order, in batches of nearly equal size, none above `batch`.
+def shuffled_batches(ids: Ids, batch: int, rng: np.random.Generator) -> list[Ids]:
+    """One epoch: all ids in random order, in batches of nearly equal size and at most `batch` ids.
 
     Raises:
         SelectionError: there are no ids.
     """
     if len(ids) == 0:
-        msg = "a network is to be trained on images, and there are none; it needs one labeled image and one candidate"
+        msg = "no images to train the strategy's network on; it needs one labeled image and one candidate"
         raise SelectionError(msg)
     return np.array_split(rng.permutation(ids), math.ceil(len(ids) / batch))
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """So many passes over images, each a list of batches in an order of its own."""
+    """A number of epochs over images, each a list of batches in a new random order."""
 
     ids: Ids
     batch: int
@@ -43,67 +43,68 @@ class Epochs:
 
     def __iter__(self) -> Iterator[list[Ids]]:
         for _ in range(self.count):
-            yield shuffled(self.ids, self.batch, self.rng)
+            yield shuffled_batches(self.ids, self.batch, self.rng)
 
     @property
     def steps(self) -> int:
-        """How many batches there are in all."""
+        """The total number of batches."""
         return self.count * math.ceil(len(self.ids) / self.batch)
 
 
-def endless(ids: Ids, batch: int, rng: np.random.Generator) -> Iterator[Ids]:
-    """Batches of one epoch after the other, each in an order of its own."""
+def endless_batches(ids: Ids, batch: int, rng: np.random.Generator) -> Iterator[Ids]:
+    """Batches of endless epochs, each in a new random order."""
     while True:
-        yield from shuffled(ids, batch, rng)
+        yield from shuffled_batches(ids, batch, rng)
 
 
-def consecutive(ids: Ids, batch: int) -> Iterator[Ids]:
+def ordered_batches(ids: Ids, batch: int) -> Iterator[Ids]:
     """All ids in their order, in batches."""
     for start in range(0, len(ids), batch):
         yield ids[start : start + batch]
 
 
-def flipped(images: Float[Tensor, "n c h w"], rng: np.random.Generator) -> Float[Tensor, "n c h w"]:
-    """The images, each mirrored left to right with probability one half."""
-    mirrored = torch.from_numpy(rng.integers(2, size=len(images)) == 1).to(images.device)
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+def random_flip(images: Float[Tensor, "n c h w"], rng: np.random.Generator) -> Float[Tensor, "n c h w"]:
+    """The images, each flipped horizontally with probability 1/2."""
+    flipped = torch.from_numpy(rng.integers(2, size=len(images)) == 1).to(images.device)
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
-def placed(module: Module, device: torch.device) -> Module:
-    """The module, moved to the device, in the memory layout in which convolutions are fast."""
+def to_device(module: Module, device: torch.device) -> Module:
+    """The module, moved to the device in the channels-last memory format, in which convolutions are faster."""
     return module.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs
 
 
-class Descent:
-    """Steps of one optimizer, which remember the first loss that was not finite without waiting for the device.
+class CheckedOptimizer:
+    """An optimizer that notes the first step whose loss is not finite, without a synchronization with the device.
 
     Args:
-        optimizer: holds the parameters that learn.
-        steps: how many there will be, for the message.
-        what: whose loss it is, for the message.
+        optimizer: of the parameters to train.
+        steps: the planned number of steps, for the error message.
+        loss_name: the name of the loss in the error message.
     """
 
-    def __init__(self, optimizer: Optimizer, steps: int, what: str) -> None:
+    def __init__(self, optimizer: Optimizer, steps: int, loss_name: str) -> None:
         self.optimizer = optimizer
         self._steps = steps
-        self._what = what
-        self._taken = 0
-        self._first_bad: Tensor | None = None
+        self._loss_name = loss_name
+        self._step = 0
+        self._first_bad_step: Tensor | None = None
 
     def step(self, loss: Float[Tensor, ""]) -> None:
-        """Go down along the gradient of this loss, and of nothing that was there before."""
+        """Clear old gradients, and take one step on this loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        known = torch.full_like(loss, -1, dtype=torch.long) if self._first_bad is None else self._first_bad
-        bad = ~torch.isfinite(loss.detach()) & (known < 0)
-        self._taken += 1
-        self._first_bad = torch.where(bad, self._taken, known)
+        first = torch.full_like(loss, -1, dtype=torch.long) if self._first_bad_step is None else self._first_bad_step
+        bad = ~torch.isfinite(loss.detach()) & (first < 0)
+        self._step += 1
+        self._first_bad_step = torch.where(bad, self._step, first)
 
     def check(self) -> None:
-        """Raise a SelectionError if a loss was not finite."""
-        if self._first_bad is not None and int(self._first_bad) >= 0:
-            msg = f"the {self._what} is not finite at step {int(self._first_bad)} of {self._steps}; lower learning_rate"
+        """Raise a SelectionError if the loss of any step so far was not finite."""
+        step = -1 if self._first_bad_step is None else int(self._first_bad_step)
+        if step >= 0:
+            msg = f"the {self._loss_name} is not finite at step {step} of {self._steps}; lower learning_rate"
             raise SelectionError(msg)
 
 
@@ -111,18 +112,25 @@ def train(
     optimizer: Optimizer,
     epochs: Epochs,
     loss: Callable[[Ids], Tensor],
-    what: str,
+    loss_name: str,
     schedule: LRScheduler | None = None,
 ) -> None:
-    """Take one step for each batch of each epoch; the schedule moves on after an epoch.
+    """Take one optimizer step per batch.
+
+    Args:
+        optimizer: of the parameters to train.
+        epochs: the batches of ids.
+        loss: gives the training loss of a batch of ids.
+        loss_name: the name of the loss in the error message.
+        schedule: of the learning rate, advanced after every epoch.
 
     Raises:
-        SelectionError: a loss was not finite; says at which step of how many.
+        SelectionError: a loss is not finite; the message names the step.
     """
-    descent = Descent(optimizer, epochs.steps, what)
+    checked = CheckedOptimizer(optimizer, epochs.steps, loss_name)
     for batches in epochs:
         for ids in batches:
-            descent.step(loss(ids))
+            checked.step(loss(ids))
         if schedule is not None:
             schedule.step()
-        descent.check()
+        checked.check()

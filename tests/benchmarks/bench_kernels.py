@@ -21,9 +21,8 @@ from lossbench.running.machine import memory_growth
 from strategies import Context
 from strategies.alfa_mix import AlfaMix
 from strategies.cdal import Mixtures, cdal_picks
-from strategies.graph import CoreGCN, Graph, Nodes, graph_network_outputs
-from strategies.kernels.geometry import greedy_k_center, squared_distance_sampling
-from strategies.kernels.mixing import CANDIDATE
+from strategies.graph import CoreGCN, Graph, NodeOutputs, train_graph_network
+from strategies.kernels.geometry import greedy_k_center, k_means_plus_plus
 from tasks.base import Ids, Outputs
 from tasks.classification.task import COLORS, UnlabeledClassification
 from tasks.images.pixels import Pixels
@@ -105,7 +104,7 @@ def test_badge(points: Tensor, residuals: Tensor, machine: Machine, report: Call
     inputs = points[:N]
 
     def draw() -> Tensor:
-        return squared_distance_sampling(residuals, inputs, K, np.random.default_rng(0))
+        return k_means_plus_plus(residuals, inputs, K, np.random.default_rng(0))
 
     with memory_growth(torch.device("cpu")) as grown:
         rows = draw()
@@ -165,7 +164,7 @@ def test_alfa_mix(points: Tensor, machine: Machine, report: Callable[..., None],
 
     def found() -> Tensor:
         _, changes = strategy._closed_form(ctx, strategy._anchors(ctx))
-        return torch.stack([each.flipped >= CANDIDATE for each in changes])
+        return torch.stack([each.unstable for each in changes])
 
     def usual(kind: torch.dtype = torch.float32) -> Tensor:
         """Gradients by autograd, then for every cap and class the mixture with as many copies of the anchor as points."""
@@ -242,17 +241,17 @@ def test_core_gcn(points: Tensor, machine: Machine, report: Callable[..., None],
     features = functional.normalize(points[:nodes])
     settings = CoreGCN(epochs=10)
 
-    def ours() -> Nodes:
+    def ours() -> NodeOutputs:
         graph = Graph.of(features)
-        return graph_network_outputs(graph.spread, graph.features, labeled, settings, np.random.default_rng(0))
+        return train_graph_network(graph.propagate, graph.features, labeled, settings, np.random.default_rng(0))
 
-    def dense() -> Nodes:
+    def dense() -> NodeOutputs:
         matrix = features @ features.T
         matrix.fill_diagonal_(0)
         matrix = matrix / matrix.sum(1, keepdim=True)
         matrix += torch.eye(nodes)
         rng = np.random.default_rng(0)
-        return graph_network_outputs(lambda signal: matrix @ signal, features, labeled, settings, rng)
+        return train_graph_network(lambda signal: matrix @ signal, features, labeled, settings, rng)
 
     with memory_growth(torch.device("cpu")) as grown:
         found = ours()

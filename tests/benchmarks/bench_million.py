@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from lossbench.running.machine import memory_growth
 from strategies.cdal import Mixtures, cdal_picks
-from strategies.kernels.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
+from strategies.kernels.geometry import greedy_k_center, k_means, k_means_plus_plus, nearest_to_centers
 from strategies.kernels.information import disagreement, entropy, expected_residual, least_confidence, margin
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
@@ -52,7 +52,7 @@ def k_center(points: Tensor) -> Tensor:
 def badge(points: Tensor) -> Tensor:
     probs = probabilities()[:, 0].exp()
     residuals = probs - functional.one_hot(probs.argmax(1), C)
-    return squared_distance_sampling(residuals, points, K, np.random.default_rng(0))
+    return k_means_plus_plus(residuals, points, K, np.random.default_rng(0))
 
 
 def clusters_of_alfa_mix(points: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def clusters_of_alfa_mix(points: Tensor) -> Tensor:
 
 
 def typiclust(points: Tensor) -> Tensor:
-    member = k_means(points, 500, np.random.default_rng(0)).member
+    member = k_means(points, 500, np.random.default_rng(0)).assignment
     return typical_picks(points, member, L, K)
 
 

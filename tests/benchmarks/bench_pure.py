@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lossnet import list_likelihood_loss, ranking_loss, summarized
+from lossnet import channel_statistics, list_likelihood_loss, ranking_loss
 from lossnet.multiscale import divergence_loss
-from strategies.cdal import Mixtures, cdal_picks, mixtures, pooled_cells
-from strategies.graph import CoreGCN, Graph, graph_network_outputs
+from strategies.cdal import Mixtures, cdal_picks, context_mixtures, pooled_cells
+from strategies.graph import CoreGCN, Graph, train_graph_network
 from strategies.kernels import information
-from strategies.kernels.geometry import greedy_k_center, k_means, nearest_to_centers, squared_distance_sampling
-from strategies.kernels.mixing import Anchors, directions, symmetric_divergence
+from strategies.kernels.geometry import greedy_k_center, k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.mixing import Anchors, symmetric_divergence, unit_gradients
 from strategies.probcover import covering_picks, pure_radius
-from strategies.ta_vaal import scaled
+from strategies.ta_vaal import min_max_scaled
 from strategies.typiclust import typical_picks, typicality
 from tasks.base import Posteriors
 from tasks.training.gradients import count_sketch
@@ -54,24 +54,24 @@ KERNELS: dict[str, Callable[[], object]] = {
     "variation_ratio": lambda: information.variation_ratio(SHARES),
     "expected_residual": lambda: information.expected_residual(LOG_PROBS),
     "greedy_k_center": lambda: greedy_k_center(POINTS, POINTS[:L], K),
-    "squared_distance_sampling": lambda: squared_distance_sampling(LOG_PROBS[:, 0].exp(), POINTS, K, rng()),
+    "k_means_plus_plus": lambda: k_means_plus_plus(LOG_PROBS[:, 0].exp(), POINTS, K, rng()),
     "k_means": lambda: k_means(POINTS, K, rng(), iterations=5),
     "nearest_to_centers": lambda: nearest_to_centers(CLUSTERS),
-    "mixtures": lambda: mixtures(ONE_ROW),
+    "context_mixtures": lambda: context_mixtures(ONE_ROW),
     "pooled_cells": lambda: pooled_cells(drawn(64, 16, 256).softmax(2), (16, 16), 64),
     "cdal_picks": lambda: cdal_picks(Mixtures(LOG_PROBS.exp(), torch.ones(N, 1, dtype=torch.bool)), L, K),
-    "graph_spread": lambda: GRAPH.spread(POINTS),
-    "graph_network_outputs": lambda: graph_network_outputs(GRAPH.spread, POINTS, L, CoreGCN(epochs=2), rng()),
+    "graph_propagate": lambda: GRAPH.propagate(POINTS),
+    "train_graph_network": lambda: train_graph_network(GRAPH.propagate, POINTS, L, CoreGCN(epochs=2), rng()),
     "typicality": lambda: typicality(POINTS[:2000], 20),
-    "typical_picks": lambda: typical_picks(POINTS, CLUSTERS.member, L, K),
-    "pure_radius": lambda: pure_radius(POINTS[:4000], CLUSTERS.member[:4000], 0.95),
+    "typical_picks": lambda: typical_picks(POINTS, CLUSTERS.assignment, L, K),
+    "pure_radius": lambda: pure_radius(POINTS[:4000], CLUSTERS.assignment[:4000], 0.95),
     "covering_picks": lambda: covering_picks(POINTS[:4000], L, 0.7, K, rng()),
-    "farthest_anchor": lambda: Anchors.of(POINTS[:C]).farthest(POINTS),
-    "directions": lambda: directions(POINTS),
+    "farthest_anchor": lambda: Anchors.of(POINTS[:C]).farthest_distances(POINTS),
+    "unit_gradients": lambda: unit_gradients(POINTS),
     "symmetric_divergence": lambda: symmetric_divergence(ONE_ROW, OTHER),
-    "scaled": lambda: scaled(POINTS[:, 0]),
+    "min_max_scaled": lambda: min_max_scaled(POINTS[:, 0]),
     "count_sketch": lambda: count_sketch(drawn(16, 20_000), 4096),
-    "summarized": lambda: summarized(drawn(128, 64, 16, 16)),
+    "channel_statistics": lambda: channel_statistics(drawn(128, 64, 16, 16)),
     "ranking_loss": lambda: ranking_loss(POINTS[:, 0], POINTS[:, 1]),
     "list_likelihood_loss": lambda: list_likelihood_loss(POINTS[:, 0], POINTS[:, 1]),
     "divergence_loss": lambda: divergence_loss(POINTS[:, 0], POINTS[:, 1]),

@@ -241,7 +241,7 @@ QUICKSTART = CONFIGS / "sweeps" / "quickstart.toml"
 FAULTS: list[tuple[list[str | Path], str]] = [
     (
         [QUICKSTART, "--strategy", "nothing"],
-        "no strategy 'nothing'; there are random, .* is given by the path of its file",
+        "no strategy 'nothing'; known: random, .* give the path of its file",
     ),
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
     (
@@ -320,7 +320,7 @@ def test_an_out_folder_that_is_a_file_is_one_line(lossbench_cli: Callable[..., R
 
 def test_a_tap_that_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     task = TASK + "[loss_prediction]\ntaps = [0, 7]\n"
-    sweep, wanted = written(tmp_path, task), "LossNet is to read taps (0, 7), and the model has taps 0 to 3"
+    sweep, wanted = written(tmp_path, task), "LossNet is set to read taps (0, 7), but the model has taps 0 to 3"
     assert the_line(lossbench_cli("run", sweep, "--out", tmp_path / "out", "--workers", "1")) == wanted
     assert the_line(lossbench_cli("speed", tmp_path / "tasks/tiny.toml", "--out", tmp_path / "out")) == wanted
 

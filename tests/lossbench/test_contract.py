@@ -295,10 +295,10 @@ def test_a_strategy_from_a_file_elsewhere_keeps_the_contract(
     ("content", "reason"),
     [
         (None, r"no strategy file .*mine\.py"),
-        ("x = 1\n", r"mine\.py defines 0 strategies; one class that derives from strategies.Strategy is wanted"),
+        ("x = 1\n", r"mine\.py defines 0 strategies; it must define one subclass of strategies.Strategy"),
         (MINE + "class Edge(Middle):\n    pass\n", r"mine\.py defines 2 strategies"),
         (MINE.replace('name: ClassVar[str] = "middle"', ""), r"Middle has no name; add `name: ClassVar\[str\]"),
-        (MINE.replace('"middle"', '"random"'), r"Middle is called 'random', as a strategy of Lossbench is"),
+        (MINE.replace('"middle"', '"random"'), r"Middle is called 'random', which Lossbench already uses"),
         (
             MINE.replace('"middle"', '"../middle"'),
             r"'\.\./middle'; use at most 60 lower-case letters, digits and hyphens",

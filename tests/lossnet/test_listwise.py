@@ -8,20 +8,27 @@ import pytest
 import torch
 from torch import nn
 
-from lossnet import ListwiseObjective, LossNet, SummaryLossNet, list_likelihood_loss, ranking_accuracy, summarized
+from lossnet import (
+    ListwiseObjective,
+    LossNet,
+    SummaryLossNet,
+    channel_statistics,
+    list_likelihood_loss,
+    ranking_accuracy,
+)
 
 
 def test_a_summary_is_mean_maximum_and_deviation_of_each_channel() -> None:
     tap = torch.tensor([[[[1.0, 3.0], [1.0, 3.0]], [[2.0, 2.0], [2.0, 2.0]]]])
-    torch.testing.assert_close(summarized(tap), torch.tensor([[2.0, 2.0, 3.0, 2.0, 1.0, 1e-4]]))
+    torch.testing.assert_close(channel_statistics(tap), torch.tensor([[2.0, 2.0, 3.0, 2.0, 1.0, 1e-4]]))
     torch.testing.assert_close(
-        summarized(torch.tensor([[5.0, -1.0]])), torch.tensor([[5.0, -1.0, 5.0, -1.0, 1e-4, 1e-4]])
+        channel_statistics(torch.tensor([[5.0, -1.0]])), torch.tensor([[5.0, -1.0, 5.0, -1.0, 1e-4, 1e-4]])
     )
 
 
 def test_a_constant_map_has_a_finite_gradient() -> None:
     tap = torch.ones(2, 3, 4, 4, requires_grad=True)
-    summarized(tap).sum().backward()
+    channel_statistics(tap).sum().backward()
     assert torch.isfinite(tap.grad).all()
 
 

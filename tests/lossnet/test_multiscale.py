@@ -25,7 +25,7 @@ from lossnet import (
     divergence_loss,
     ranking_accuracy,
 )
-from lossnet.multiscale import halvings
+from lossnet.multiscale import halving_count
 from strategies import Strategy
 from strategies.learning_loss import LearningLoss
 from strategies.learning_loss_pp import LearningLossPlusPlus
@@ -138,7 +138,7 @@ def test_every_tap_is_read_and_every_parameter_learns() -> None:
     ((4, 4), (4, 4), 0), ((3, 3), (4, 4), 0), ((8, 2), (2, 1), 2), ((8, 2), (2, 2), 0),
 ])  # fmt: skip
 def test_halving_stops_before_it_falls_below(extent: tuple[int, int], wanted: tuple[int, int], count: int) -> None:
-    assert halvings(extent, wanted) == count
+    assert halving_count(extent, wanted) == count
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -26,11 +26,11 @@ from strategies.alfa_mix import (
 )
 from strategies.kernels.mixing import (
     Anchors,
-    Change,
-    directions,
-    flat,
+    MixingEffect,
+    flatten,
+    merge_caps,
     symmetric_divergence,
-    until_enough,
+    unit_gradients,
 )
 from tasks.base import Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.training.learner import Learner
@@ -117,7 +117,7 @@ def flips(points: Tensor, means: Tensor, weight: Tensor, bias: Tensor) -> Tensor
     """Which points are candidates (n, caps) where these means are the labeled images, each a group of its own."""
     ctx = context(torch.cat([means, points]), weight, bias, torch.eye(len(means)).bool())
     _, changes = AlfaMix()._closed_form(ctx, AlfaMix()._anchors(ctx))
-    return torch.stack([each.flipped.bool() for each in changes], 1)
+    return torch.stack([each.changed_weight.bool() for each in changes], 1)
 
 
 def test_the_closed_form_maximises_the_linearised_loss() -> None:
@@ -133,7 +133,7 @@ def test_the_closed_form_maximises_the_linearised_loss() -> None:
         )  # fmt: skip
         assert best.success
         np.testing.assert_allclose(closed, best.x, rtol=1e-3, atol=1e-4)
-        move = reach * directions(torch.tensor(gradient)[None])[0].numpy()  # what the strategy adds to the features
+        move = reach * unit_gradients(torch.tensor(gradient)[None])[0].numpy()  # what the strategy adds to the features
         np.testing.assert_allclose(move, closed * gap, rtol=1e-6)
 
 
@@ -165,8 +165,8 @@ def test_on_a_classifier_the_strategy_finds_the_papers_candidates(batch: int) ->
     embeddings, changes = AlfaMix()._closed_form(ctx, AlfaMix()._anchors(ctx))
     means = torch.stack([points[:20][groups[:, each]].mean(0) for each in range(5)])
     for cap, change in zip(CAPS, changes, strict=True):
-        assert torch.equal(change.flipped.bool(), field_form(points[20:], means, ctx.learner.model.head, cap))
-        assert set(change.flipped.tolist()) == {0.0, 1.0}
+        assert torch.equal(change.changed_weight.bool(), field_form(points[20:], means, ctx.learner.model.head, cap))
+        assert set(change.changed_weight.tolist()) == {0.0, 1.0}
     assert torch.equal(embeddings, points[20:])
 
 
@@ -178,12 +178,12 @@ def test_on_every_task_the_farthest_anchor_decides(kind: str, trials: Callable[[
     ((_, outputs),) = learner.batches(ctx.candidates)
     leaves = tuple(each.requires_grad_() for each in outputs.features)
     losses = reader.losses(learner.model.head(*leaves), reader.pseudo_targets(outputs.raw))
-    gradient = flat(torch.autograd.grad(losses.sum(), leaves))
-    points, before = flat(outputs.features).detach(), reader.posteriors(outputs.raw)
+    gradient = flatten(torch.autograd.grad(losses.sum(), leaves))
+    points, before = flatten(outputs.features).detach(), reader.posteriors(outputs.raw)
     found = 0.0
     for cap, change in zip(strategy.caps, changes, strict=True):
         flipped = torch.zeros(len(points))
-        for mean in anchors.middle + anchors.offsets:
+        for mean in anchors.center + anchors.offsets:
             gap = mean - points
             length = cap / math.sqrt(points.shape[1]) * gap.norm(dim=1) / gradient.norm(dim=1)
             moved = (points + length[:, None] * gradient).split([each[0].numel() for each in leaves], 1)
@@ -191,7 +191,7 @@ def test_on_every_task_the_farthest_anchor_decides(kind: str, trials: Callable[[
                 after = learner.decode(tuple(part.view_as(each) for part, each in zip(moved, leaves, strict=True)))
             changed = after.log_probs.argmax(2) != before.log_probs.argmax(2)
             flipped = torch.maximum(flipped, before.pooled(changed.float()))
-        torch.testing.assert_close(change.flipped, flipped, atol=1e-3, rtol=0)
+        torch.testing.assert_close(change.changed_weight, flipped, atol=1e-3, rtol=0)
         found += float(flipped.mean())
     assert found > 0.1
 
@@ -203,13 +203,13 @@ def test_anchors_are_group_means_and_the_mean_of_all_where_a_group_is_empty() ->
     for batch in (128, 2):
         anchors = AlfaMix()._anchors(context(points, weight, bias, groups, batch=batch))
         expected = torch.stack([points[0], points[[0, 1, 3]].mean(0), points[:6].mean(0)])
-        torch.testing.assert_close(anchors.middle + anchors.offsets, expected)
+        torch.testing.assert_close(anchors.center + anchors.offsets, expected)
     groups[5, 2] = True
     anchors = AlfaMix()._anchors(context(points, weight, bias, groups))
     expected[2] = points[5]
-    torch.testing.assert_close(anchors.middle + anchors.offsets, expected)
+    torch.testing.assert_close(anchors.center + anchors.offsets, expected)
     nothing = AlfaMix()._anchors(context(points, weight, bias, groups & False))
-    torch.testing.assert_close(nothing.middle + nothing.offsets, points[:6].mean(0, keepdim=True))
+    torch.testing.assert_close(nothing.center + nothing.offsets, points[:6].mean(0, keepdim=True))
 
 
 @settings(deadline=None, max_examples=30)
@@ -218,15 +218,15 @@ def test_the_farthest_anchor_is_found_wherever_the_points_lie(seed: int, offset:
     rng = np.random.default_rng(seed)
     points, means = rng.normal(offset, 1, (20, 6)).astype(np.float32), rng.normal(offset, 1, (4, 6)).astype(np.float32)
     expected = np.linalg.norm(points[:, None].astype(float) - means, axis=2).max(1)
-    found = Anchors.of(torch.from_numpy(means)).farthest(torch.from_numpy(points))
+    found = Anchors.of(torch.from_numpy(means)).farthest_distances(torch.from_numpy(points))
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_directions_have_length_one_and_a_zero_gradient_has_none() -> None:
-    found = directions(torch.tensor([[3.0, -4.0], [0.0, 0.0], [1e-30, 0.0], [-3e30, 4e30]]))
+    found = unit_gradients(torch.tensor([[3.0, -4.0], [0.0, 0.0], [1e-30, 0.0], [-3e30, 4e30]]))
     torch.testing.assert_close(found, torch.tensor([[0.6, -0.8], [0.0, 0.0], [1.0, 0.0], [-0.6, 0.8]]))
     with pytest.raises(SelectionError, match="1 of 2 numbers of the gradients"):
-        directions(torch.tensor([[1.0, torch.nan], [1.0, 1.0]]))
+        unit_gradients(torch.tensor([[1.0, torch.nan], [1.0, 1.0]]))
 
 
 def test_an_image_without_a_gradient_is_no_candidate() -> None:
@@ -236,11 +236,13 @@ def test_an_image_without_a_gradient_is_no_candidate() -> None:
     assert not flips(points, means, weight, certain).any()
 
 
-def change_of(flipped: list[float], length: list[float] | None = None, divergence: list[float] | None = None) -> Change:
+def change_of(
+    flipped: list[float], length: list[float] | None = None, divergence: list[float] | None = None
+) -> MixingEffect:
     weight = torch.tensor(flipped)
     length = [1.0] * len(flipped) if length is None else length
     apart = torch.zeros_like(weight) if divergence is None else torch.tensor(divergence)
-    return Change(weight, torch.where(weight >= 0.5, torch.tensor(length), torch.inf), apart)
+    return MixingEffect(weight, torch.where(weight >= 0.5, torch.tensor(length), torch.inf), apart)
 
 
 def test_the_smallest_cap_with_more_candidates_than_the_budget_is_taken() -> None:
@@ -252,22 +254,22 @@ def test_the_smallest_cap_with_more_candidates_than_the_budget_is_taken() -> Non
             yield change_of(row, [number + 1.0] * 3, [10.0 + number] * 3)
 
     rows = ([0.6, 0.0, 0.2], [0.7, 0.5, 0.3], [1.0, 1.0, 1.0])
-    found = until_enough(changes(*rows), 1)
-    assert found.flipped.tolist() == pytest.approx([0.7, 0.5, 0.3])
-    assert found.length.tolist() == [1.0, 2.0, math.inf]  # of the first cap that changes the image
+    found = merge_caps(changes(*rows), 1)
+    assert found.changed_weight.tolist() == pytest.approx([0.7, 0.5, 0.3])
+    assert found.distance.tolist() == [1.0, 2.0, math.inf]  # of the first cap that changes the image
     assert found.divergence.tolist() == [10.0, 11.0, 10.0]
     assert asked == [0, 1]
-    assert (until_enough(changes(*rows), 2).flipped >= 0.5).sum() == 3  # two candidates are not more than two
-    assert (until_enough(changes(*rows[:2]), 2).flipped >= 0.5).sum() == 2  # the largest cap, however few
+    assert (merge_caps(changes(*rows), 2).changed_weight >= 0.5).sum() == 3  # two candidates are not more than two
+    assert (merge_caps(changes(*rows[:2]), 2).changed_weight >= 0.5).sum() == 2  # the largest cap, however few
     with pytest.raises(SelectionError, match="at least one cap"):
-        until_enough([], 2)
+        merge_caps([], 2)
 
 
-def candidates_of(strategy: AlfaMix, change: Change, budget: int, embeddings: Tensor | None = None) -> list[int]:
-    points, _, weight, bias = random_problem(0, count=len(change.flipped) + 2)
+def candidates_of(strategy: AlfaMix, change: MixingEffect, budget: int, embeddings: Tensor | None = None) -> list[int]:
+    points, _, weight, bias = random_problem(0, count=len(change.changed_weight) + 2)
     ctx = context(points, weight, bias, torch.ones(2, 1, dtype=torch.bool), budget)
-    rows = (change.flipped >= 0.5).nonzero().squeeze(1)
-    return strategy._spread(ctx, rows, points[2:] if embeddings is None else embeddings, change).tolist()
+    rows = (change.changed_weight >= 0.5).nonzero().squeeze(1)
+    return strategy._choose(ctx, rows, points[2:] if embeddings is None else embeddings, change).tolist()
 
 
 def test_clustering_looks_at_angles_and_takes_one_of_each_bundle() -> None:
@@ -293,7 +295,7 @@ def test_a_uniform_choice_among_candidates_is_even() -> None:
     rows, change, times = torch.tensor([1, 4, 5]), change_of([1.0] * 6), np.zeros(6)
     for seed in range(300):
         ctx = context(points, weight, bias, torch.ones(2, 1, dtype=torch.bool), 1, seed=seed)
-        times[AlfaMixUniform()._spread(ctx, rows, points[2:], change)] += 1
+        times[AlfaMixUniform()._choose(ctx, rows, points[2:], change)] += 1
     assert times[[0, 2, 3]].sum() == 0
     assert times[[1, 4, 5]].min() > 70
 
@@ -347,7 +349,7 @@ def test_a_learned_alpha_finds_the_candidates_that_mixing_can_reach() -> None:
     ctx = context(points, torch.tensor([[1.0], [-1.0]]), torch.zeros(2), torch.ones(2, 1, dtype=torch.bool), 1)
     strategy = AlfaMixLearned(steps=20, norm_coefficient=0.0)
     _, changes = strategy._learned(ctx, strategy._anchors(ctx))
-    assert [change.flipped.tolist() for change in changes] == [[0, 0], [1, 0], [1, 0], [1, 1], [1, 1]]
+    assert [change.changed_weight.tolist() for change in changes] == [[0, 0], [1, 0], [1, 0], [1, 1], [1, 1]]
 
 
 def test_learning_passes_over_the_candidates_once_where_the_first_cap_is_enough(

@@ -20,9 +20,18 @@ from strategies import Context, SelectionError, Strategy
 from strategies import typiclust as typiclust_module
 from strategies.badge import Badge
 from strategies.base import unit_embeddings
-from strategies.cdal import CDAL, Absent, Mixtures, cdal_picks, contextual_space, joined, mixtures, pooled_cells
-from strategies.graph import CoreGCN, Graph, GraphStrategy, UncertainGCN, graph_network_outputs
-from strategies.kernels.geometry import k_means, squared_distance_sampling
+from strategies.cdal import (
+    CDAL,
+    Absent,
+    Mixtures,
+    cdal_picks,
+    concatenate,
+    context_mixtures,
+    contextual_space,
+    pooled_cells,
+)
+from strategies.graph import CoreGCN, Graph, GraphStrategy, UncertainGCN, train_graph_network
+from strategies.kernels.geometry import k_means, k_means_plus_plus
 from strategies.probcover import ProbCover, covering_picks, pure_radius
 from strategies.typiclust import TypiClust, typical_picks, typicality
 from tasks.base import Posteriors
@@ -101,7 +110,7 @@ def test_badge_factored_draws_what_formed_gradients_draw(seed: int, linear: bool
     left = normal(60, 7, seed=seed) if linear else torch.ones(60, 1, dtype=torch.float64)
     right = normal(60, 11, seed=seed + 100)
     gradients = torch.einsum("na,nb->nab", left, right).flatten(1)
-    found = squared_distance_sampling(left.float(), right.float(), 25, np.random.default_rng(seed))
+    found = k_means_plus_plus(left.float(), right.float(), 25, np.random.default_rng(seed))
     assert found.tolist() == formed_picks(gradients, 25, np.random.default_rng(seed))
 
 
@@ -224,7 +233,7 @@ def random_mixtures(images: int, contexts: int, categories: int, seed: int = 0) 
 def test_a_mixture_by_hand() -> None:
     sure, fair, skewed = [1.0, 0.0], [0.5, 0.5], [0.25, 0.75]
     unread = [math.nan, math.nan]
-    found = mixtures(
+    found = context_mixtures(
         posteriors(
             [[fair, sure, skewed, unread], [skewed, fair, sure, fair]],
             [[0.25, 0.25, 0.5, 0.0], [0.0, 0.5, 0.5, 0.0]],
@@ -241,7 +250,7 @@ def test_a_mixture_by_hand() -> None:
 
 def test_a_row_counts_by_its_weight_times_its_entropy() -> None:
     one, other = [0.5, 0.5, 0.0], [0.0, 0.1, 0.9]
-    found = mixtures(posteriors([[one, other]], [[0.2, 0.8]], [[0, 0]])).probs[0, 0]
+    found = context_mixtures(posteriors([[one, other]], [[0.2, 0.8]], [[0, 0]])).probs[0, 0]
     entropies = [math.log(2), -0.1 * math.log(0.1) - 0.9 * math.log(0.9)]
     amounts = np.array([0.2, 0.8]) * entropies / np.dot([0.2, 0.8], entropies)
     assert found.tolist() == pytest.approx((amounts @ np.array([one, other])).tolist(), abs=1e-5)
@@ -252,11 +261,11 @@ def test_of_a_single_row_the_mixture_is_the_softmax_itself_and_classes_do_not_ma
     ids = np.concatenate([LABELED, CANDIDATES])
     ((_, outputs),) = ctx.learner.batches(ids)
     softmax = outputs.raw.double().softmax(1)
-    (given,) = (mixtures(each) for each in ctx.learner.posteriors(ids))
+    (given,) = (context_mixtures(each) for each in ctx.learner.posteriors(ids))
     assert given.present.tolist() == [[True]] * len(ids)
     torch.testing.assert_close(given.probs[:, 0].double(), softmax)
     space = contextual_space(given)
-    far = space.rows(slice(0, 1))
+    far = space.subset(slice(0, 1))
     found = space.offsets + far.offsets - space.factor * (space.left @ far.right[0])
     assert found.tolist() == pytest.approx([symmetric_kl(each, softmax[0]) for each in softmax], abs=1e-5)
     for absent in ("uniform", "ignored"):
@@ -322,23 +331,23 @@ def test_cells_are_summed_over_square_blocks() -> None:
 def test_only_cells_of_maps_are_pooled(about: list[list[int]], grid: tuple[int, int] | None, kept: int) -> None:
     rows = len(about[0])
     log_probs = torch.full((2, rows, 256), -math.log(256))
-    found = mixtures(Posteriors(log_probs, torch.full((2, rows), 1 / rows), torch.tensor(about), grid))
+    found = context_mixtures(Posteriors(log_probs, torch.full((2, rows), 1 / rows), torch.tensor(about), grid))
     assert found.probs.shape[2] == kept
     torch.testing.assert_close(found.probs[found.present], torch.full((int(found.present.sum()), kept), 1 / kept))
 
 
 def test_contexts_that_a_batch_does_not_know_are_absent_from_it() -> None:
-    found = joined([random_mixtures(2, 1, 3), random_mixtures(3, 4, 3)])
+    found = concatenate([random_mixtures(2, 1, 3), random_mixtures(3, 4, 3)])
     assert found.probs.shape == (5, 4, 3)
     assert not found.present[:2, 1:].any()
 
 
 def test_a_posterior_that_is_not_a_number_is_refused_where_it_counts() -> None:
     bad = [[0.5, 0.5], [math.nan, 0.5]]
-    assert mixtures(posteriors([bad], [[1.0, 0.0]], [[0, 1]])).present.tolist() == [[True]]
+    assert context_mixtures(posteriors([bad], [[1.0, 0.0]], [[0, 1]])).present.tolist() == [[True]]
     for weight in ([[0.5, 0.5]], [[0.5, math.nan]]):
         with pytest.raises(SelectionError, match="are not finite"):
-            mixtures(posteriors([bad], weight, [[0, 1]]))
+            context_mixtures(posteriors([bad], weight, [[0, 1]]))
 
 
 # ---- CoreGCN and UncertainGCN
@@ -358,23 +367,23 @@ def unit(nodes: int, size: int, dtype: torch.dtype = torch.float64) -> Tensor:
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_the_graph_spreads_like_its_dense_adjacency(dtype: torch.dtype, error: float) -> None:
     features, signal = unit(50, 8, dtype), normal(50, 3).to(dtype)
-    found = Graph.of(features).spread(signal)
+    found = Graph.of(features).propagate(signal)
     torch.testing.assert_close(found.double(), dense(features.double()) @ signal.double(), rtol=error, atol=error)
 
 
 def test_a_graph_by_hand() -> None:
     features = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
     expected = [[1, 1, 0], [0.6 / 1.4, 1, 0.8 / 1.4], [0, 1, 1]]
-    assert np.array(Graph.of(features).spread(torch.eye(3)).tolist()) == pytest.approx(np.array(expected))
+    assert np.array(Graph.of(features).propagate(torch.eye(3)).tolist()) == pytest.approx(np.array(expected))
 
 
 def test_a_node_that_is_like_nobody_keeps_to_itself() -> None:
     apart, zero, against = torch.tensor([[0.0, 0, 1], [0, 0, 0], [-1, 0, 0]])
     features = torch.cat([torch.tensor([[1.0, 0, 0]]).repeat(4, 1), torch.stack([apart, zero, against])])
-    found = Graph.of(features).spread(torch.eye(7))
+    found = Graph.of(features).propagate(torch.eye(7))
     assert torch.equal(found[4:], torch.eye(7)[4:])
     torch.testing.assert_close(found[0], torch.tensor([1, 0.5, 0.5, 0.5, 0, 0, -0.5]))
-    assert torch.equal(Graph.of(features[:1]).spread(torch.ones(1, 1)), torch.ones(1, 1)), "a graph of one node"
+    assert torch.equal(Graph.of(features[:1]).propagate(torch.ones(1, 1)), torch.ones(1, 1)), "a graph of one node"
 
 
 def trained_densely(features: Tensor, labeled: int, chosen: GraphStrategy, seed: int) -> tuple[Tensor, Tensor]:
@@ -408,7 +417,7 @@ def test_the_graph_network_is_that_of_the_dense_adjacency(dtype: torch.dtype, er
     features, chosen = unit(70, 12), CoreGCN(epochs=60, learning_rate=1e-2, hidden=16)
     given = features.to(dtype)
     graph = Graph.of(given)
-    found = graph_network_outputs(graph.spread, given, 20, chosen, np.random.default_rng(3))
+    found = train_graph_network(graph.propagate, given, 20, chosen, np.random.default_rng(3))
     confidence, hidden = trained_densely(features, 20, chosen, 3)
     torch.testing.assert_close(found.confidence.double(), confidence, rtol=error, atol=error)
     torch.testing.assert_close(found.hidden.double(), hidden, rtol=error, atol=error)
@@ -418,20 +427,20 @@ def test_the_graph_network_is_that_of_the_dense_adjacency(dtype: torch.dtype, er
 def test_the_graph_network_tells_labeled_from_unlabeled() -> None:
     features = functional.normalize(torch.tensor([[1.0, 0.1]] * 20 + [[0.1, 1.0]] * 20), dim=1)
     graph = Graph.of(features)
-    found = graph_network_outputs(graph.spread, features, 20, CoreGCN(learning_rate=0.02), np.random.default_rng(0))
+    found = train_graph_network(graph.propagate, features, 20, CoreGCN(learning_rate=0.02), np.random.default_rng(0))
     assert found.confidence[:20].min() > found.confidence[20:].max() + 0.3
 
 
 def test_everything_labeled_is_no_fault_of_the_graph_network() -> None:
     features = unit(9, 4, torch.float32)
-    spread = Graph.of(features).spread
-    found = graph_network_outputs(spread, features, 9, CoreGCN(epochs=3), np.random.default_rng(0))
+    spread = Graph.of(features).propagate
+    found = train_graph_network(spread, features, 9, CoreGCN(epochs=3), np.random.default_rng(0))
     assert torch.isfinite(found.confidence).all()
 
 
 def test_uncertain_gcn_picks_the_confidence_nearest_to_its_margin(context: MakeContext) -> None:
     strategy = UncertainGCN(epochs=20, margin=0.45)
-    outputs = strategy.nodes(context())
+    outputs = strategy.node_outputs(context())
     near = (outputs.confidence[len(LABELED) :] - 0.45).abs()
     found = strategy.select(context())
     assert found.ids.tolist() == CANDIDATES[near.argsort(stable=True)[:5].numpy()].tolist()
@@ -440,7 +449,7 @@ def test_uncertain_gcn_picks_the_confidence_nearest_to_its_margin(context: MakeC
 
 def test_core_gcn_covers_the_hidden_layer(context: MakeContext) -> None:
     strategy = CoreGCN(epochs=20)
-    hidden = strategy.nodes(context()).hidden.double().numpy()
+    hidden = strategy.node_outputs(context()).hidden.double().numpy()
     known, found = hidden[: len(LABELED)], strategy.select(context())
     for image, distance in zip(found.ids, found.scores.tolist(), strict=True):
         nearest = np.linalg.norm(hidden[len(LABELED) :, None] - known, axis=2).min(1)
@@ -488,7 +497,7 @@ def test_typicality_is_that_of_scikit_learns_neighbors(points: int, monkeypatch:
 
 
 def test_in_a_large_cluster_neighbors_are_sought_among_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(typiclust_module, "SOUGHT", 30)
+    monkeypatch.setattr(typiclust_module, "NEIGHBOR_POINTS", 30)
     cloud = normal(70, 3)
     others = cloud[::3]  # 24 of 70
     far = torch.cdist(cloud, others)
@@ -541,7 +550,7 @@ def test_typiclust_clusters_labeled_and_candidates_together(context: MakeContext
     ctx = context(budget=4)
     points = unit_embeddings(ctx, np.concatenate([LABELED, CANDIDATES]))
     torch.testing.assert_close(points.norm(dim=1), torch.ones(35))
-    member = k_means(points, 16, np.random.default_rng(0)).member
+    member = k_means(points, 16, np.random.default_rng(0)).assignment
     rows = typical_picks(points, member, len(LABELED), 4)
     assert TypiClust().select(ctx).ids.tolist() == CANDIDATES[rows.numpy() - len(LABELED)].tolist()
     few = TypiClust(most_clusters=3, smallest_cluster=1).select(context(budget=4))
@@ -618,7 +627,7 @@ def test_probcover_finds_its_radius_by_as_many_clusters_as_groups(context: MakeC
     ctx, rng = context(), np.random.default_rng(0)
     candidates = rng.permutation(CANDIDATES)  # of candidates that cover equally many, a random one
     points = unit_embeddings(ctx, np.concatenate([LABELED, candidates]))
-    radius = pure_radius(points, k_means(points, 4, rng).member, 0.95)
+    radius = pure_radius(points, k_means(points, 4, rng).assignment, 0.95)
     rows, covered = covering_picks(points, len(LABELED), radius, 5, rng)
     found = ProbCover().select(ctx)
     assert found.ids.tolist() == candidates[rows.numpy() - len(LABELED)].tolist()

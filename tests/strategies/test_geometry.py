@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from strategies.kernels.geometry import Clusters, k_means, nearest_to_centers, squared_distance_sampling
+from strategies.kernels.geometry import Clusters, k_means, k_means_plus_plus, nearest_to_centers
 
 
 def naive_draws(vectors: Tensor, picks: int, rng: np.random.Generator, weights: Tensor) -> list[int]:
@@ -37,7 +37,7 @@ def test_sampling_equals_the_naive_form_on_the_same_draws(seed: int, count: int,
     weights = torch.randint(1, 5, (count,), generator=generator).float() if weighted else torch.ones(count)
     formed = torch.einsum("na,nb->nab", left, right).flatten(1)
     rng = np.random.default_rng(seed)
-    found = squared_distance_sampling(left, right, count, rng, weights if weighted else None)
+    found = k_means_plus_plus(left, right, count, rng, weights if weighted else None)
     assert found.tolist() == naive_draws(formed, count, np.random.default_rng(seed), weights)
     assert sorted(found.tolist()) == list(range(count))
 
@@ -47,7 +47,7 @@ def test_a_weight_is_a_factor_of_the_probability() -> None:
     points, weights = torch.tensor([[0.0], [-1.0], [1.0]]), torch.tensor([1e9, 1.0, 3.0])
     ones = torch.ones(3, 1)
     rng = np.random.default_rng(0)
-    seconds = [int(squared_distance_sampling(ones, points, 2, rng, weights)[1]) for _ in range(2000)]
+    seconds = [int(k_means_plus_plus(ones, points, 2, rng, weights)[1]) for _ in range(2000)]
     assert np.mean(np.array(seconds) == 2) == pytest.approx(0.75, abs=0.03)
 
 
@@ -63,27 +63,27 @@ def test_k_means_equals_scikit_learns_from_the_same_seeds(weighted: bool) -> Non
     found = k_means(points, 12, np.random.default_rng(1), iterations=300, weights=often)
     rng = np.random.default_rng(1)
     order = np.sort(rng.permutation(len(points)))
-    seeds = squared_distance_sampling(torch.ones(len(points), 1), points[order], 12, rng, often)
+    seeds = k_means_plus_plus(torch.ones(len(points), 1), points[order], 12, rng, often)
     reference = KMeans(12, init=points[order][seeds].numpy(), n_init=1, tol=0, algorithm="lloyd")
     reference.fit(points.numpy(), sample_weight=None if often is None else often.numpy())
     torch.testing.assert_close(found.centers, torch.from_numpy(reference.cluster_centers_), rtol=1e-4, atol=1e-4)
-    assert found.member.tolist() == reference.labels_.tolist()
-    expected = (points - found.centers[found.member]).square().sum(1)
-    torch.testing.assert_close(found.squares, expected, rtol=1e-3, atol=1e-4)
+    assert found.assignment.tolist() == reference.labels_.tolist()
+    expected = (points - found.centers[found.assignment]).square().sum(1)
+    torch.testing.assert_close(found.squared_distances, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_more_clusters_than_points_leave_some_empty() -> None:
     points = torch.tensor([[0.0], [0.0], [5.0]])
     found = k_means(points, 9, np.random.default_rng(0))
     assert len(found.centers) == 3
-    assert found.member[0] == found.member[1] != found.member[2]
-    assert found.squares.tolist() == [0, 0, 0]
+    assert found.assignment[0] == found.assignment[1] != found.assignment[2]
+    assert found.squared_distances.tolist() == [0, 0, 0]
 
 
 def test_equal_points_are_one_cluster() -> None:
     found = k_means(torch.full((7, 2), 0.3), 3, np.random.default_rng(0))
-    assert len(set(found.member.tolist())) == 1
-    assert found.squares.max() < 1e-6
+    assert len(set(found.assignment.tolist())) == 1
+    assert found.squared_distances.max() < 1e-6
 
 
 def test_each_cluster_gives_its_nearest_point() -> None:

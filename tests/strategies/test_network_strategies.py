@@ -20,29 +20,37 @@ from torch.optim.lr_scheduler import StepLR
 
 from lossbench.submissions.conformance import same_tensors, weights
 from strategies.base import Context, SelectionError
-from strategies.kernels.networks import Descent, Epochs, consecutive, endless, flipped, shuffled, train
+from strategies.kernels.networks import (
+    CheckedOptimizer,
+    Epochs,
+    endless_batches,
+    ordered_batches,
+    random_flip,
+    shuffled_batches,
+    train,
+)
 from strategies.pal import (
     PAL,
     ScoringNetwork,
+    all_rotations,
     group_loss,
     group_scores,
     group_targets,
-    rotated,
     rotation_loss,
     rotation_scores,
     sub_queries,
 )
-from strategies.ta_vaal import TAVAAL, scaled
+from strategies.ta_vaal import TAVAAL, min_max_scaled
 from strategies.vaal import (
     VAAL,
     Autoencoder,
-    Pair,
-    Shown,
-    autoencoding_losses,
-    discriminator,
-    divergence,
-    held_for,
-    judging_loss,
+    Batch,
+    Networks,
+    autoencoder_losses,
+    build_discriminator,
+    discriminator_loss,
+    kl_to_standard_normal,
+    labeled_cross_entropy,
 )
 from tasks.base import TapModel, UnlabeledTask
 from tasks.images.pixels import Pixels
@@ -113,7 +121,7 @@ def context(
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_an_epoch_holds_every_image_once_in_batches_alike(count: int, batch: int, seed: int) -> None:
     ids = np.arange(count) * 3 + 1
-    parts = shuffled(ids, batch, np.random.default_rng(seed))
+    parts = shuffled_batches(ids, batch, np.random.default_rng(seed))
     sizes = [len(part) for part in parts]
     assert sorted(np.concatenate(parts).tolist()) == ids.tolist()
     assert len(parts) == Epochs(ids, batch, 1, np.random.default_rng()).steps
@@ -123,7 +131,9 @@ def test_an_epoch_holds_every_image_once_in_batches_alike(count: int, batch: int
 
 def test_batches_go_on_without_end_in_ever_new_orders() -> None:
     first, second = (
-        np.concatenate(list(islice(endless(np.arange(50), 25, np.random.default_rng(0)), start, start + 2))).tolist()
+        np.concatenate(
+            list(islice(endless_batches(np.arange(50), 25, np.random.default_rng(0)), start, start + 2))
+        ).tolist()
         for start in (0, 2)
     )
     assert sorted(first) == sorted(second) == list(range(50))
@@ -131,12 +141,12 @@ def test_batches_go_on_without_end_in_ever_new_orders() -> None:
 
 
 def test_scoring_goes_through_images_in_their_order() -> None:
-    assert [part.tolist() for part in consecutive(np.array([4, 9, 2, 7, 5]), 2)] == [[4, 9], [2, 7], [5]]
+    assert [part.tolist() for part in ordered_batches(np.array([4, 9, 2, 7, 5]), 2)] == [[4, 9], [2, 7], [5]]
 
 
 def test_half_of_the_images_are_mirrored() -> None:
     images = torch.rand(200, 3, 2, 4)
-    found = flipped(images, np.random.default_rng(0))
+    found = random_flip(images, np.random.default_rng(0))
     same = (found == images).flatten(1).all(1)
     assert torch.equal(found[~same], images[~same].flip(3))
     assert 70 <= same.sum() <= 130
@@ -154,7 +164,7 @@ def test_training_takes_a_step_for_each_batch_and_slows_down_after_epochs() -> N
 
 def test_the_first_step_whose_loss_is_not_finite_is_named() -> None:
     weight = nn.Parameter(torch.ones(()))
-    descent = Descent(SGD([weight], 0.0), 9, "loss of a test")
+    descent = CheckedOptimizer(SGD([weight], 0.0), 9, "loss of a test")
     descent.check()
     for factor in (1.0, 2.0):
         descent.step(weight * factor)
@@ -168,7 +178,7 @@ def test_the_first_step_whose_loss_is_not_finite_is_named() -> None:
 def test_a_step_follows_its_own_loss_alone() -> None:
     weight = nn.Parameter(torch.zeros(()))
     (weight * 100).backward()
-    Descent(SGD([weight], 1.0), 1, "loss").step(weight * 2)
+    CheckedOptimizer(SGD([weight], 1.0), 1, "loss").step(weight * 2)
     assert weight.item() == -2
 
 
@@ -209,7 +219,7 @@ def test_rotation_scores_are_those_of_four_looks_at_an_image() -> None:
     images = torch.zeros(3, 3, 2, 2)
     images[0, :, 0, 0] = 1  # upright: all four rotations are known
     images[1, :, 1, 0] = 1  # as if rotated already: none is
-    logits = Compass()(rotated(images)).unflatten(0, (4, 3))
+    logits = Compass()(all_rotations(images)).unflatten(0, (4, 3))
     # Of the black image nothing is known: a quarter for each rotation.
     torch.testing.assert_close(rotation_scores(logits), torch.tensor([-4.0, 0.0, -1.0]))
     assert rotation_loss(logits).item() == pytest.approx((0 + 100 + math.log(4)) / 3)
@@ -380,8 +390,8 @@ def test_the_divergence_is_that_of_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, log_variance = torch.randn(5, 7, generator=generator), torch.randn(5, 7, generator=generator)
     expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(torch.zeros(()), torch.ones(()))).sum(1)
-    torch.testing.assert_close(divergence(mean, log_variance), expected)
-    assert divergence(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0, 0]
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
+    assert kl_to_standard_normal(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0, 0]
 
 
 def test_the_autoencoders_losses_are_its_error_and_its_divergence() -> None:
@@ -390,14 +400,14 @@ def test_the_autoencoders_losses_are_its_error_and_its_divergence() -> None:
     decoded[0, :, :2] = 1.0
     mean = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
     # Half of the pixels are off by 1, all by 2; divergences 1/2 and 9/2 over two numbers, times beta.
-    found = autoencoding_losses(images, decoded, mean, torch.zeros(2, 2), 4.0)
+    found = autoencoder_losses(images, decoded, mean, torch.zeros(2, 2), 4.0)
     assert found.tolist() == pytest.approx([0.5 + 4 * 0.25, 4 + 4 * 2.25])
 
 
 def test_labeled_images_and_candidates_count_alike_however_many_there_are() -> None:
-    shown = Shown(torch.zeros(4, 3, 2, 2), torch.zeros(4, 0), torch.tensor([1.0, 0.0, 0.0, 0.0]))
-    assert shown.of_both(torch.tensor([5.0, 1.0, 2.0, 6.0])).item() == 5 + 3
-    found = held_for(torch.tensor([0.0, math.log(3)]), torch.tensor([1.0, 0.0]))
+    shown = Batch(torch.zeros(4, 3, 2, 2), torch.zeros(4, 0), torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    assert shown.balanced_sum(torch.tensor([5.0, 1.0, 2.0, 6.0])).item() == 5 + 3
+    found = labeled_cross_entropy(torch.tensor([0.0, math.log(3)]), torch.tensor([1.0, 0.0]))
     assert found.tolist() == pytest.approx([math.log(2), math.log(4)])
 
 
@@ -413,7 +423,7 @@ def test_the_autoencoder_gives_back_images_of_its_size(pixels: int, conditions: 
 def test_the_networks_of_the_paper_are_the_default() -> None:
     with torch.device("meta"):
         network = Autoencoder(32, VAAL().width, VAAL().latent, 0)
-        adversary = discriminator(VAAL().latent, VAAL().hidden)
+        adversary = build_discriminator(VAAL().latent, VAAL().hidden)
     shapes = [tuple(each.weight.shape) for each in network.modules() if isinstance(each, nn.Conv2d)]
     assert shapes[:4] == [(128, 3, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (1024, 512, 4, 4)]
     ups = [tuple(each.weight.shape) for each in network.modules() if isinstance(each, nn.ConvTranspose2d)]
@@ -430,12 +440,12 @@ def test_the_networks_of_the_paper_are_the_default() -> None:
     ]
 
 
-def players(conditions: int = 0) -> tuple[Pair, Shown]:
+def players(conditions: int = 0) -> tuple[Networks, Batch]:
     torch.manual_seed(0)
     images = torch.randn(6, 3, SIDE, SIDE)
     labeled = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
-    pair = Pair(Autoencoder(SIDE, 4, 5, conditions), discriminator(5 + conditions, 8))
-    return pair, Shown(images, torch.rand(6, conditions), labeled)
+    pair = Networks(Autoencoder(SIDE, 4, 5, conditions), build_discriminator(5 + conditions, 8))
+    return pair, Batch(images, torch.rand(6, conditions), labeled)
 
 
 def test_the_discriminator_learns_from_the_latent_and_leaves_the_autoencoder_alone() -> None:
@@ -443,7 +453,7 @@ def test_the_discriminator_learns_from_the_latent_and_leaves_the_autoencoder_alo
     logits = pair.logits(shown.images, shown.conditions)
     truth = functional.binary_cross_entropy_with_logits
     expected = truth(logits[:2], torch.ones(2)) + truth(logits[2:], torch.zeros(4))
-    found = judging_loss(pair, shown)
+    found = discriminator_loss(pair, shown)
     torch.testing.assert_close(found, expected)
     found.backward()
     assert all(each.grad is None for each in pair.autoencoder.parameters())
@@ -454,14 +464,14 @@ def test_the_autoencoder_wants_all_images_held_for_labeled() -> None:
     pair, shown = players()
     noise_of = [torch.Generator().manual_seed(1) for _ in range(2)]
     without, with_adversary = (
-        VAAL(adversary_weight=weight)._autoencoding_loss(pair, shown, generator)
+        VAAL(adversary_weight=weight)._autoencoder_loss(pair, shown, generator)
         for weight, generator in zip((0.0, 2.0), noise_of, strict=True)
     )
     logits = pair.logits(shown.images, shown.conditions)
     fooled = functional.softplus(-logits)
     torch.testing.assert_close(with_adversary - without, 2 * (fooled[:2].mean() + fooled[2:].mean()))
     torch.testing.assert_close(
-        without, VAAL(adversary_weight=0.0)._autoencoding_loss(pair, shown, noise_of[0].manual_seed(1))
+        without, VAAL(adversary_weight=0.0)._autoencoder_loss(pair, shown, noise_of[0].manual_seed(1))
     )
 
 
@@ -470,7 +480,7 @@ def test_the_latent_is_drawn_as_widely_as_its_variance() -> None:
 
     def losses() -> list[float]:
         generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
-        return [VAAL(beta=0)._autoencoding_loss(pair, shown, each).item() for each in generators]
+        return [VAAL(beta=0)._autoencoder_loss(pair, shown, each).item() for each in generators]
 
     assert losses()[0] != pytest.approx(losses()[1], rel=1e-4)
     nn.init.constant_(pair.autoencoder.log_variance.bias, -100)
@@ -480,7 +490,7 @@ def test_the_latent_is_drawn_as_widely_as_its_variance() -> None:
 def test_a_batch_holds_labeled_images_and_candidates_with_what_is_told_of_them() -> None:
     ctx = context(noise(14, 120), 5, 3)
     told = torch.arange(5.0)[:, None], torch.arange(10.0, 19.0)[:, None]
-    shown = VAAL.smoke()._shown(ctx, (np.array([4, 0]), np.array([8, 3, 1])), told)
+    shown = VAAL.smoke()._batch(ctx, (np.array([4, 0]), np.array([8, 3, 1])), told)
     assert shown.labeled.tolist() == [1, 1, 0, 0, 0]
     assert shown.conditions.flatten().tolist() == [4, 0, 18, 13, 11]
     for image, expected in zip(shown.images, ctx.images(np.array([4, 0, 13, 8, 6]), SIDE), strict=True):
@@ -489,10 +499,10 @@ def test_a_batch_holds_labeled_images_and_candidates_with_what_is_told_of_them()
 
 def test_a_turn_trains_both_networks_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = context(noise(30, 120), 10, 5)
-    kept: list[tuple[Pair, dict[str, Tensor], dict[str, Tensor]]] = []
+    kept: list[tuple[Networks, dict[str, Tensor], dict[str, Tensor]]] = []
     untrained = VAAL._untrained
 
-    def watched(self: VAAL, ctx: Context, conditions: int) -> Pair:
+    def watched(self: VAAL, ctx: Context, conditions: int) -> Networks:
         pair = untrained(self, ctx, conditions)
         kept.append((pair, weights(pair.autoencoder), weights(pair.discriminator)))
         return pair
@@ -518,14 +528,14 @@ def test_vaal_picks_the_kind_that_is_not_labeled(seed: int) -> None:
 
 
 def test_predicted_losses_are_scaled_to_lie_between_0_and_1() -> None:
-    assert scaled(torch.tensor([3.0, -1.0, 0.0])).tolist() == [1.0, 0.0, 0.25]
-    assert scaled(torch.full((3,), 7.0)).tolist() == [0.5, 0.5, 0.5]
+    assert min_max_scaled(torch.tensor([3.0, -1.0, 0.0])).tolist() == [1.0, 0.0, 0.25]
+    assert min_max_scaled(torch.full((3,), 7.0)).tolist() == [0.5, 0.5, 0.5]
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=9))
 def test_scaled_losses_keep_their_order(losses: list[float]) -> None:
-    found = scaled(torch.tensor(losses))
+    found = min_max_scaled(torch.tensor(losses))
     assert ((found >= 0) & (found <= 1)).all()
     order = torch.tensor(losses).argsort(stable=True)
     assert (found[order].diff() >= 0).all()
@@ -552,7 +562,7 @@ def test_the_discriminator_and_the_decoder_hear_the_condition() -> None:
     pair.autoencoder.eval()
     mean, _ = pair.autoencoder.encode(shown.images)
     other = 1 - shown.conditions
-    assert not torch.allclose(pair.judged(mean, shown.conditions), pair.judged(mean, other))
+    assert not torch.allclose(pair.latent_logits(mean, shown.conditions), pair.latent_logits(mean, other))
     assert not torch.allclose(pair.autoencoder.decode(mean, shown.conditions), pair.autoencoder.decode(mean, other))
 
 
