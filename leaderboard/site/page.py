@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.charts import curves as charts
 from leaderboard.charts.styles import Style, styles
-from leaderboard.schema.records import Record
+from leaderboard.schema.records import Record, record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
@@ -106,7 +106,7 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
         here = section_link(section)
         yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
         for record in section.records:
-            yield record_link(record), record.model_dump_json(indent=1).encode() + b"\n"
+            yield record_link(record), record_text(record).encode()
     for strategy in board.names:
         parts = strategy_parts(board, strategy, drawn)
         yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
