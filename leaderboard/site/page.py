@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leaderboard.charts import curves as charts
+from leaderboard.charts import vega
 from leaderboard.charts.styles import Style, styles
 from leaderboard.schema.records import Record, record_text
 from leaderboard.scoring.board import Board
@@ -96,7 +96,7 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     environment = _environment(board, drawn)
     for name in ASSETS:
         yield name, environment.get_template(name).render().encode()
-    yield "vega.js", charts.script().encode()
+    yield "vega.js", vega.script().encode()
 
     def rendered(template: str, **views: Any) -> bytes:
         return environment.get_template(template).render(**views).encode()

@@ -1,8 +1,7 @@
-"""The page, the charts and the terminal tables: the same numbers, and nothing that a name can break."""
+"""The page: the same numbers as its records, and nothing that a name can break."""
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from html.parser import HTMLParser
@@ -11,29 +10,26 @@ from typing import Any
 
 import pytest
 from fake_records import make_record, realistic_records
-from rich.console import Console
 
-from leaderboard.charts import curves as charts
-from leaderboard.charts.curves import curve_chart, shown_first
-from leaderboard.charts.pictures import curves_png
+from leaderboard.charts import vega
+from leaderboard.charts.curves import curve_chart
 from leaderboard.charts.styles import styles
 from leaderboard.schema.badges import Badge
 from leaderboard.schema.published import Published, read_published
-from leaderboard.schema.records import Record, RecordError, read_record
+from leaderboard.schema.records import Record, read_record
 from leaderboard.scoring.board import About, Board, Lead, Sheet
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.sections import sections
 from leaderboard.site import page
 from leaderboard.site.page import build_page, section_link
-from leaderboard.site.tables import number, seconds, seed_line, task_tables
 
-bundled = charts.script
+bundled = vega.script
 
 
 @pytest.fixture(autouse=True)
 def short_script(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundling Vega takes most of a build: once, in the test of the bundle, is enough."""
-    monkeypatch.setattr(page.charts, "script", lambda: "/* vega */")
+    monkeypatch.setattr(page.vega, "script", lambda: "/* vega */")
 
 
 def text_of(html: str) -> str:
@@ -218,7 +214,7 @@ def test_nothing_is_asked_of_a_network(tmp_path: Path) -> None:
         for path in (tmp_path / "page").rglob("*.html")
         for address in re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8"))
     }
-    assert addresses == {f"https://vega.github.io/schema/vega-lite/{charts.alt.SCHEMA_VERSION}.json"}
+    assert addresses == {f"https://vega.github.io/schema/vega-lite/{vega.alt.SCHEMA_VERSION}.json"}
 
 
 def test_the_bundle_is_a_classic_script_that_defines_vega_embed() -> None:
@@ -322,31 +318,6 @@ def test_a_folder_that_is_no_page_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def values(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
-    layer = next(each for each in spec["layer"] if each["mark"]["type"] == mark)
-    return layer.get("data", spec.get("data"))["values"]
-
-
-def test_the_chart_draws_the_means_and_their_intervals() -> None:
-    records = [make_record((10.0 + seed, 20.0 + 2 * seed), seed=seed) for seed in range(4)]
-    (section,) = sections(records)
-    spec = curve_chart(section, styles(["random"])).to_dict()
-    drawn = [(row["labeled"], row["mean"], row["seeds"]) for row in values(spec, "line")]
-    assert drawn == [(100, 11.5, 4), (200, 23, 4)]
-    assert len(values(spec, "area")) == 2
-    line = next(each for each in spec["layer"] if each["mark"]["type"] == "line")
-    assert line["encoding"]["y"]["title"] == "accuracy (%)"
-    assert line["encoding"]["y"]["scale"]["zero"] is False
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_too_few_seeds_draw_no_band(seeds: int) -> None:
-    (section,) = sections([make_record((1.0 + seed,), seed=seed) for seed in range(seeds)])
-    spec = curve_chart(section, styles(["random"])).to_dict()
-    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
-    assert (values(spec, "line")[0]["lower"] is None) == (seeds == 1)
-
-
 def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranked(tmp_path: Path) -> None:
     good = Badge(state="verified", replayed=(("shapes-mini", "shared", 0),))
     records = [
@@ -379,99 +350,6 @@ def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranke
 )
 def test_the_year_of_a_paper(paper: str, year: int | None) -> None:
     assert OURS._replace(paper=paper).year == year
-
-
-def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:
-    rows = [{"seconds": second, "mean": gain} for second, gain in ((1, 2.0), (2, 1.0), (3, 5.0), (3, 4.0), (9, 5.0))]
-    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, 1.0)] == [(1, 2.0), (3, 5.0)]
-    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, -1.0)] == [(1, 2.0), (2, 1.0)]
-
-
-def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None:
-    names = [f"s{place}" for place in range(9)]
-    records = [make_record((float(place),), strategy=name) for place, name in enumerate(names)]
-    records += [make_record((-1.0,)), make_record((-2.0,), strategy="learning-loss")]
-    (section,) = sections(records)
-    assert shown_first(section) == ["s8", "s7", "s6", "s5", "s4", "s3", "random", "learning-loss"]
-    (parameter,) = curve_chart(section, styles(section.by_name)).to_dict()["params"]
-    assert parameter == {"name": "hidden", "value": ["s0", "s1", "s2"]}
-
-
-def test_a_crowded_chart_prefers_strategies_of_more_seeds() -> None:
-    records = [make_record((float(place),), strategy=f"s{place}") for place in range(10)]
-    (section,) = sections([*records, make_record((0.0,), strategy="s0", seed=1)])
-    assert shown_first(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
-
-
-def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
-    few, many = styles(["random", "badge"]), styles([f"new-{place}" for place in range(60)] + ["random", "badge"])
-    assert few["random"] == many["random"]
-    assert few["badge"] == many["badge"]
-    assert len(set(many.values())) == 62
-    points = [(style.color, style.shape) for style in styles([f"new-{place}" for place in range(20)]).values()]
-    assert len(set(points)) == 20, "points are told apart without their lines"
-    assert styles(["a", "learning-loss"])["learning-loss"] == styles(["learning-loss", "z"])["learning-loss"]
-
-
-def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    path = curves_png(realistic_records(2), tmp_path / "new" / "curves.png")
-    assert path.read_bytes().startswith(b"\x89PNG\r\n")
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_picture_of_many_strategies_on_several_tasks(tmp_path: Path) -> None:
-    several = [("shapes", range(12)), ("other", range(5, 9))]
-    records = [make_record((1.0, 2.0), protocol=task, strategy=f"s{each}") for task, names in several for each in names]
-    assert curves_png(records, tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n")
-
-
-def test_without_a_complete_record_there_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no complete record to draw"):
-        curves_png([make_record(planned_rounds=9)], tmp_path / "curves.png")
-    assert not list(tmp_path.iterdir())
-
-
-def printed(records: list[Record]) -> str:
-    console = Console(width=160, file=io.StringIO())
-    for table in task_tables(records):
-        console.print(table)
-    return console.file.getvalue()
-
-
-def test_the_terminal_shows_a_table_a_task() -> None:
-    records = [make_record((10.0, 20.0 + seed), seed=seed) for seed in (0, 2)]
-    records += [make_record((0.5,), protocol="other", strategy="ours"), make_record((1.0,), planned_rounds=2, seed=9)]
-    text = printed(records)
-    assert len(task_tables(records)) == 2
-    assert "shapes-mini · protocol 1 · shared recipe · accuracy (%) by labels" in text
-    assert re.search(r"random +10\.00 +21\.00 +15\.50 +0\.600 +1\.00", text)
-    assert "2 seeds show that it runs, not who wins. 1 incomplete run left out." in " ".join(text.split())
-    assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)
-
-
-@pytest.mark.parametrize(
-    ("counts", "line"),
-    [
-        ([1], "1 seed shows that it runs, not who wins."),
-        ([3, 3], "3 seeds show that it runs, not who wins."),
-        ([2, 8], "2 to 8 seeds a strategy; fewer than 5 show that it runs, not who wins."),
-        ([2, 4], "2 to 4 seeds show that it runs, not who wins."),
-        ([5, 5], "5 seeds."),
-    ],
-)
-def test_few_seeds_are_called_few(counts: list[int], line: str) -> None:
-    assert seed_line(counts) == line
-
-
-def test_numbers_for_people() -> None:
-    assert [number(value, 2) for value in (1.234, -0.5, -0.001, float("nan"))] == [
-        "1.23",
-        "\N{MINUS SIGN}0.50",
-        "0.00",
-        "\N{EN DASH}",
-    ]
-    assert number(0.5, 1, sign=True) == "+0.5"
-    assert [seconds(value) for value in (0.01234, 1.234, 12.34, 1234.5)] == ["0.012", "1.23", "12.3", "1,234"]
 
 
 @pytest.mark.slow
