@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard.charts.curves import (
+from leaderboard.charts.marks import (
     BAND_OPACITY,
     FEWEST_BAND_SEEDS,
     PADDING_PIXELS,
@@ -15,10 +15,12 @@ from leaderboard.charts.curves import (
     bounds,
     dots,
     hidden_at_first,
+    interval_tooltip,
     look,
     shown,
+    zero_rule,
 )
-from leaderboard.charts.styles import GREY, Style
+from leaderboard.charts.styles import Style
 from leaderboard.schema.published import Published
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
@@ -71,27 +73,18 @@ def gain_chart(
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, **ticks))
     labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
     gain = alt.Y("mean:Q", title=f"{section.metric_title} minus {BASELINE}")
-    digits = f"+.{section.decimals}f"
-    tooltip = [
-        "strategy:N",
-        alt.Tooltip("labeled:Q", title="labeled images", format=",d"),
-        alt.Tooltip("mean:Q", title=f"minus {BASELINE}", format=digits),
-    ]
-    sure = [
-        alt.Tooltip("lower:Q", title="95 % from", format=digits),
-        alt.Tooltip("upper:Q", title="95 % to", format=digits),
-    ]
+    mean, *bounded = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
+    tooltip = ["strategy:N", alt.Tooltip("labeled:Q", title="labeled images", format=",d"), mean]
     looks = look({name: style for name, style in drawn.items() if name != BASELINE}, legend_columns)
     ours = shown(rows).encode(x=labels, y=gain, **looks)
     bands = shown([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS]).encode(
         x=labels, y="lower:Q", y2="upper:Q", **areas(looks, legend_columns)
     )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
     layers: list[alt.Chart] = [
-        zero,
+        zero_rule(),
         bands.mark_area(opacity=BAND_OPACITY),
         ours.mark_line(strokeWidth=2),
-        dots(ours, [*tooltip, *sure, "seeds:Q"]),
+        dots(ours, [*tooltip, *bounded, "seeds:Q"]),
     ]
     if theirs:
         other = shown(theirs).encode(

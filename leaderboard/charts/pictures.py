@@ -8,7 +8,8 @@ from pathlib import Path
 
 import altair as alt
 
-from leaderboard.charts.curves import HEIGHT_PIXELS, curve_chart, shown_first
+from leaderboard.charts.curves import curve_chart
+from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
 from leaderboard.charts.styles import styles
 from leaderboard.schema.records import Record, RecordError
 from leaderboard.scoring.sections import Section, sections

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from leaderboard.charts.curves import bounds, look
-from leaderboard.charts.styles import GREY, Style
+from leaderboard.charts.marks import bounds, interval_tooltip, look, shown, zero_rule
+from leaderboard.charts.styles import Style
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.variations import Variation, varied_strategies
 
@@ -22,22 +22,14 @@ def stress_chart(found: Sequence[Variation], drawn: Mapping[str, Style], *, lege
         if strategy in strategies
     ]
     looks = look({name: drawn[name] for name in strategies}, legend_columns)
-    base = alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
-    base = base.encode(
+    base = shown(rows).encode(
         x=alt.X("variation:N", sort=names, title=None, axis=alt.Axis(labelAngle=0, grid=False)),
         xOffset=alt.XOffset("strategy:N", sort=strategies),
         color=looks["color"],
     )
     gain = alt.Y("mean:Q", title=f"area minus {BASELINE}")
     digits = f"+.{found[0].section.decimals}f"
-    tooltip = [
-        "strategy:N",
-        "variation:N",
-        alt.Tooltip("mean:Q", title=f"area minus {BASELINE}", format=digits),
-        alt.Tooltip("lower:Q", title="95 % from", format=digits),
-        alt.Tooltip("upper:Q", title="95 % to", format=digits),
-    ]
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
+    tooltip = ["strategy:N", "variation:N", *interval_tooltip(f"area minus {BASELINE}", digits)]
     points = base.mark_point(filled=True, size=60, opacity=1).encode(y=gain, shape=looks["shape"], tooltip=tooltip)
     bars = base.mark_rule(opacity=0.5).encode(y="lower:Q", y2="upper:Q")
-    return alt.LayerChart(layer=[zero, bars, points]).add_params(alt.param(name="hidden", value=[]))
+    return alt.LayerChart(layer=[zero_rule(), bars, points]).add_params(alt.param(name="hidden", value=[]))

@@ -165,7 +165,17 @@ def record_path(folder: Path, protocol: str, track: str, strategy: str, seed: in
 
 def write_record(record: Record, path: Path) -> None:
     """Write a record whole or not at all."""
-    write_whole(path, record.model_dump_json(indent=1) + "\n")
+    write_whole(path, record_text(record))
+
+
+def record_text(record: Record) -> str:
+    """A record as JSON: one line for each of its fields, and one for each round."""
+    table = json.loads(record.model_dump_json())
+    fields = {name: json.dumps(value, ensure_ascii=False) for name, value in table.items()}
+    if record.rounds:
+        rounds = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in table["rounds"])
+        fields["rounds"] = "[\n  " + ",\n  ".join(rounds) + "\n ]"
+    return "{\n" + ",\n".join(f' "{name}": {value}' for name, value in fields.items()) + "\n}\n"
 
 
 def write_whole(path: Path, text: str) -> None:

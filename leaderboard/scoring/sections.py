@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError
@@ -21,74 +19,23 @@ from leaderboard.scoring.entries import (
     BASELINE,
     FULL_POOL,
     REFERENCE_METHOD,
-    Costs,
     Entry,
     Hardware,
     Key,
     mean,
     ranking_accuracy,
 )
+from leaderboard.scoring.standings import Penalties, Standing, penalties
 from leaderboard.scoring.statistics import (
     NOTHING,
     BySeed,
     Interval,
-    beats,
     interval,
     labels_to_reach,
     normalized_gain,
     paired,
     probability_of_improvement,
 )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A strategy in a section. Intervals are over the seeds; differences pair runs of one seed."""
-
-    strategy: str
-    rank: int | None
-    """By `level`; None for a reference."""
-    seeds: int
-    area: Interval
-    level: float
-    """Random's mean area and what it gains over random under the same seeds: its mean area, where it has all of them."""
-    last: Interval
-    to_baseline: Interval
-    """Area minus that of the random strategy; nothing for itself."""
-    to_paper: Interval
-    """Area minus that of learning loss; nothing for itself."""
-    improvement: float
-    """Probability that a run of it has a better area than a run of random, of the seeds that both have."""
-    gain: Interval
-    """Normalised gain of the last score: the share of the way from random to the full pool."""
-    pairs: tuple[int, int]
-    """How many seeds it shares with random, and with learning loss."""
-    reach: Interval
-    """Labels at which it is as good as random in the end; nothing when a run never is."""
-    reached: int | None
-    """In how many runs it is; None where there is no run of random."""
-    ranking: Interval
-    """Of lossnet in the last round."""
-    own_ranking: Interval
-    """Of the module that it picks by, where that is its own."""
-    costs: Costs
-
-
-@dataclass(frozen=True)
-class Penalties:
-    """How often a row beats a column: the share of rounds in which a paired t-test says so (Ash et al. 2020)."""
-
-    strategies: tuple[str, ...]
-    wins: NDArray[np.float64]
-    """(s, s), over the rounds after the first, which all strategies share; NaN where fewer than two seeds are shared."""
-    rounds: int
-
-    @property
-    def losses(self) -> NDArray[np.float64]:
-        """(s,) how often each strategy loses: the mean of its column, the diagonal left out."""
-        others = np.where(np.eye(len(self.strategies), dtype=bool), np.nan, self.wins)
-        known = ~np.isnan(others)
-        return np.where(known.any(0), np.nansum(others, 0) / np.maximum(known.sum(0), 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -246,20 +193,7 @@ class Section:
     def penalties(self) -> Penalties:
         """Of the ranked strategies that have two seeds or more, the best first, over all rounds after the first."""
         ranked = [self.by_name[each.strategy] for each in self.standings if each.rank and each.seeds > 1]
-        wins = np.full((len(ranked), len(ranked)), np.nan)
-        rounds = max(len(self.labels) - 1, 0)
-        for row, first in enumerate(ranked):
-            for column, second in enumerate(ranked):
-                shared = first.areas.keys() & second.areas.keys()
-                if row == column:
-                    wins[row, column] = 0
-                elif len(shared) > 1 and rounds:
-                    wins[row, column] = mean([self._beats(first, second, place) for place in range(1, rounds + 1)])
-        return Penalties(tuple(entry.strategy for entry in ranked), wins, rounds)
-
-    def _beats(self, first: Entry, second: Entry, place: int) -> bool:
-        own, other = (entry.by_seed(lambda record: self.sign * record.score[place]) for entry in (first, second))
-        return beats(paired(own, other))
+        return penalties(ranked, max(len(self.labels) - 1, 0), self.sign)
 
 
 def incomplete(records: Iterable[Record]) -> list[Record]:

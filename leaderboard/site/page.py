@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from leaderboard.charts import curves as charts
+from leaderboard.charts import vega
 from leaderboard.charts.styles import Style, styles
-from leaderboard.schema.records import Record
+from leaderboard.schema.records import Record, record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
@@ -96,7 +96,7 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     environment = _environment(board, drawn)
     for name in ASSETS:
         yield name, environment.get_template(name).render().encode()
-    yield "vega.js", charts.script().encode()
+    yield "vega.js", vega.script().encode()
 
     def rendered(template: str, **views: Any) -> bytes:
         return environment.get_template(template).render(**views).encode()
@@ -106,7 +106,7 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
         here = section_link(section)
         yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
         for record in section.records:
-            yield record_link(record), record.model_dump_json(indent=1).encode() + b"\n"
+            yield record_link(record), record_text(record).encode()
     for strategy in board.names:
         parts = strategy_parts(board, strategy, drawn)
         yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from leaderboard.charts import curves as charts
-from leaderboard.charts.curves import HEIGHT_PIXELS, page_spec
+from leaderboard.charts.curves import curve_chart, published_chart, seconds_chart
 from leaderboard.charts.gains import gain_chart
+from leaderboard.charts.groups import group_chart
+from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.pareto import pareto_chart
+from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.styles import Style
 from leaderboard.charts.variations import stress_chart
+from leaderboard.charts.vega import page_spec
 from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring import picks
@@ -69,7 +73,7 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
     title, metric = section.title, section.metric_title
     several = len(section.penalties.strategies) > 1
     gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
-    curves, spent = charts.curve_chart(section, own, same), charts.seconds_chart(section, own)
+    curves, spent = curve_chart(section, own, same), seconds_chart(section, own)
     gained = gain_chart(section, own, (*same, *others))
     found = variations(board.sections, section)
     under = f"Gain over random on {title} and its variations."
@@ -79,14 +83,14 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
         curves=page_spec(curves, f"Learning curves of {title}: {metric} by labeled images.", **wide),
         gains=page_spec(gained, f"Gain over random on {title} by labeled images.", **wide) if gained else None,
         spent=page_spec(spent, f"{metric} of {title} by seconds of training and selection.", **wide),
-        penalties=page_spec(charts.penalty_chart(section), beaten) if several and section.penalties.rounds else None,
-        pareto=page_spec(charts.pareto_chart(section, own), pareto, **wide) if gains else None,
+        penalties=page_spec(penalty_chart(section), beaten) if several and section.penalties.rounds else None,
+        pareto=page_spec(pareto_chart(section, own), pareto, **wide) if gains else None,
         variations=found,
         varied=varied_strategies(found),
         stress=page_spec(stress_chart(found, drawn), under, **wide) if found else None,
-        published=page_spec(charts.published_chart(others, drawn), related, **wide) if others else None,
+        published=page_spec(published_chart(others, drawn), related, **wide) if others else None,
         sources=[*same, *others],
-        shown=charts.shown_first(section),
+        shown=shown_first(section),
     )
 
 
@@ -98,7 +102,7 @@ def strategy_parts(board: Board, strategy: str, drawn: dict[str, Style]) -> list
 def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]) -> Part:
     entry, few = section.by_name[strategy], section.only((strategy, BASELINE, REFERENCE_METHOD))
     shares = picks.group_shares(section, strategy)
-    curves = charts.curve_chart(few, {name: drawn[name] for name in few.by_name})
+    curves = curve_chart(few, {name: drawn[name] for name in few.by_name})
     described = f"{strategy} on {section.title}: {section.metric_title} by labeled images."
     shown = f"Groups of what {strategy} picked on {section.title}."
     return Part(
@@ -107,7 +111,7 @@ def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]
         record=entry.records[0],
         legend=list(few.by_name),
         curves=page_spec(curves, described, width="container", height=SMALL_HEIGHT_PIXELS),
-        groups=page_spec(charts.group_chart(shares, drawn), shown, width="container") if shares else None,
+        groups=page_spec(group_chart(shares, drawn), shown, width="container") if shares else None,
         shares=shares,
         overlaps=picks.overlaps(section, strategy),
         seed_overlap=picks.seed_overlap(entry),

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from leaderboard.charts.curves import dots, look
+from leaderboard.charts.marks import dots, look
 from leaderboard.charts.pictures import save
 from leaderboard.charts.styles import GREY, styles
 from leaderboard.schema.records import Phases

@@ -1,70 +1,29 @@
-"""The page, the charts and the terminal tables: the same numbers, and nothing that a name can break."""
+"""The page: the same numbers as its records, and nothing that a name can break."""
 
 from __future__ import annotations
 
-import io
-import re
-import time
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_records import make_record, realistic_records
-from rich.console import Console
+from fake_records import make_record
+from pages import built, task_page, text_of
 
-from leaderboard.charts import curves as charts
-from leaderboard.charts.curves import curve_chart, shown_first
-from leaderboard.charts.pictures import curves_png
+from leaderboard.charts.curves import curve_chart
 from leaderboard.charts.styles import styles
 from leaderboard.schema.badges import Badge
 from leaderboard.schema.published import Published, read_published
-from leaderboard.schema.records import Record, RecordError, read_record
+from leaderboard.schema.records import Record
 from leaderboard.scoring.board import About, Board, Lead, Sheet
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.sections import sections
 from leaderboard.site import page
-from leaderboard.site.page import build_page, section_link
-from leaderboard.site.tables import number, seconds, seed_line, task_tables
-
-bundled = charts.script
+from leaderboard.site.page import build_page
 
 
 @pytest.fixture(autouse=True)
 def short_script(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundling Vega takes most of a build: once, in the test of the bundle, is enough."""
-    monkeypatch.setattr(page.charts, "script", lambda: "/* vega */")
-
-
-def text_of(html: str) -> str:
-    """What a reader sees: tags, scripts and styles taken out."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style).*?</\1>", " ", html, flags=re.DOTALL)))
-
-
-class Structure(HTMLParser):
-    """The tags of a page, the addresses that it names, and its identifiers."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.identifiers: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in {"href", "src"}]
-        self.identifiers += [value or "" for name, value in attrs if name == "id"]
-
-
-def built(records: list[Record], folder: Path, **more: Any) -> str:
-    return build_page(Board(records, **more), folder).read_text(encoding="utf-8")
-
-
-def task_page(records: list[Record], folder: Path, **more: Any) -> str:
-    """The page of the first section."""
-    build_page(Board(records, **more), folder)
-    return (folder / section_link(sections(records)[0])).read_text(encoding="utf-8")
+    monkeypatch.setattr(page.vega, "script", lambda: "/* vega */")
 
 
 def three_seeds() -> list[Record]:
@@ -185,86 +144,6 @@ def test_pictures_of_picks_are_shown_with_their_text(tmp_path: Path) -> None:
     assert 'src="../sheets/shapes-mini-p1-random-shared-s0.png" alt="What it picked."' in html
 
 
-def test_the_page_depends_on_the_records_and_not_on_their_order(tmp_path: Path) -> None:
-    records = realistic_records()
-    built(records, tmp_path / "one")
-    built(records[::-1], tmp_path / "two")
-    for path in sorted((tmp_path / "one").rglob("*.*")):
-        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
-
-
-def test_every_link_leads_to_a_file_of_the_page_or_an_anchor(tmp_path: Path) -> None:
-    records = realistic_records(2)
-    built(records, tmp_path / "page")
-    linked: set[Path] = set()
-    for path in (tmp_path / "page").rglob("*.html"):
-        structure = Structure(path.read_text(encoding="utf-8"))
-        assert len(structure.identifiers) == len(set(structure.identifiers))
-        for address in set(structure.addresses) - {"data:,"}:
-            place, _, anchor = address.partition("#")
-            target = (path.parent / place).resolve()
-            assert target.is_file(), address
-            assert not anchor or f'id="{anchor}"' in target.read_text(encoding="utf-8")
-            linked.add(target)
-    assert {path for path in (tmp_path / "page").rglob("*") if path.is_file()} == linked
-    stored = [read_record(path) for path in linked if path.suffix == ".json"]
-    assert sorted(map(str, stored)) == sorted(map(str, records))
-
-
-def test_nothing_is_asked_of_a_network(tmp_path: Path) -> None:
-    built(realistic_records(2), tmp_path / "page")
-    addresses = {
-        address
-        for path in (tmp_path / "page").rglob("*.html")
-        for address in re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8"))
-    }
-    assert addresses == {f"https://vega.github.io/schema/vega-lite/{charts.alt.SCHEMA_VERSION}.json"}
-
-
-def test_the_bundle_is_a_classic_script_that_defines_vega_embed() -> None:
-    bundle = bundled()
-    assert "window.vegaEmbed=" in bundle
-    assert not re.search(r"^\s*(import|export)\s", bundle, flags=re.MULTILINE)
-
-
-HOSTILE = '</script><script>alert(1)</script>"><img src=x onerror=alert(1)>{{ 7 * 7 }}'
-
-
-def test_texts_from_strangers_stay_text(tmp_path: Path) -> None:
-    def page_of(text: str, folder: Path) -> list[str]:
-        metric = make_record().metric.model_copy(update={"name": text, "unit": text})
-        machine = make_record().machine.model_copy(update={"processor": text, "device": text})
-        record = make_record(
-            metric=metric,
-            machine=machine,
-            commit=text,
-            group_names=(text, "ring"),
-            config={text: text},
-            strategy_config={text: text},
-        )
-        first = record.rounds[0].model_copy(update={"group_counts": (1, 2)})
-        record = record.model_copy(update={"rounds": (first, *record.rounds[1:])})
-        build_page(Board([record], {"random": About(text, text, text, text, text)}, damages=[text]), folder)
-        return [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.html"))]
-
-    hostile, plain = page_of(HOSTILE, tmp_path / "hostile"), page_of("harmless", tmp_path / "plain")
-    for theirs, ours in zip(hostile, plain, strict=True):
-        assert Structure(theirs).tags == Structure(ours).tags
-        assert "<script>alert" not in theirs
-        assert "onerror=alert(1)>" not in theirs
-        assert "&lt;script&gt;alert(1)" in theirs
-    assert "49" not in text_of(hostile[0])
-
-
-@pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "..", "/etc/a", "a\\b", "con\x00", "x" * 400, "", "ü %2e", HOSTILE]
-)
-def test_names_that_are_no_file_names_never_become_a_record(name: str) -> None:
-    for field in ("strategy", "task"):
-        with pytest.raises(ValueError, match=field):
-            make_record(**{field: name})
-
-
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     records = [
         make_record(),
@@ -289,62 +168,6 @@ def test_different_machines_are_said_to_differ(tmp_path: Path) -> None:
     text = text_of(task_page([make_record(), make_record(seed=1, machine=other)], tmp_path / "page"))
     assert "Run on Xeon, cpu, 1 thread; Xeon, cuda, 4 threads. Seconds from different machines do not compare." in text
     assert "Runs on other machines count for scores only." in text
-
-
-def test_a_new_page_replaces_the_old_one_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "page"
-    build_page(Board([make_record(strategy="old")]), folder)
-    build_page(Board([make_record(strategy="new")]), folder)
-    assert [path.name for path in (folder / "records").rglob("*.json")] == ["new-shared-s0.json"]
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_a_failed_build_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "page"
-    before = built([make_record()], folder)
-
-    def broken(*_: object) -> None:
-        raise OSError("no space left")
-
-    for name in ("section_link", "_swap"):
-        with monkeypatch.context() as patch:
-            patch.setattr(page, name, broken)
-            with pytest.raises(OSError, match="no space left"):
-                build_page(Board([make_record(seed=1)]), folder)
-        assert (folder / "index.html").read_text(encoding="utf-8") == before
-        assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_a_folder_that_is_no_page_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="holds something else than an earlier page"):
-        build_page(Board([make_record()]), tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
-
-
-def values(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
-    layer = next(each for each in spec["layer"] if each["mark"]["type"] == mark)
-    return layer.get("data", spec.get("data"))["values"]
-
-
-def test_the_chart_draws_the_means_and_their_intervals() -> None:
-    records = [make_record((10.0 + seed, 20.0 + 2 * seed), seed=seed) for seed in range(4)]
-    (section,) = sections(records)
-    spec = curve_chart(section, styles(["random"])).to_dict()
-    drawn = [(row["labeled"], row["mean"], row["seeds"]) for row in values(spec, "line")]
-    assert drawn == [(100, 11.5, 4), (200, 23, 4)]
-    assert len(values(spec, "area")) == 2
-    line = next(each for each in spec["layer"] if each["mark"]["type"] == "line")
-    assert line["encoding"]["y"]["title"] == "accuracy (%)"
-    assert line["encoding"]["y"]["scale"]["zero"] is False
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_too_few_seeds_draw_no_band(seeds: int) -> None:
-    (section,) = sections([make_record((1.0 + seed,), seed=seed) for seed in range(seeds)])
-    spec = curve_chart(section, styles(["random"])).to_dict()
-    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
-    assert (values(spec, "line")[0]["lower"] is None) == (seeds == 1)
 
 
 def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranked(tmp_path: Path) -> None:
@@ -379,106 +202,3 @@ def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranke
 )
 def test_the_year_of_a_paper(paper: str, year: int | None) -> None:
     assert OURS._replace(paper=paper).year == year
-
-
-def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:
-    rows = [{"seconds": second, "mean": gain} for second, gain in ((1, 2.0), (2, 1.0), (3, 5.0), (3, 4.0), (9, 5.0))]
-    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, 1.0)] == [(1, 2.0), (3, 5.0)]
-    assert [(row["seconds"], row["mean"]) for row in charts._front(rows, -1.0)] == [(1, 2.0), (2, 1.0)]
-
-
-def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None:
-    names = [f"s{place}" for place in range(9)]
-    records = [make_record((float(place),), strategy=name) for place, name in enumerate(names)]
-    records += [make_record((-1.0,)), make_record((-2.0,), strategy="learning-loss")]
-    (section,) = sections(records)
-    assert shown_first(section) == ["s8", "s7", "s6", "s5", "s4", "s3", "random", "learning-loss"]
-    (parameter,) = curve_chart(section, styles(section.by_name)).to_dict()["params"]
-    assert parameter == {"name": "hidden", "value": ["s0", "s1", "s2"]}
-
-
-def test_a_crowded_chart_prefers_strategies_of_more_seeds() -> None:
-    records = [make_record((float(place),), strategy=f"s{place}") for place in range(10)]
-    (section,) = sections([*records, make_record((0.0,), strategy="s0", seed=1)])
-    assert shown_first(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
-
-
-def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
-    few, many = styles(["random", "badge"]), styles([f"new-{place}" for place in range(60)] + ["random", "badge"])
-    assert few["random"] == many["random"]
-    assert few["badge"] == many["badge"]
-    assert len(set(many.values())) == 62
-    points = [(style.color, style.shape) for style in styles([f"new-{place}" for place in range(20)]).values()]
-    assert len(set(points)) == 20, "points are told apart without their lines"
-    assert styles(["a", "learning-loss"])["learning-loss"] == styles(["learning-loss", "z"])["learning-loss"]
-
-
-def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    path = curves_png(realistic_records(2), tmp_path / "new" / "curves.png")
-    assert path.read_bytes().startswith(b"\x89PNG\r\n")
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_picture_of_many_strategies_on_several_tasks(tmp_path: Path) -> None:
-    several = [("shapes", range(12)), ("other", range(5, 9))]
-    records = [make_record((1.0, 2.0), protocol=task, strategy=f"s{each}") for task, names in several for each in names]
-    assert curves_png(records, tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n")
-
-
-def test_without_a_complete_record_there_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no complete record to draw"):
-        curves_png([make_record(planned_rounds=9)], tmp_path / "curves.png")
-    assert not list(tmp_path.iterdir())
-
-
-def printed(records: list[Record]) -> str:
-    console = Console(width=160, file=io.StringIO())
-    for table in task_tables(records):
-        console.print(table)
-    return console.file.getvalue()
-
-
-def test_the_terminal_shows_a_table_a_task() -> None:
-    records = [make_record((10.0, 20.0 + seed), seed=seed) for seed in (0, 2)]
-    records += [make_record((0.5,), protocol="other", strategy="ours"), make_record((1.0,), planned_rounds=2, seed=9)]
-    text = printed(records)
-    assert len(task_tables(records)) == 2
-    assert "shapes-mini · protocol 1 · shared recipe · accuracy (%) by labels" in text
-    assert re.search(r"random +10\.00 +21\.00 +15\.50 +0\.600 +1\.00", text)
-    assert "2 seeds show that it runs, not who wins. 1 incomplete run left out." in " ".join(text.split())
-    assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)
-
-
-@pytest.mark.parametrize(
-    ("counts", "line"),
-    [
-        ([1], "1 seed shows that it runs, not who wins."),
-        ([3, 3], "3 seeds show that it runs, not who wins."),
-        ([2, 8], "2 to 8 seeds a strategy; fewer than 5 show that it runs, not who wins."),
-        ([2, 4], "2 to 4 seeds show that it runs, not who wins."),
-        ([5, 5], "5 seeds."),
-    ],
-)
-def test_few_seeds_are_called_few(counts: list[int], line: str) -> None:
-    assert seed_line(counts) == line
-
-
-def test_numbers_for_people() -> None:
-    assert [number(value, 2) for value in (1.234, -0.5, -0.001, float("nan"))] == [
-        "1.23",
-        "\N{MINUS SIGN}0.50",
-        "0.00",
-        "\N{EN DASH}",
-    ]
-    assert number(0.5, 1, sign=True) == "+0.5"
-    assert [seconds(value) for value in (0.01234, 1.234, 12.34, 1234.5)] == ["0.012", "1.23", "12.3", "1,234"]
-
-
-@pytest.mark.slow
-def test_two_thousand_records_make_a_page_within_a_minute(tmp_path: Path) -> None:
-    names = ["random", "learning-loss", *(f"strategy-{place}" for place in range(28))]
-    records = realistic_records(23, names)[:2000]
-    started = time.process_time()
-    index = build_page(Board(records), tmp_path / "page")
-    assert time.process_time() - started < 60
-    assert index.stat().st_size < 3e6

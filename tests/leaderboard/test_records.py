@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from leaderboard.schema.records import Record, RecordError, read_record, record_path, write_record
 
+COMMITTED = Path(__file__).parents[2] / "leaderboard/records"
+
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     record = make_record()
@@ -20,6 +22,27 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     write_record(record, path)
     assert read_record(path) == record
     assert [file.name for file in path.parent.iterdir()] == ["random-shared-s0.json"]
+
+
+def test_a_record_has_a_line_for_each_field_and_each_round(tmp_path: Path) -> None:
+    record = make_record((1.0, 2.0), strategy_config={"é": [1, 2]})
+    write_record(record, tmp_path / "a.json")
+    lines = (tmp_path / "a.json").read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1]) == ("{", "}")
+    assert [line.split('"')[1] for line in lines if line.startswith(' "')] == list(Record.model_fields)
+    assert ' "strategy_config": {"é": [1, 2]},' in lines
+    start = lines.index(' "rounds": [')
+    assert [json.loads(line.strip().rstrip(","))["labeled"] for line in lines[start + 1 : -2]] == [100, 200]
+
+
+def test_committed_records_lie_where_their_run_belongs() -> None:
+    paths = [*COMMITTED.rglob("*.json")]
+    assert len(paths) >= 522
+    for path in paths:
+        record = read_record(path)
+        room = "variations" if "base" in record.config else record.split
+        place = record_path(COMMITTED / room, record.protocol, record.track, record.strategy, record.seed, record.split)
+        assert path == place
 
 
 @given(scores=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5))

@@ -1,0 +1,92 @@
+"""Charts: they draw the numbers of their section, and stay readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_records import make_record, realistic_records
+
+from leaderboard.charts.curves import curve_chart
+from leaderboard.charts.marks import shown_first
+from leaderboard.charts.pareto import _front
+from leaderboard.charts.pictures import curves_png
+from leaderboard.charts.styles import styles
+from leaderboard.schema.records import RecordError
+from leaderboard.scoring.sections import sections
+
+
+def values(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
+    layer = next(each for each in spec["layer"] if each["mark"]["type"] == mark)
+    return layer.get("data", spec.get("data"))["values"]
+
+
+def test_the_chart_draws_the_means_and_their_intervals() -> None:
+    records = [make_record((10.0 + seed, 20.0 + 2 * seed), seed=seed) for seed in range(4)]
+    (section,) = sections(records)
+    spec = curve_chart(section, styles(["random"])).to_dict()
+    drawn = [(row["labeled"], row["mean"], row["seeds"]) for row in values(spec, "line")]
+    assert drawn == [(100, 11.5, 4), (200, 23, 4)]
+    assert len(values(spec, "area")) == 2
+    line = next(each for each in spec["layer"] if each["mark"]["type"] == "line")
+    assert line["encoding"]["y"]["title"] == "accuracy (%)"
+    assert line["encoding"]["y"]["scale"]["zero"] is False
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_too_few_seeds_draw_no_band(seeds: int) -> None:
+    (section,) = sections([make_record((1.0 + seed,), seed=seed) for seed in range(seeds)])
+    spec = curve_chart(section, styles(["random"])).to_dict()
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
+    assert (values(spec, "line")[0]["lower"] is None) == (seeds == 1)
+
+
+def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:
+    rows = [{"seconds": second, "mean": gain} for second, gain in ((1, 2.0), (2, 1.0), (3, 5.0), (3, 4.0), (9, 5.0))]
+    assert [(row["seconds"], row["mean"]) for row in _front(rows, 1.0)] == [(1, 2.0), (3, 5.0)]
+    assert [(row["seconds"], row["mean"]) for row in _front(rows, -1.0)] == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None:
+    names = [f"s{place}" for place in range(9)]
+    records = [make_record((float(place),), strategy=name) for place, name in enumerate(names)]
+    records += [make_record((-1.0,)), make_record((-2.0,), strategy="learning-loss")]
+    (section,) = sections(records)
+    assert shown_first(section) == ["s8", "s7", "s6", "s5", "s4", "s3", "random", "learning-loss"]
+    (parameter,) = curve_chart(section, styles(section.by_name)).to_dict()["params"]
+    assert parameter == {"name": "hidden", "value": ["s0", "s1", "s2"]}
+
+
+def test_a_crowded_chart_prefers_strategies_of_more_seeds() -> None:
+    records = [make_record((float(place),), strategy=f"s{place}") for place in range(10)]
+    (section,) = sections([*records, make_record((0.0,), strategy="s0", seed=1)])
+    assert shown_first(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
+
+
+def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
+    few, many = styles(["random", "badge"]), styles([f"new-{place}" for place in range(60)] + ["random", "badge"])
+    assert few["random"] == many["random"]
+    assert few["badge"] == many["badge"]
+    assert len(set(many.values())) == 62
+    points = [(style.color, style.shape) for style in styles([f"new-{place}" for place in range(20)]).values()]
+    assert len(set(points)) == 20, "points are told apart without their lines"
+    assert styles(["a", "learning-loss"])["learning-loss"] == styles(["learning-loss", "z"])["learning-loss"]
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    path = curves_png(realistic_records(2), tmp_path / "new" / "curves.png")
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_picture_of_many_strategies_on_several_tasks(tmp_path: Path) -> None:
+    several = [("shapes", range(12)), ("other", range(5, 9))]
+    records = [make_record((1.0, 2.0), protocol=task, strategy=f"s{each}") for task, names in several for each in names]
+    assert curves_png(records, tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_without_a_complete_record_there_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no complete record to draw"):
+        curves_png([make_record(planned_rounds=9)], tmp_path / "curves.png")
+    assert not list(tmp_path.iterdir())
