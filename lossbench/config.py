@@ -17,27 +17,27 @@ from tasks.settings import CLEAN, Settings, Stress, TaskSettings
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 NAME = r"^[a-z0-9][a-z0-9-]*$"
-"""Of protocols."""
+"""Pattern of a protocol's name."""
 EVERY = "all"
-"""In a sweep's strategies: every one of Lossbench."""
+"""Stands for all strategies of Lossbench in the `strategies` of a sweep."""
 Seed = Annotated[int, Field(ge=0)]
 
 
 class ConfigError(LossbenchError):
-    """A configuration that cannot be used: one line that says which file, which field, what is wrong."""
+    """An invalid configuration. The message is one line: which file, which field, what is wrong."""
 
 
 class Budget(Settings):
-    """How many images are labeled when."""
+    """How many images are labeled in which round."""
 
     initial: int = Field(ge=2)
-    """Labeled at random before the first round."""
+    """Images that are drawn at random and labeled before the first round."""
     step: int = Field(ge=1)
-    """Labeled after every round but the last."""
+    """Images that are picked and labeled after every round but the last."""
     rounds: int = Field(ge=1)
-    """How many models are trained one after another."""
+    """Number of rounds; each trains one model."""
     subset: int | None = Field(None, ge=1)
-    """Candidates drawn at random each round; all unlabeled images where it is not given."""
+    """Number of candidates, drawn at random in each round; by default all unlabeled images."""
 
     @model_validator(mode="after")
     def _subset_holds_a_step(self) -> Budget:
@@ -48,171 +48,208 @@ class Budget(Settings):
 
     @property
     def labeled(self) -> tuple[int, ...]:
-        """Labeled images, round by round."""
+        """Number of labeled images in each round."""
         return tuple(self.initial + self.step * number for number in range(self.rounds))
 
 
 class LossPrediction(Settings):
-    """How the shared loss-prediction module is trained beside the model (`lossnet.RankingObjective`)."""
+    """How lossnet, the shared loss-prediction module, is trained beside the model (`lossnet.RankingObjective`)."""
 
     weight: float = Field(1.0, ge=0)
-    """Factor of its objective in the total loss: the paper's lambda."""
+    """Weight of its loss in the total loss: the paper's lambda."""
     margin: float = Field(1.0, gt=0)
-    """Least difference of two predictions that costs nothing: the paper's xi."""
+    """Margin of the ranking loss: two predictions that differ by more, in the right order, have no loss. The paper's xi."""
     detach_after: float = Field(0.6, ge=0, le=1)
-    """Share of the training after which the model no longer receives its gradients."""
+    """Share of the epochs after which its gradients no longer reach the model."""
     taps: tuple[int, ...] | None = Field(None, min_length=1, exclude_if=lambda given: given is None)
-    """Which of the model's taps it reads, by number from 0; all where not given."""
+    """Numbers, from 0, of the taps that it reads; by default all taps of the model."""
 
 
 class Protocol(Settings):
-    """A task protocol: one file of `configs/tasks`. Whoever changes a number of it raises `version`.
+    """A task protocol: one file of `configs/tasks`. Any change of its numbers requires a higher `version`.
 
-    A file may name another as its `base` and give only what differs; its `version` is then that of the base.
+    A file may name another protocol as its `base` and give only what differs; it then has the base's `version`.
     """
 
     name: str = Field(pattern=NAME, max_length=60)
     version: int = Field(ge=1)
     base: str | None = Field(None, pattern=NAME, max_length=60, exclude_if=lambda base: base is None)
-    """The protocol that this one puts under stress, or varies: the page shows them side by side."""
+    """The protocol that this one varies; the leaderboard compares the two."""
     budget: Budget
     stress: Stress = Field(CLEAN, exclude_if=lambda stress: stress == CLEAN)
     task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(task_settings)]
-    """In the form of its kind."""
+    """Settings of the task; their class depends on the kind of task."""
     loss_prediction: LossPrediction = LossPrediction.model_validate({})
 
-    def on_all(self, eligible: int) -> Protocol:
-        """The same with one round, on all images that may be labeled."""
-        everything = Budget(initial=eligible, step=1, rounds=1, subset=None)
-        return self.model_copy(
-            update={"budget": everything, "stress": self.stress.model_copy(update={"missing_groups": 0})}
-        )
+    def on_full_pool(self, eligible: int) -> Protocol:
+        """The same protocol with a single round in which all images are labeled.
+
+        Args:
+            eligible: how many images may be labeled.
+        """
+        budget = Budget(initial=eligible, step=1, rounds=1, subset=None)
+        stress = self.stress.model_copy(update={"missing_groups": 0})
+        return self.model_copy(update={"budget": budget, "stress": stress})
 
 
 class Sweep(Settings):
-    """Runs to be made: one file of `configs/sweeps`."""
+    """A set of runs, every strategy on every protocol under every seed: one file of `configs/sweeps`."""
 
     protocols: tuple[str, ...] = Field(min_length=1)
-    """Names of protocols: files in the folder `tasks` beside that of the sweep, or of Lossbench."""
+    """Names of protocols: of files in the folder `tasks` beside the sweep's folder, or else of Lossbench's protocols."""
     strategies: tuple[str, ...] = Field(min_length=1)
-    """Names; "all" stands for every strategy of Lossbench."""
+    """Names or files of strategies; "all" stands for every strategy of Lossbench."""
     seeds: tuple[Seed, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ("shared",)
     split: Split = "test"
     parameters: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    """Hyper-parameters by strategy, where they are not the published ones; the records say so."""
+    """Hyper-parameters by strategy that differ from the defaults; the records contain them."""
     full_pool_seeds: tuple[Seed, ...] = ()
-    """Seeds under which a model is also trained on all images that may be labeled: what gains are measured in."""
+    """Seeds under which a model is also trained on all eligible images, as the upper reference of the curves."""
     contrasts: tuple[tuple[str, str], ...] = ()
-    """Comparisons named before the runs, as pairs of strategies, first minus second: the page gives these alone a p."""
+    """Planned comparisons, as pairs of strategies (first minus second). Only these have p-values on the leaderboard."""
 
 
 def read_protocol(reference: Path | str) -> Protocol:
-    """A task protocol.
+    """Read a task protocol.
 
     Args:
-        reference: the path of its file, or the name of one of Lossbench's, such as `cifar10-mini`.
+        reference: the path of a file, or the name of one of Lossbench's protocols, such as `cifar10-mini`.
 
     Raises:
-        ConfigError: the file is missing, no TOML, or does not fit.
+        ConfigError: the file is missing or invalid.
     """
-    path = _file(reference, "tasks")
-    table = _table(path)
+    path = _find(reference, "tasks")
+    table = _read_toml(path)
     if isinstance(base := table.get("base"), str):
-        below = _table(protocol_file(_tasks_folder(path), base))
-        if "base" in below:
-            msg = f"{path}: its base {base!r} has a base itself; name that one"
+        base_table = _read_toml(protocol_file(_tasks_folder(path), base))
+        if "base" in base_table:
+            msg = f"{path}: the base {base!r} itself has the base {base_table['base']!r}; use that one as base"
             raise ConfigError(msg)
         if "version" in table:
-            msg = f"{path}: it has the version of its base; leave `version` out, and rename it when it changes alone"
+            msg = f"{path}: a protocol with a base has the version of its base; remove `version`, and rename the file when it changes"
             raise ConfigError(msg)
-        table = _merged(below, table)
+        table = _merge(base_table, table)
     protocol = validated(Protocol, table, path)
     if protocol.name != path.stem:
-        msg = f"{path}: name is {protocol.name!r}; a protocol is named like its file, {path.stem!r}"
+        msg = f"{path}: the name {protocol.name!r} differs from the file's name {path.stem!r}; make them equal"
         raise ConfigError(msg)
     return protocol
 
 
 def read_sweep(reference: Path | str) -> tuple[Sweep, tuple[Protocol, ...]]:
-    """A sweep and its protocols. A single protocol is a sweep of itself by random under seed 0.
+    """Read a sweep and its protocols. A protocol's file is read as a sweep of the strategy random under seed 0.
 
     Args:
         reference: the path of a sweep or a protocol, or the name of one of Lossbench's, such as `quickstart`.
 
     Raises:
-        ConfigError: a file is missing, no TOML, or does not fit.
+        ConfigError: a file is missing or invalid.
     """
-    path = _file(reference, "sweeps", "tasks")
-    table = _table(path)
+    path = _find(reference, "sweeps", "tasks")
+    table = _read_toml(path)
     if table.keys() & {"task", "base"}:
         protocol = read_protocol(path)
         return Sweep(protocols=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
     sweep = validated(Sweep, table, path)
-    named = set(sweep.strategies)
-    idle = set(sweep.parameters) - named
-    if idle and EVERY not in named:
-        msg = f"{path}: parameters for {min(idle)!r}, which is not one of the sweep's strategies"
-        raise ConfigError(msg)
-    strange = {name for pair in sweep.contrasts for name in pair} - named
-    if strange and EVERY not in named:
-        msg = f"{path}: a contrast with {min(strange)!r}, which is not one of the sweep's strategies"
-        raise ConfigError(msg)
+    _check_names(sweep, path)
     folder = path.parent.parent / "tasks"
     return sweep, tuple(read_protocol(protocol_file(folder, name)) for name in sweep.protocols)
 
 
+def _check_names(sweep: Sweep, path: Path) -> None:
+    """Raise a ConfigError if a sweep has parameters or contrasts of strategies that it does not run."""
+    names = set(sweep.strategies)
+    if EVERY in names:
+        return
+    unused = set(sweep.parameters) - names
+    if unused:
+        msg = f"{path}: parameters for {min(unused)!r}, which is not one of the sweep's strategies"
+        raise ConfigError(msg)
+    unknown = {name for pair in sweep.contrasts for name in pair} - names
+    if unknown:
+        msg = f"{path}: a contrast with {min(unknown)!r}, which is not one of the sweep's strategies"
+        raise ConfigError(msg)
+
+
 def protocol_file(folder: Path, name: str) -> Path:
-    """The file of a protocol: in a folder or below it, else among Lossbench's; the path where it is missing from the folder."""
-    wanted = f"{Path(name).name}.toml"
-    found = [*folder.rglob(wanted), *shipped("configs/tasks").rglob(wanted)]
-    return found[0] if found else folder / wanted
+    """The path of a protocol's file.
+
+    Args:
+        folder: searched first, with all folders in it; then Lossbench's protocols are searched.
+        name: of the protocol.
+
+    Returns:
+        The path of the file; if there is none, the path that it would have in the folder.
+    """
+    file_name = f"{Path(name).name}.toml"
+    paths = [*folder.rglob(file_name), *shipped("configs/tasks").rglob(file_name)]
+    return paths[0] if paths else folder / file_name
 
 
 def config_files(folder: Path) -> list[Path]:
-    """All configurations in a folder and below it, by name."""
+    """All configuration files in a folder and below it, sorted by name."""
     return sorted(folder.rglob("*.toml"), key=lambda path: path.stem)
 
 
-def _file(reference: Path | str, *rooms: str) -> Path:
-    """The path itself, or that of one of Lossbench's configurations, where a name is given and no such file is there."""
+def _find(reference: Path | str, *folders: str) -> Path:
+    """The path of a configuration.
+
+    Args:
+        reference: a path, or the name of one of Lossbench's configurations.
+        *folders: the folders below Lossbench's `configs` in which to look for a name; the first has precedence.
+
+    Raises:
+        ConfigError: Lossbench has no configuration of this name.
+    """
     path = Path(reference)
     if path.exists() or path.suffix or len(path.parts) > 1:
         return path
-    known = {each.stem: each for room in reversed(rooms) for each in config_files(shipped(f"configs/{room}"))}
+    known = {file.stem: file for folder in reversed(folders) for file in config_files(shipped(f"configs/{folder}"))}
     if path.name in known:
         return known[path.name]
     close = difflib.get_close_matches(path.name, known, 3) or sorted(known)
-    msg = f"no configuration {path.name!r}; did you mean {', '.join(close)}? A file is given by its path, such as mine.toml"
+    msg = f"no configuration {path.name!r}; did you mean {', '.join(close)}? Give a file by its path, such as mine.toml"
     raise ConfigError(msg)
 
 
 def _tasks_folder(path: Path) -> Path:
-    """The folder that holds the protocols: the nearest one called `tasks`, or the file's own."""
+    """The folder in which to look for the base of a protocol's file: the nearest parent named `tasks`, or its own folder."""
     return next((folder for folder in path.parents if folder.name == "tasks"), path.parent)
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(each.stem for each in config_files(path.parent))
-        msg = f"no configuration {path}" + (f"; beside it there are {known}" if known else "")
+        names = ", ".join(file.stem for file in config_files(path.parent))
+        msg = f"no configuration {path}" + (f"; beside it there are {names}" if names else "")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path} is not TOML: {error}"
     raise ConfigError(msg)
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both tables; where they differ, `above` counts."""
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with the changes; tables inside both are merged in the same way."""
     tables = [
-        name for name in below.keys() & above.keys() if isinstance(below[name], dict) and isinstance(above[name], dict)
+        name
+        for name in base.keys() & changes.keys()
+        if isinstance(base[name], dict) and isinstance(changes[name], dict)
     ]
-    return below | above | {name: _merged(below[name], above[name]) for name in tables}
+    return base | changes | {name: _merge(base[name], changes[name]) for name in tables}
 
 
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:
-    """The model of a table; a ConfigError names the source, the first field that does not fit, and why."""
+    """Turn a table into a model.
+
+    Args:
+        model: the class of the settings.
+        table: the fields.
+        source: what to name in an error message, such as the table's file.
+
+    Raises:
+        ConfigError: a field is invalid; the message names the source and the first such field.
+    """
     try:
         return model.model_validate(table)
     except ValidationError as error:

@@ -1,5 +1,5 @@
-"""The base class of faults that a user can mend. Every package may import it; it imports nothing."""
+"""The base class of errors that a user can correct. Every package may import this module; it imports nothing."""
 
 
 class LossbenchError(ValueError):
-    """A fault of input or of this machine: one line that says what is wrong, where, and what to do."""
+    """An error in input or environment. The message is one line: what is wrong, where, and what to do."""

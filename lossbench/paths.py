@@ -1,4 +1,4 @@
-"""Where things lie: the folders of a command, and the configurations that travel with the package."""
+"""The folders of a command and those that are installed with the package."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ class Paths:
     """The folders and the device of a command."""
 
     data: Path
-    """Holds the real data sets."""
+    """Folder of the real data sets."""
     out: Path
-    """Records in its folder `records`; `models` and `cache` hold what may be deleted at any time."""
+    """Folder of results: `records`, and `models` and `cache`, which may be deleted at any time."""
     device: str = "cpu"
+    """Name of a torch device."""
 
 
 def shipped(name: str) -> Path:
-    """A folder that travels with Lossbench, such as `configs`: inside the installed package, or beside it in a clone."""
-    inside = Path(__file__).parent / name
-    return inside if inside.is_dir() else Path(__file__).parents[1] / name
+    """The path of a folder that is part of Lossbench, such as `configs`.
+
+    An installation holds it inside the package, a clone beside the package.
+    """
+    installed = Path(__file__).parent / name
+    return installed if installed.is_dir() else Path(__file__).parents[1] / name

@@ -70,19 +70,21 @@ def check(
     from rich.table import Table
     from rich.text import Text
 
-    from lossbench.submissions.folder import STRATEGY, Submission, faults
-    from lossbench.submissions.verification import boxed
-    from lossbench.submissions.verification import check as checked
+    from lossbench.submissions.folder import STRATEGY, Submission, record_faults
+    from lossbench.submissions.sandbox import describe_limits
+    from lossbench.submissions.verification import check_in_sandbox
 
     submission = Submission.read(path) if path.is_dir() else None
-    found = checked(path / STRATEGY if submission else path, submission.meta.parameters if submission else None)
-    table = Table("check", "task", "verdict", title=Text(f"{found.name} ({boxed()})"))
+    found = check_in_sandbox(
+        path / STRATEGY if submission else path, submission.meta.parameters if submission else None
+    )
+    table = Table("check", "task", "verdict", title=Text(f"{found.name} ({describe_limits()})"))
     for each, kind, fault in found.verdicts:
         table.add_row(Text(each), Text(kind), Text(fault or "kept", style="red" if fault else "green"))
     console.print(table)
     wrong = [fault for _, _, fault in found.verdicts if fault]
     if submission:
-        wrong += faults(submission, PROTOCOLS)
+        wrong += record_faults(submission, PROTOCOLS)
         if found.name != submission.meta.name:
             wrong.append(f"{STRATEGY} calls itself {found.name}, and {path} is a submission of {submission.meta.name}")
     for line in dict.fromkeys(wrong):
@@ -106,14 +108,14 @@ def submit(
     from lossbench.paths import Paths
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import jobs, run_sweep
-    from lossbench.submissions.folder import META, RECORDS, STRATEGY, Submission, begin, collect
+    from lossbench.submissions.folder import META, RECORDS, STRATEGY, Submission, add_records, create_submission
     from strategies import load_strategy
 
     file = path / STRATEGY if path.is_dir() else path
-    place = begin(file, load_strategy(str(file)).name, path.resolve().parent if path.is_dir() else folder)
+    place = create_submission(file, load_strategy(str(file)).name, path.resolve().parent if path.is_dir() else folder)
     submission = Submission.read(place)
     sweep, protocols = read_sweep(Path("configs/sweeps/quickstart.toml"))
-    name = str(submission.strategy)
+    name = str(submission.strategy_file)
     parameters = {name: dict(submission.meta.parameters)}
     chosen = {
         "strategies": (name,),
@@ -126,7 +128,7 @@ def submit(
         paths = run_sweep(
             planned, Paths(Path("data"), out), min(workers or os.cpu_count() or 1, len(planned)), progress
         )
-    collect(paths, place)
+    add_records(paths, place)
     for line in (
         f"{len(paths)} records lie in {place / RECORDS}.",
         f"Now fill in {place / META}, run `lossbench check {place}` and `lossbench verify {submission.meta.name}`,",
@@ -147,14 +149,15 @@ def verify(
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
     from lossbench.running.sweep import prepare
     from lossbench.submissions.folder import Submission
-    from lossbench.submissions.verification import Verifier, boxed
+    from lossbench.submissions.sandbox import describe_limits
+    from lossbench.submissions.verification import Verifier
 
     submission = Submission.read(folder / name)
     prepare()  # a trunk that is pre-trained here must be that of a worker, bit for bit
     badge = Verifier(who, PROTOCOLS, data, tuple(task or ())).badge(submission)
     for line in (*badge.notes, *badge.faults):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{name}: {badge.state} ({boxed()})", highlight=False, markup=False)
+    console.print(f"{name}: {badge.state} ({describe_limits()})", highlight=False, markup=False)
     if badge.state == "failed":
         raise typer.Exit(1)
 
@@ -167,7 +170,7 @@ def check_records(
     """Find damaged, misnamed, repeated and foreign records, and broken submissions; exit code 1 where there is one."""
     from leaderboard.schema.records import RecordError
     from leaderboard.scoring.survey import survey
-    from lossbench.submissions.folder import RECORDS, faults
+    from lossbench.submissions.folder import RECORDS, record_faults
     from lossbench.submissions.folder import submissions as submitted
 
     if not records.is_dir():
@@ -176,7 +179,7 @@ def check_records(
     entries, wrong = submitted(submissions or beside(records))
     found = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     wrong += found.damages
-    wrong += [f"{entry.folder}: {fault}" for entry in entries for fault in faults(entry, PROTOCOLS)]
+    wrong += [f"{entry.folder}: {fault}" for entry in entries for fault in record_faults(entry, PROTOCOLS)]
     for line in dict.fromkeys(wrong):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     sound = f"{len(found.records)} records are sound"

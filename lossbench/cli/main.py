@@ -170,7 +170,8 @@ def profile(
     """Measure what selections cost: forward, score and pick seconds and memory, and how they grow."""
     os.environ.update({"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
     from lossbench.config import read_protocol
-    from lossbench.measuring.selection import Sizes, about, profiled, tables, write
+    from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
+    from lossbench.measuring.selection_report import cost_tables, write_costs
     from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
@@ -179,16 +180,17 @@ def profile(
     check_device(device)
     names = [each.name for each in STRATEGIES if not each.cheats] if strategies == "all" else strategies.split(",")
     chosen = [load_strategy(name.strip()) for name in names]
-    sizes = Sizes(_numbers(pool, "--pool"), _numbers(budget, "--budget"), repeats, patience)
+    sizes = SelectionSizes(_numbers(pool, "--pool"), _numbers(budget, "--budget"), repeats, patience)
     protocol, paths = read_protocol(task), Paths(data, out, device)
     prepare(threads)
     costs = []
-    for cost in profiled(protocol, chosen, sizes, paths):
+    for cost in measure_selection(protocol, chosen, sizes, paths):
         console.print(f"{cost.strategy}: {cost.pool:,} candidates, {cost.budget:,} picks", highlight=False)
         costs.append(cost)
-    for table in tables(costs):
+    for table in cost_tables(costs):
         console.print(table)
-    for path in write(costs, about(protocol, paths), out / "profiles" / protocol.name):
+    conditions = measurement_conditions(protocol, paths)
+    for path in write_costs(costs, conditions, out / "profiles" / protocol.name):
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -204,7 +206,7 @@ def speed(
     """Measure how fast a protocol trains: images a second, beside the bare model, and where the time goes."""
     os.environ.update({"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
     from lossbench.config import read_protocol
-    from lossbench.measuring.training import measured, shown
+    from lossbench.measuring.training import measure_training, speed_table
     from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
@@ -212,7 +214,7 @@ def speed(
     check_device(device)
     prepare(threads)
     protocol, paths = read_protocol(task), Paths(data, out, device)
-    console.print(shown(protocol, measured(protocol, paths, steps), paths))
+    console.print(speed_table(protocol, measure_training(protocol, paths, steps), paths))
 
 
 @app.command()
@@ -228,9 +230,9 @@ def diagnose(
     Models come from OUT/fits; those that are not there are trained again.
     """
     from leaderboard.schema.records import read_record
-    from lossbench.diagnosis.charts import pictures
+    from lossbench.diagnosis.charts import save_charts
     from lossbench.diagnosis.examination import diagnose as diagnoses
-    from lossbench.diagnosis.examination import save_picks, summary
+    from lossbench.diagnosis.examination import summary_table
     from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
@@ -239,12 +241,11 @@ def diagnose(
     prepare()
     folder, found = out / "diagnosis", []
     for each in diagnoses([read_record(path) for path in records], Paths(data, out, device), strategy or ()):
-        console.print(
-            f"{each.record.protocol}, {each.name}: {save_picks(each, folder)}", soft_wrap=True, highlight=False
-        )
+        for path in each.save_contact_sheets(folder):
+            console.print(f"{each.record.protocol}, {each.label}: {path}", soft_wrap=True, highlight=False)
         found.append(each)
-    console.print(summary(found))
-    for path in pictures(found, folder):
+    console.print(summary_table(found))
+    for path in save_charts(found, folder):
         console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 

@@ -1,1 +1,1 @@
-"""What stands behind a score."""
+"""Shows what lies behind the scores of runs, as numbers and pictures."""

@@ -1,4 +1,4 @@
-"""What stands behind the scores of runs: lossnet's predictions, calibration, picks, seconds. Pictures and numbers."""
+"""Evaluates the models of finished runs again: predicted losses, calibration, picks and predictions."""
 
 from __future__ import annotations
 
@@ -11,211 +11,242 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 from rich.table import Table
 from scipy import stats
-from torchvision.transforms.v2.functional import InterpolationMode, to_pil_image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
-from leaderboard.schema.records import Record, RecordError
+from leaderboard.schema.records import Record, RecordError, Round
 from leaderboard.scoring.entries import FULL_POOL, Key
 from leaderboard.site.tables import number
 from lossbench.config import ConfigError, Protocol, validated
+from lossbench.diagnosis.contact_sheets import picks_sheet, predictions_sheet
 from lossbench.paths import Paths
 from lossbench.running.loop import Run
 from lossnet import ranking_accuracy
 from strategies import Strategy, load_strategy
 from tasks.base import Ids, Task
-from tasks.images.drawing import cell, grid
-from tasks.kinds import build_task, kind_named
+from tasks.kinds import build_task
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
-BINS = 10
-"""Of confidence, equally wide."""
-COLUMNS = 12
+BIN_COUNT = 10
+"""Bins of equal width over the confidences [0, 1]."""
 
 
-class Bin(NamedTuple):
+class ConfidenceBin(NamedTuple):
     """Predictions of similar confidence."""
 
     confidence: float
-    """Their mean."""
-    right: float
-    """The share of them that are right."""
+    """Mean confidence."""
+    accuracy: float
+    """Share of the predictions that are right."""
     share: float
-    """Of all predictions."""
+    """Share of all predictions that lie in this bin."""
 
 
 @dataclass(frozen=True)
-class Examined:
-    """The model of one round of a run, seen on the held-out images."""
+class Examination:
+    """The model of one round of a run, evaluated on the held-out images."""
 
     labeled: int
+    """Number of labeled images."""
     losses: NDArray[np.float64]
-    """(n,) under the true labels."""
+    """(n,) losses under the true labels."""
     predicted: NDArray[np.float64] | None
-    """(n,) by lossnet; None where none was trained."""
-    bins: tuple[Bin, ...]
+    """(n,) losses predicted by lossnet; None if the run trained no lossnet."""
+    bins: tuple[ConfidenceBin, ...]
+    """The bins that contain predictions."""
 
     @property
-    def ranking(self) -> float:
-        """The share of pairs of images that lossnet orders as their losses do; NaN without one."""
+    def ranking_accuracy(self) -> float:
+        """Share of the pairs of images that lossnet ranks in the order of their losses; NaN without a lossnet."""
         if self.predicted is None:
             return float("nan")
         return ranking_accuracy(torch.from_numpy(self.predicted), torch.from_numpy(self.losses))
 
     @property
-    def correlation(self) -> float:
-        """Spearman's, of predicted and true losses; NaN without a lossnet."""
+    def rank_correlation(self) -> float:
+        """Spearman's rank correlation of predicted and true losses; NaN without a lossnet."""
         if self.predicted is None:
             return float("nan")
         return float(np.corrcoef(stats.rankdata(self.predicted), stats.rankdata(self.losses))[0, 1])
 
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and share right."""
-        return sum(each.share * abs(each.confidence - each.right) for each in self.bins)
+        """Expected calibration error: the mean distance between confidence and accuracy (Naeini et al. 2015)."""
+        return sum(one.share * abs(one.confidence - one.accuracy) for one in self.bins)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A run, round by round."""
+    """The models and picks of one run."""
 
     record: Record
-    rounds: tuple[Examined, ...]
-    picks: Any
-    """(3, h, w) uint8: what was picked first, one round a row, labels drawn in."""
+    rounds: tuple[Examination, ...]
+    """One for each round of the record."""
+    picks: UInt8[Tensor, "3 h w"]
+    """The first picks of every round with their true labels; one row per round."""
+    predictions: UInt8[Tensor, "3 h w"]
+    """Held-out images with their true labels, and below them with the predictions of the last round's model."""
 
     @property
-    def faithful(self) -> bool:
-        """Whether the models score as the record says: where weights had to be trained anew, rounding may change them."""
+    def matches_record(self) -> bool:
+        """Whether the models' losses are those of the record; a model that had to be trained again may differ by rounding."""
         pairs = zip(self.rounds, self.record.rounds, strict=True)
-        return all(math.isclose(one.losses.mean(), scored.metrics["loss"], rel_tol=1e-4) for one, scored in pairs)
+        return all(math.isclose(one.losses.mean(), saved.metrics["loss"], rel_tol=1e-4) for one, saved in pairs)
 
     @property
-    def name(self) -> str:
-        """Of the run, in legends."""
+    def label(self) -> str:
+        """The run in legends and tables: strategy and seed."""
         return f"{self.record.strategy}, seed {self.record.seed}"
 
     @property
     def file_name(self) -> str:
-        """Of the run's own pictures, after what they show."""
+        """The end of the file names of the run's pictures."""
         key = Key.of(self.record)
         return f"{key.protocol}-p{key.version}-{key.track}-{key.split}-{self.record.strategy}-s{self.record.seed}.png"
 
+    def save_contact_sheets(self, folder: Path) -> list[Path]:
+        """Write the pictures of picks and predictions as PNG files.
 
-def diagnose(records: Sequence[Record], paths: Paths, files: Sequence[Path] = ()) -> Iterator[Diagnosis]:
-    """Each run; models are read from `paths.out`, or trained anew where they are not there.
+        Returns:
+            The paths of the files.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name, sheet in (("picks", self.picks), ("predictions", self.predictions)):
+            paths.append(folder / f"{name}-{self.file_name}")
+            to_pil_image(sheet).save(paths[-1])
+        return paths
+
+
+def diagnose(records: Sequence[Record], paths: Paths, strategy_files: Sequence[Path] = ()) -> Iterator[Diagnosis]:
+    """Evaluate the models of each run again, on the images on which the record's metrics were measured.
 
     Args:
-        records: the runs.
-        paths: where data, models and caches lie.
-        files: of strategies that are not Lossbench's.
+        records: the runs. Runs without a selection, such as trainings on the full pool, are left out.
+        paths: folders and device; models that are missing from `paths.out` are trained again.
+        strategy_files: files of strategies that are not part of Lossbench.
 
     Raises:
-        RecordError: in none of the runs was anything selected; trainings on the full pool are left out.
-        StrategyError: a record of a strategy that is neither one of Lossbench's nor in the files.
-        ConfigError: a record of a protocol that this version does not know, or of other data.
+        RecordError: no run has a selection.
+        StrategyError: the strategy of a record is neither part of Lossbench nor in `strategy_files`.
+        ConfigError: the protocol of a record does not fit this version, or the data differs from the record's.
     """
-    records = [each for each in records if each.strategy != FULL_POOL and each.rounds]
+    records = [record for record in records if record.strategy != FULL_POOL and record.rounds]
     if not records:
-        msg = "nothing was selected in these runs; name other records"
+        msg = "none of these runs selected images; give records of other runs"
         raise RecordError(msg)
-    outside = {load_strategy(str(file)).name: str(file) for file in files}
-
-    def strategy(record: Record) -> Strategy:
-        return load_strategy(outside.get(record.strategy, record.strategy), record.strategy_config)
-
-    for record in records:
-        strategy(record)  # a name that is not known is told before anything is built
+    references = {load_strategy(str(path)).name: str(path) for path in strategy_files}
+    strategies = [_load_strategy(record, references) for record in records]  # before tasks are built, which takes long
+    runs = zip(records, strategies, strict=True)
     task, built = None, ""
-    for record in sorted(records, key=lambda each: json.dumps(each.config, sort_keys=True)):
+    for record, strategy in sorted(runs, key=lambda run: json.dumps(run[0].config, sort_keys=True)):
         protocol = validated(Protocol, dict(record.config), f"the config of {record.protocol}'s record")
-        if task is None or built != protocol.task.model_dump_json():
-            task = build_task(protocol.task, paths.data, paths.out / "cache", torch.device(paths.device))
-            built = protocol.task.model_dump_json()
-        for name in ("data", "pool", "test"):
-            if record.fingerprints.get(name) != task.fingerprints.get(name):
-                msg = f"{record.protocol}, {record.strategy}, seed {record.seed}: was made with other data than {paths.data} holds"
-                raise ConfigError(msg)
-        models = paths.out / "models"
-        run = Run(task, protocol, strategy(record), record.seed, record.track, record.split, models)
-        yield _diagnosis(record, run)
+        settings = protocol.task.model_dump_json()
+        if task is None or built != settings:
+            task, built = (
+                build_task(protocol.task, paths.data, paths.out / "cache", torch.device(paths.device)),
+                settings,
+            )
+        _require_same_data(record, task, paths)
+        run = Run(task, protocol, strategy, record.seed, record.track, record.split, paths.out / "models")
+        yield _diagnose_run(record, run)
 
 
-def _diagnosis(record: Record, run: Run) -> Diagnosis:
-    rounds = []
-    for place, one in enumerate(record.rounds):
-        learners, _ = run.committee(run.labeled(record.rounds[:place]), Clock(run.task.unlabeled.device), 1)
-        rounds.append(examined(run.task, learners[0], run.held_out, one.labeled))
-    return Diagnosis(record, tuple(rounds), first_picks(run.task, record))
+def _load_strategy(record: Record, references: dict[str, str]) -> Strategy:
+    return load_strategy(references.get(record.strategy, record.strategy), record.strategy_config)
 
 
-def examined(task: Task[Any, Any], learner: Learner, ids: Ids, labeled: int) -> Examined:
-    """A model on held-out images."""
-    losses, predicted, tops = [], [], []
+def _require_same_data(record: Record, task: Task[Any, Any], paths: Paths) -> None:
+    for name in ("data", "pool", "test"):
+        if record.fingerprints.get(name) != task.fingerprints.get(name):
+            msg = (
+                f"{record.protocol}, {record.strategy}, seed {record.seed}: the record was made with other data than that "
+                f"in {paths.data}; give the folder of its data with --data"
+            )
+            raise ConfigError(msg)
+
+
+def _diagnose_run(record: Record, run: Run) -> Diagnosis:
+    rounds = tuple(
+        examine(run.task, _learner(run, record.rounds[:number]), run.held_out, one.labeled)
+        for number, one in enumerate(record.rounds)
+    )
+    predictions = predictions_sheet(run.task, _learner(run, record.rounds[:-1]), run.held_out)
+    return Diagnosis(record, rounds, picks_sheet(run.task, record), predictions)
+
+
+def _learner(run: Run, done: Sequence[Round]) -> Learner:
+    """The learner of the round after those that are done, read from its file or trained again."""
+    (learner,), _ = run.committee(run.labeled(done), Clock(run.task.unlabeled.device), 1)
+    return learner
+
+
+def examine(task: Task[Any, Any], learner: Learner, ids: Ids, labeled: int) -> Examination:
+    """Evaluate a model.
+
+    Args:
+        task: with the true labels.
+        learner: the model and its lossnet.
+        ids: held-out images.
+        labeled: number of images on which the model was trained.
+    """
+    losses, predicted, rows = [], [], []
     for part, outputs in learner.batches(ids):
         losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
         if learner.lossnet is not None:
             with torch.no_grad():
                 predicted.append(learner.lossnet(outputs.taps))
         posteriors = task.unlabeled.posteriors(outputs.raw)
-        highest, category = posteriors.log_probs.max(2)
+        log_confidence, category = posteriors.log_probs.max(2)
         truth = task.categories(outputs.raw, part)
         weight = torch.where(truth >= 0, posteriors.weight, 0.0)
-        tops.append(torch.stack([highest.exp(), (category == truth).to(highest), weight], 2).flatten(0, 1).cpu())
-    confidence, right, weight = torch.cat(tops).double().unbind(1)
-    return Examined(
+        right = (category == truth).to(log_confidence)
+        rows.append(torch.stack([log_confidence.exp(), right, weight], 2).flatten(0, 1).cpu())
+    confidence, right, weight = torch.cat(rows).double().unbind(1)
+    return Examination(
         labeled,
         torch.cat(losses).double().cpu().numpy(),
         torch.cat(predicted).double().cpu().numpy() if predicted else None,
-        binned(confidence.numpy(), right.numpy(), weight.numpy()),
+        confidence_bins(confidence.numpy(), right.numpy(), weight.numpy()),
     )
 
 
-def binned(confidence: NDArray[np.float64], right: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[Bin, ...]:
-    """Predictions by their confidence in [0, 1]; bins of no weight are left out."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+def confidence_bins(
+    confidence: NDArray[np.float64], right: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[ConfidenceBin, ...]:
+    """Sort predictions into bins of equal width by their confidence; bins without weight are left out.
+
+    Args:
+        confidence: in [0, 1].
+        right: 1 for a right prediction, 0 for a wrong one.
+        weight: how much each prediction counts.
+    """
+    bins = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)
     total = weight.sum()
-    sums = [np.bincount(place, weight * values, BINS) for values in (np.ones_like(weight), confidence, right)]
+    sums = [np.bincount(bins, weight * values, BIN_COUNT) for values in (np.ones_like(weight), confidence, right)]
     return tuple(
-        Bin(mean / mass, hits / mass, mass / total) for mass, mean, hits in zip(*sums, strict=True) if mass > 0
+        ConfidenceBin(confidences / mass, hits / mass, mass / total)
+        for mass, confidences, hits in zip(*sums, strict=True)
+        if mass > 0
     )
 
 
-def first_picks(task: Task[Any, Any], record: Record) -> torch.Tensor:
-    """(3, h, w) uint8: the first picks of every round, a round a row, with the true labels drawn in."""
-    rows = [np.array(one.picked[:COLUMNS], dtype=np.int64) for one in record.rounds if one.picked]
-    shown = [drawn(task, int(image)) for row in rows for image in row]
-    return grid(shown, min(COLUMNS, max((len(row) for row in rows), default=1)))
-
-
-def drawn(task: Task[Any, Any], image: int) -> torch.Tensor:
-    """(3, c, c) uint8: an image with its label."""
-    shown = cell(task.unlabeled.frames(np.array([image]))[0].cpu(), InterpolationMode.BILINEAR)
-    return kind_named(task.settings.kind).draw(shown, task.annotations[image], task.group_names)
-
-
-def save_picks(found: Diagnosis, folder: Path) -> Path:
-    """Write the contact sheet of a run as PNG."""
-    path = folder / f"picks-{found.file_name}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    to_pil_image(found.picks).save(path)
-    return path
-
-
-def summary(found: Sequence[Diagnosis]) -> Table:
-    """The numbers, a row per run and round."""
-    table = Table(
-        "task", "run", "labels", "score", "ranking", "Spearman", "calibration error", title="On held-out images"
-    )
-    if not all(each.faithful for each in found):
-        table.caption = (
-            "* trained anew, as the models were not at hand, and not to the same weights: the score is the record's"
-        )
-    for each in found:
-        for one, scored in zip(each.rounds, each.record.rounds, strict=True):
-            numbers = (scored.metrics[each.record.metric.name], one.ranking, one.correlation, one.calibration_error)
-            name = each.name if each.faithful else f"{each.name} *"
-            table.add_row(each.record.protocol, name, f"{one.labeled:,}", *(number(value, 3) for value in numbers))
+def summary_table(diagnoses: Sequence[Diagnosis]) -> Table:
+    """A table of the numbers with one row per run and round."""
+    names = ("task", "run", "labels", "score", "ranking accuracy", "Spearman", "calibration error")
+    table = Table(*names, title="On held-out images")
+    if not all(diagnosis.matches_record for diagnosis in diagnoses):
+        table.caption = "* the models were missing and trained again, with other losses than the record's; the score is the record's"
+    for diagnosis in diagnoses:
+        record = diagnosis.record
+        label = diagnosis.label if diagnosis.matches_record else f"{diagnosis.label} *"
+        for one, saved in zip(diagnosis.rounds, record.rounds, strict=True):
+            score = saved.metrics[record.metric.name]
+            numbers = (score, one.ranking_accuracy, one.rank_correlation, one.calibration_error)
+            table.add_row(record.protocol, label, f"{one.labeled:,}", *(number(value, 3) for value in numbers))
     return table

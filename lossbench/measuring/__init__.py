@@ -1,1 +1,1 @@
-"""What training and selection cost."""
+"""Measures how fast models train and what a selection costs."""

@@ -1,4 +1,4 @@
-"""A learner for pools larger than the data: its outputs are made from those of a few real images."""
+"""A learner for pools that are larger than the data: it derives the outputs of any number of images from a few real ones."""
 
 from __future__ import annotations
 
@@ -13,65 +13,66 @@ from tasks.base import Features, Ids, Outputs
 from tasks.training.learner import Learner
 
 BANK_IMAGES = 128
-"""Real images from whose outputs those of larger pools are made."""
+"""How many real images a bank holds."""
 JITTER = 0.1
-"""Standard deviation of the factors that tell repeated images apart."""
+"""Standard deviation of the random factors by which two copies of an image differ."""
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Outputs of a few real images, from which those of any number of images are made without a trunk's forward pass.
+class OutputBank:
+    """Stored outputs of a few real images, from which outputs of any number of images are derived without the trunk.
 
-    Features and taps of an image are those of one of the bank, each channel times its own random factor near 1; the raw
-    output is what the head makes of them. So no two images are equal, and sizes and costs are the real ones.
+    The features and taps of a derived image are those of a stored image with every channel multiplied by a random factor
+    near 1; its raw output is computed by the head. No two images are equal, and sizes and costs are realistic.
     """
 
     learner: Learner
+    """The learner that computed the stored outputs; its task accepts any id from 0 on."""
     taps: tuple[Tensor, ...]
     features: Features
 
     @classmethod
-    def of(cls, learner: Learner) -> Bank:
-        """The first images of the pool, again and again where it is smaller."""
-        endless = replace(learner, task=learner.task.repeated())
-        parts = [outputs for _, outputs in endless.batches(np.arange(BANK_IMAGES))]
+    def of(cls, learner: Learner) -> OutputBank:
+        """Store the outputs of the first `BANK_IMAGES` images of a learner's pool; a smaller pool is repeated."""
+        repeating = replace(learner, task=learner.task.repeated())
+        batches = [outputs for _, outputs in repeating.batches(np.arange(BANK_IMAGES))]
         taps, features = (
-            tuple(torch.cat(each) for each in zip(*(getattr(part, name) for part in parts), strict=True))
+            tuple(torch.cat(parts) for parts in zip(*(getattr(batch, name) for batch in batches), strict=True))
             for name in ("taps", "features")
         )
-        return cls(endless, taps, features)
+        return cls(repeating, taps, features)
 
     def outputs(self, ids: Ids) -> Outputs:
-        """Outputs for these ids, a function of the ids alone."""
+        """Derived outputs of a batch; a function of its ids alone."""
         rows = torch.from_numpy(ids % len(self.taps[0])).to(self.taps[0].device)
         generator = torch.Generator(rows.device).manual_seed(int(ids[0]))
 
-        def shaken(stored: Tensor) -> Tensor:
+        def jittered(stored: Tensor) -> Tensor:
             shape = (len(rows), stored.shape[1], *[1] * (stored.ndim - 2))
             return stored[rows] * (1 + JITTER * torch.randn(shape, generator=generator, device=rows.device))
 
-        features = tuple(shaken(each) for each in self.features)
+        features = tuple(jittered(stored) for stored in self.features)
         with torch.no_grad():
             raw = self.learner.model.head(*features)
-        return Outputs(tuple(shaken(each) for each in self.taps), features, raw)
+        return Outputs(tuple(jittered(stored) for stored in self.taps), features, raw)
 
-    def replay(self) -> Replay:
-        """A learner that answers from this bank for any id."""
+    def replay(self) -> ReplayLearner:
+        """A learner whose outputs come from this bank."""
         one = self.learner
-        parts = (one.task, one.model, one.lossnet, one.auxiliary, one.precision, one.batch, one.clock)
-        return Replay(*parts, bank=self)
+        fields = (one.task, one.model, one.lossnet, one.auxiliary, one.precision, one.batch, one.clock)
+        return ReplayLearner(*fields, bank=self)
 
 
 @dataclass(frozen=True)
-class Replay(Learner):
-    """A learner that answers from a bank. Its forward passes are counted; what takes their place is timed apart."""
+class ReplayLearner(Learner):
+    """A learner whose outputs come from a bank. It counts the forward passes that a real learner would make."""
 
-    bank: Bank = field(kw_only=True)
+    bank: OutputBank = field(kw_only=True)
     forwarded: list[int] = field(default_factory=list)
-    """Images of each forward pass that was asked for."""
+    """Number of images of each call of `batches`."""
 
     def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
-        """Outputs of consecutive images, made by the bank."""
+        """Ids and derived outputs of consecutive images; deriving them is timed as the phase `replay`."""
         self.forwarded.append(len(ids))
         for start in range(0, len(ids), self.batch):
             part = ids[start : start + self.batch]

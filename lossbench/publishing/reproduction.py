@@ -1,7 +1,8 @@
-"""Tables and pictures of docs/reproduction.md, made from the records: `python -m lossbench.publishing.reproduction`."""
+"""Writes the tables and pictures of docs/reproduction.md from the records: `python -m lossbench.publishing.reproduction`."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,195 +22,209 @@ from lossbench.publishing.report import gathered
 
 PAGE = Path("docs/reproduction.md")
 TABLE = re.compile(r"(<!-- table: ([^;]+);[^\n]*-->)(?:\n\|[^\n]*)*")
-"""A marker of the page, what it asks for, and the table below it."""
+"""A table of the page. Group 1 is its marker; group 2 is the call in the marker: a name of `TABLES` and its arguments."""
 PICTURE = re.compile(r"\(reproduction/([a-z0-9-]+)\.svg\)")
-
-
-def section(board: Board, task: str, track: str) -> Section:
-    """The newest protocol of one task, on one track."""
-    found = (each for each in board.sections if (each.key.protocol, each.key.track) == (task, track))
-    return max(found, key=lambda each: each.key.version)
-
-
-def spread(values: Interval, *, sign: bool = False) -> str:
-    """A mean with half of its interval, where there is one."""
-    half = f" ± {(values.upper - values.lower) / 2:.4f}" if values.lower == values.lower else ""
-    return number(values.mean, 4, sign=sign) + half
-
-
-def own_module(standing: Standing) -> str:
-    """How well the module that a strategy brings and picks by ranks, where there is one."""
-    own = number(standing.own_ranking.mean, 3)
-    return "" if own == ABSENT else f" ({own})"
-
-
-def standings(board: Board, task: str, track: str) -> list[Sequence[object]]:
-    """One section's standings, and the score of the whole pool."""
-    shown = section(board, task, track)
-    rows: list[Sequence[object]] = [
-        ("strategy", "seeds", "area", "last score", "against random", "ranking accuracy"),
-        *(
-            (
-                each.strategy,
-                each.seeds,
-                spread(each.area),
-                number(each.last.mean, 4),
-                spread(each.to_baseline, sign=True),
-                number(each.ranking.mean, 3) + own_module(each),
-            )
-            for each in shown.standings
-        ),
-    ]
-    if shown.full_pool:
-        score = number(shown.full_score.mean, 4)
-        rows.append(("whole pool", len(shown.full_pool.records), ABSENT, score, ABSENT, ABSENT))
-    return rows
-
-
-def natives(board: Board, *tasks: str) -> list[Sequence[object]]:
-    """What is trained as published, beside random picks in the shared recipe under the same seeds."""
-    rows: list[Sequence[object]] = [("task", "strategy", "seeds", "area", "last score", "against random")]
-    for task in tasks:
-        shown = section(board, task, "native")
-        rows += [
-            (
-                task,
-                each.strategy,
-                each.seeds,
-                spread(each.area),
-                number(each.last.mean, 4),
-                spread(each.to_baseline, sign=True),
-            )
-            for each in shown.standings
-        ]
-        native, shared = shown.areas("random"), section(board, task, "shared").areas("random")
-        with_lossnet = [shared[seed] for seed in sorted(native)]
-        difference = spread(interval(paired(shared, native)), sign=True)
-        rows.append(
-            (task, "random, with lossnet", len(with_lossnet), spread(interval(with_lossnet)), ABSENT, difference)
-        )
-    return rows
-
-
-def contrasts(board: Board) -> list[Sequence[object]]:
-    """The comparisons that were named beforehand."""
-    return [
-        ("task", "comparison", "seeds", "area", "p", "p after Holm"),
-        *(
-            (
-                each.key.protocol,
-                f"{each.strategy} minus {each.baseline}",
-                each.seeds,
-                spread(each.difference, sign=True),
-                number(each.p, 4),
-                number(each.corrected, 4),
-            )
-            for each in board.contrasts
-        ),
-    ]
-
-
-def validated(board: Board, task: str) -> Section:
-    """The newest protocol of one task, on the slice that choices are made on."""
-    found = sections(each for each in board.records if (each.protocol, each.split) == (task, "validation"))
-    return max(found, key=lambda each: each.key.version)
-
-
-def gate(board: Board, *tasks: str) -> list[Sequence[object]]:
-    """How far random picks rise, in standard deviations between seeds: the root of the mean variance of the rounds."""
-    rows: list[Sequence[object]] = [
-        ("task", "metric", "seeds", "first round", "last round", "SD between seeds", "rise in SDs")
-    ]
-    for task in tasks:
-        shown = validated(board, task)
-        scores = np.array([record.score for record in shown.by_name["random"].records])
-        first, *_, last = scores.mean(0)
-        deviation = float(np.sqrt(scores.var(0, ddof=1).mean()))
-        numbers = (number(first, 3), number(last, 3), number(deviation, 4), number((last - first) / deviation, 1))
-        rows.append((f"{task}, protocol {shown.key.version}", shown.metric.name, len(scores), *numbers))
-    return rows
-
-
-def precisions(board: Board, *tasks: str) -> list[Sequence[object]]:
-    """The areas of random picks in fp32 and in bf16, and their differences under the same seeds."""
-    rows: list[Sequence[object]] = [("task", "seeds", "area in fp32", "in bf16", "bf16 minus fp32", "SD between seeds")]
-    for task in tasks:
-        full, half = (validated(board, each).by_name["random"].areas for each in (task, f"{task}-bf16"))
-        seeds = sorted(full.keys() & half.keys())
-        means = (number(mean(each[seed] for seed in seeds), 4) for each in (full, half))
-        deviation = number(stdev(full[seed] for seed in seeds), 4)
-        rows.append((task, len(seeds), *means, spread(interval(paired(half, full)), sign=True), deviation))
-    return rows
-
-
-def stress(board: Board, task: str) -> list[Sequence[object]]:
-    """What each strategy gains over random in area, when the protocol is varied."""
-    found = variations(board.sections, section(board, task, "shared"))
-    return [
-        ("strategy", *(each.name for each in found)),
-        *(
-            (name, *(spread(each.gains.get(name, NOTHING), sign=True) for each in found))
-            for name in varied_strategies(found)
-        ),
-    ]
-
-
-def ablation(board: Board, *tasks: str) -> list[Sequence[object]]:
-    """What learning loss gains over random on the slice that choices are made on, and how well lossnet ranks.
-
-    "Change" is how the difference itself differs from the first task's, under the same seeds.
-    """
-    header = ("area of random", "of learning-loss", "difference", "change", "ranking accuracy", "under learning-loss")
-    rows: list[Sequence[object]] = [("task", "seeds", *header)]
-    gains: list[dict[int, float]] = []
-    for task in tasks:
-        random, own = (validated(board, task).by_name[name] for name in ("random", "learning-loss"))
-        seeds = sorted(random.areas.keys() & own.areas.keys())
-        areas = [number(mean(each.areas[seed] for seed in seeds), 4) for each in (random, own)]
-        rankings = [each.by_seed(lambda record: ranking_accuracy(record.rounds[-1])) for each in (random, own)]
-        ranked = [number(mean(each[seed] for seed in seeds), 3) for each in rankings]
-        gains.append({seed: own.areas[seed] - random.areas[seed] for seed in seeds})
-        difference = spread(interval(list(gains[-1].values())), sign=True)
-        change = spread(interval(paired(gains[-1], gains[0])), sign=True) if len(gains) > 1 else ABSENT
-        rows.append((task, len(seeds), *areas, difference, change, *ranked))
-    return rows
-
-
-TABLES: dict[str, Callable[..., list[Sequence[object]]]] = {
-    "standings": standings,
-    "natives": natives,
-    "contrasts": contrasts,
-    "gate": gate,
-    "precisions": precisions,
-    "stress": stress,
-    "ablation": ablation,
-}
+"""A link to a picture of the page; group 1 is the name of its task."""
+Rows = list[Sequence[object]]
+"""A table: first the header, then its rows."""
 
 
 def table(board: Board, call: str) -> list[str]:
-    """What a marker of the page asks for, as lines of Markdown."""
+    """A table as lines of Markdown.
+
+    Args:
+        board: the records.
+        call: from a marker of the page, such as `standings cifar10-mini shared`.
+    """
     name, *arguments = call.split()
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in TABLES[name](board, *arguments)]
     return [lines[0], re.sub("[^|]+", "---", lines[0]), *lines[1:]]
 
 
-def rewritten(board: Board, page: str) -> str:
-    """The page with the tables of these records."""
-    return TABLE.sub(lambda found: "\n".join([found[1], *table(board, found[2])]), page)
+def standings(board: Board, task: str, track: str) -> Rows:
+    """The standings of a task and track, and the score of a model trained on the full pool."""
+    section = _test_section(board, task, track)
+    rows: Rows = [
+        ("strategy", "seeds", "area", "last score", "against random", "ranking accuracy"),
+        *(
+            (
+                standing.strategy,
+                standing.seeds,
+                mean_and_interval(standing.area),
+                number(standing.last.mean, 4),
+                mean_and_interval(standing.to_baseline, sign=True),
+                number(standing.ranking.mean, 3) + _own_ranking(standing),
+            )
+            for standing in section.standings
+        ),
+    ]
+    if section.full_pool:
+        score = number(section.full_score.mean, 4)
+        rows.append(("whole pool", len(section.full_pool.records), ABSENT, score, ABSENT, ABSENT))
+    return rows
 
 
-def draw(board: Board, task: str, path: Path) -> Path:
-    """What strategies gain over random on one task, beside what was published."""
-    return save(dict(pictures(board, section(board, task, "shared")))["gains"], path)
+def native_standings(board: Board, *tasks: str) -> Rows:
+    """The standings of the native track, with random picks in the shared track under the same seeds for comparison."""
+    rows: Rows = [("task", "strategy", "seeds", "area", "last score", "against random")]
+    for task in tasks:
+        section = _test_section(board, task, "native")
+        rows += [
+            (
+                task,
+                standing.strategy,
+                standing.seeds,
+                mean_and_interval(standing.area),
+                number(standing.last.mean, 4),
+                mean_and_interval(standing.to_baseline, sign=True),
+            )
+            for standing in section.standings
+        ]
+        native, shared = section.areas("random"), _test_section(board, task, "shared").areas("random")
+        areas = [shared[seed] for seed in sorted(native)]
+        difference = mean_and_interval(interval(paired(shared, native)), sign=True)
+        rows.append((task, "random, with lossnet", len(areas), mean_and_interval(interval(areas)), ABSENT, difference))
+    return rows
+
+
+def contrasts(board: Board) -> Rows:
+    """The planned comparisons with their p-values."""
+    return [
+        ("task", "comparison", "seeds", "area", "p", "p after Holm"),
+        *(
+            (
+                contrast.key.protocol,
+                f"{contrast.strategy} minus {contrast.baseline}",
+                contrast.seeds,
+                mean_and_interval(contrast.difference, sign=True),
+                number(contrast.p, 4),
+                number(contrast.corrected, 4),
+            )
+            for contrast in board.contrasts
+        ),
+    ]
+
+
+def rise_over_rounds(board: Board, *tasks: str) -> Rows:
+    """How far the score of random picks rises from the first to the last round.
+
+    The rise is given in standard deviations between seeds: the root of the variance between seeds, averaged over rounds.
+    """
+    rows: Rows = [("task", "metric", "seeds", "first round", "last round", "SD between seeds", "rise in SDs")]
+    for task in tasks:
+        section = _validation_section(board, task)
+        scores = np.array([record.score for record in section.by_name["random"].records])
+        first, *_, last = scores.mean(0)
+        deviation = float(np.sqrt(scores.var(0, ddof=1).mean()))
+        numbers = (number(first, 3), number(last, 3), number(deviation, 4), number((last - first) / deviation, 1))
+        rows.append((f"{task}, protocol {section.key.version}", section.metric.name, len(scores), *numbers))
+    return rows
+
+
+def precisions(board: Board, *tasks: str) -> Rows:
+    """The areas of random picks in fp32 and in bf16, and their differences under the same seeds."""
+    rows: Rows = [("task", "seeds", "area in fp32", "in bf16", "bf16 minus fp32", "SD between seeds")]
+    for task in tasks:
+        fp32, bf16 = (_validation_section(board, name).by_name["random"].areas for name in (task, f"{task}-bf16"))
+        seeds = sorted(fp32.keys() & bf16.keys())
+        means = (number(mean(areas[seed] for seed in seeds), 4) for areas in (fp32, bf16))
+        deviation = number(stdev(fp32[seed] for seed in seeds), 4)
+        rows.append((task, len(seeds), *means, mean_and_interval(interval(paired(bf16, fp32)), sign=True), deviation))
+    return rows
+
+
+def gains_under_stress(board: Board, task: str) -> Rows:
+    """The gain of each strategy over random in area, on a protocol and on each of its variations."""
+    columns = variations(board.sections, _test_section(board, task, "shared"))
+    return [
+        ("strategy", *(column.name for column in columns)),
+        *(
+            (name, *(mean_and_interval(column.gains.get(name, NOTHING), sign=True) for column in columns))
+            for name in varied_strategies(columns)
+        ),
+    ]
+
+
+def ablation(board: Board, *tasks: str) -> Rows:
+    """The gain of learning loss over random and the ranking accuracy of lossnet, on the validation split.
+
+    The column "change" holds the gain minus that on the first task, under the same seeds.
+    """
+    header = ("area of random", "of learning-loss", "difference", "change", "ranking accuracy", "under learning-loss")
+    rows: Rows = [("task", "seeds", *header)]
+    gains: list[dict[int, float]] = []
+    for task in tasks:
+        entries = [_validation_section(board, task).by_name[name] for name in ("random", "learning-loss")]
+        random, learned = (entry.areas for entry in entries)
+        seeds = sorted(random.keys() & learned.keys())
+        areas = [number(mean(entry.areas[seed] for seed in seeds), 4) for entry in entries]
+        by_seed = [entry.by_seed(lambda record: ranking_accuracy(record.rounds[-1])) for entry in entries]
+        rankings = [number(mean(ranking[seed] for seed in seeds), 3) for ranking in by_seed]
+        gains.append({seed: learned[seed] - random[seed] for seed in seeds})
+        difference = mean_and_interval(interval(list(gains[-1].values())), sign=True)
+        change = mean_and_interval(interval(paired(gains[-1], gains[0])), sign=True) if len(gains) > 1 else ABSENT
+        rows.append((task, len(seeds), *areas, difference, change, *rankings))
+    return rows
+
+
+TABLES: dict[str, Callable[..., Rows]] = {
+    "standings": standings,
+    "natives": native_standings,
+    "contrasts": contrasts,
+    "gate": rise_over_rounds,
+    "precisions": precisions,
+    "stress": gains_under_stress,
+    "ablation": ablation,
+}
+"""The functions that make the tables, by the names that markers of the page use."""
+
+
+def _test_section(board: Board, task: str, track: str) -> Section:
+    """The section of a task and track, on the test split and under the newest version of the protocol."""
+    matching = (section for section in board.sections if (section.key.protocol, section.key.track) == (task, track))
+    return max(matching, key=lambda section: section.key.version)
+
+
+def _validation_section(board: Board, task: str) -> Section:
+    """The section of a task on the validation split, under the newest version of the protocol."""
+    records = (record for record in board.records if (record.protocol, record.split) == (task, "validation"))
+    return max(sections(records), key=lambda section: section.key.version)
+
+
+def mean_and_interval(values: Interval, *, sign: bool = False) -> str:
+    """A mean and half the width of its interval; the mean alone if there is no interval.
+
+    Args:
+        values: the mean and the ends of its interval.
+        sign: whether a positive mean gets a plus sign.
+    """
+    half = f" ± {(values.upper - values.lower) / 2:.4f}" if not math.isnan(values.lower) else ""
+    return number(values.mean, 4, sign=sign) + half
+
+
+def _own_ranking(standing: Standing) -> str:
+    """Ranking accuracy, in parentheses, of the loss predictor that a strategy trains itself; empty if it trains none."""
+    text = number(standing.own_ranking.mean, 3)
+    return "" if text == ABSENT else f" ({text})"
+
+
+def with_tables(board: Board, page: str) -> str:
+    """The page's text with new tables."""
+    return TABLE.sub(lambda match: "\n".join([match[1], *table(board, match[2])]), page)
+
+
+def draw_gains(board: Board, task: str, path: Path) -> Path:
+    """Write the chart of the gains over random on one task, beside the published ones."""
+    return save(dict(pictures(board, _test_section(board, task, "shared")))["gains"], path)
 
 
 def main() -> None:
-    """Rewrite the page in place."""
+    """Update the page and its pictures in place."""
     board = gathered(Path("leaderboard/records"), Path("configs/sweeps"), Path("leaderboard/submissions"))
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(rewritten(board, page), encoding="utf-8")
+    PAGE.write_text(with_tables(board, page), encoding="utf-8")
     for task in PICTURE.findall(page):
-        draw(board, task, PAGE.parent / f"reproduction/{task}.svg")
+        draw_gains(board, task, PAGE.parent / f"reproduction/{task}.svg")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Contact sheets: what a run on the rendered scenes picked first and last, with labels drawn in.
+"""Contact sheets for the leaderboard: the first and last picks of a run on rendered scenes, with their labels.
 
-Only of scenes: they are rendered anew from the record's own settings, and they are ours to show. Photographs are not.
+There are none of photographs: scenes are rendered again from the record's settings, and there is no license to show
+photographs of the real data sets.
 """
 
 from __future__ import annotations
@@ -21,20 +22,25 @@ from tasks.kinds import known_kinds
 from tasks.settings import SceneSettings
 
 COLUMNS = 8
+"""Images per row."""
 
 
 def sheet(record: Record) -> Sheet | None:
-    """The first and the last picks of a run's first selection; None where its images are not rendered scenes."""
-    found = _scenes(record.config)
-    if found is None or not record.rounds or not record.rounds[0].picked:
+    """The first and the last picks of a run's first selection.
+
+    Returns:
+        A PNG file with two rows and a text that describes it; None if the images are not rendered scenes or the record's
+        settings are invalid.
+    """
+    scenes = _scenes(record.config)
+    if scenes is None or not record.rounds or not record.rounds[0].picked:
         return None
-    kind, settings = found
+    kind, settings = scenes
     picked = record.rounds[0].picked
     ids = [*picked[:COLUMNS], *picked[-COLUMNS:]]
     if max(ids) >= settings.pool:
         return None
-    drawn = [kind.draw_scene(settings.seed, image) for image in ids]
-    cells = [cell for cell in drawn if cell is not None]
+    cells = [cell for cell in (kind.draw_scene(settings.seed, image) for image in ids) if cell is not None]
     if not cells:
         return None
     file = io.BytesIO()
@@ -42,14 +48,14 @@ def sheet(record: Record) -> Sheet | None:
         file, "png", optimize=True
     )
     text = (
-        f"What {record.strategy} picked after the first round under seed {record.seed}: its first {COLUMNS} picks in the "
-        f"upper row, its last {COLUMNS} of {len(picked)} in the lower; labels drawn in."
+        f"Images that {record.strategy} picked after the first round under seed {record.seed}, with their labels: the "
+        f"first {COLUMNS} picks in the upper row, the last {COLUMNS} of {len(picked)} in the lower row."
     )
     return Sheet(file.getvalue(), text)
 
 
 def _scenes(config: Mapping[str, JsonValue]) -> tuple[TaskKind[Any], SceneSettings] | None:
-    """The kind of task and its scenes, where a record's protocol names some."""
+    """The kind of task and the scenes' settings of a record's protocol; None if it has no valid ones."""
     task = config.get("task")
     data = task.get("data") if isinstance(task, dict) else None
     scenes = data.get("scenes") if isinstance(data, dict) else None

@@ -17,7 +17,7 @@ from leaderboard.schema.records import Phases, Round, Split, Track
 from lossbench.config import Protocol
 from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
 from lossbench.running.model_cache import ModelCache, TrainingPlan
-from lossbench.running.pool import Pool, oracle
+from lossbench.running.pool import Pool, with_label_noise
 from lossbench.running.streams import stream
 from lossnet import LossPredictor, ranking_accuracy
 from strategies import Context, Selection, SelectionError, Strategy
@@ -48,7 +48,7 @@ class Run:
     @cached_property
     def asked(self) -> Task:
         """The task with the labels that the oracle gives, which may be wrong."""
-        return oracle(self.task, self.pool, self.protocol.stress, self.seed)
+        return with_label_noise(self.task, self.pool, self.protocol.stress, self.seed)
 
     def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
         """The rounds after those that are done, one by one."""
@@ -85,7 +85,7 @@ class Run:
         picked = np.zeros(0, dtype=np.int64)
         if not last:
             picked = self._select(number, labeled, committee)
-        groups = self.task.groups(picked, self.pool.described).sum(0).tolist() if len(picked) else []
+        groups = self.task.groups(picked, self.pool.group_reference).sum(0).tolist() if len(picked) else []
         return Round(
             labeled=len(labeled[-1]),
             metrics=metrics,

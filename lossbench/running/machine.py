@@ -1,4 +1,4 @@
-"""What a run was made on."""
+"""The machine and the code of a run, and the memory that a process uses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from leaderboard.schema.records import Machine
 from lossbench.config import ConfigError
 
 HIGH_WATER_RESET = Path("/proc/self/clear_refs")
+"""Writing 5 to it resets the peak memory of the process (Linux, proc(5))."""
 
 
 def check_device(name: str) -> None:
-    """Raise a ConfigError unless this machine has the device."""
-    known = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if name.partition(":")[0] not in known:
-        msg = f"no device {name!r} on this machine; use --device {' or '.join(known)}"
+    """Check that this machine has a device.
+
+    Raises:
+        ConfigError: it has no such device.
+    """
+    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if name.partition(":")[0] not in available:
+        msg = f"no device {name!r} on this machine; use --device {' or '.join(available)}"
         raise ConfigError(msg)
 
 
 def describe(device: torch.device) -> Machine:
-    """The machine that this process runs on."""
+    """The machine that runs this process, with the versions of Python and torch."""
     on_cuda = device.type == "cuda"
     return Machine(
         processor=_processor(),
@@ -49,7 +54,7 @@ def _processor() -> str:
 
 
 def peak_memory_mebibytes(device: torch.device) -> float:
-    """The most memory that this process has held since the last reset; on CUDA, that its tensors held on the device."""
+    """Peak memory since the last reset: of this process, or on CUDA of its tensors on the device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -57,44 +62,47 @@ def peak_memory_mebibytes(device: torch.device) -> float:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begin to measure the peak anew, where the system can: on CUDA and on Linux."""
+    """Reset the peak memory to the current memory, on CUDA and on Linux; elsewhere nothing happens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif HIGH_WATER_RESET.exists():
-        HIGH_WATER_RESET.write_text("5", encoding="ascii")  # proc(5), clear_refs
+        HIGH_WATER_RESET.write_text("5", encoding="ascii")
 
 
 @contextmanager
 def memory_growth(device: torch.device) -> Iterator[list[float]]:
-    """A list that holds, after the block, by how many mebibytes memory grew in it at most.
+    """Measure by how many mebibytes the peak memory in a block exceeds the memory before it.
 
-    On CUDA of the device's tensors; else of the process, whose high-water mark Linux resets on request (elsewhere the
-    list stays empty).
+    On CUDA this is the memory of tensors on the device, elsewhere that of the process. A process can only be measured on
+    Linux, which can reset its peak.
+
+    Yields:
+        A list that holds the number after the block; it stays empty where it cannot be measured.
     """
-    grown: list[float] = []
+    growth: list[float] = []
     reset_peak_memory(device)
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device) / 2**20
-        yield grown
-        grown.append(torch.cuda.max_memory_allocated(device) / 2**20 - before)
+        yield growth
+        growth.append(torch.cuda.max_memory_allocated(device) / 2**20 - before)
     elif HIGH_WATER_RESET.exists():
-        before = _high_water_mebibytes()
-        yield grown
-        grown.append(_high_water_mebibytes() - before)
+        before = _peak_process_mebibytes()
+        yield growth
+        growth.append(_peak_process_mebibytes() - before)
     else:
-        yield grown
+        yield growth
 
 
-def _high_water_mebibytes() -> float:
+def _peak_process_mebibytes() -> float:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
 
 
 @cache
 def commit() -> str:
-    """The commit of this checkout when first asked, with `+changes` where files differ from it; `unknown` outside of one.
+    """The commit of this checkout, with `+changes` if tracked files differ from it; `unknown` outside of a checkout.
 
-    Asked as a process starts: a commit made while it runs is not the code that it has loaded.
+    The first call decides for the whole process. Call it when the process starts: a later commit is not the loaded code.
     """
     root = Path(__file__).parents[2]
     try:

@@ -1,4 +1,4 @@
-"""Which images may be labeled, which are labeled first, and what labels an oracle gives."""
+"""The images that may be labeled, those that are labeled first, and the label noise of a protocol."""
 
 from __future__ import annotations
 
@@ -16,57 +16,72 @@ from tasks.settings import Stress
 
 @dataclass(frozen=True)
 class Pool:
-    """Which images may be labeled: all of the pool but the protocol's validation slice, less those that imbalance takes."""
+    """The images of a protocol that may be labeled, and its validation slice. Both are the same for all seeds."""
 
     eligible: Ids
+    """Images that may be labeled: the task's pool without the validation slice and without those that imbalance removes."""
     validation: Ids
-    described: Ids
-    """Whose poses the groups of pose are clusters of: the eligible images, and those that imbalance took."""
-    present: np.ndarray
-    """(e, g) bool: the groups of the eligible images, where the protocol makes use of them."""
+    """Images of the pool that are held out for choices; they are never labeled."""
+    group_reference: Ids
+    """Images from which `Task.groups` learns groups: the eligible ones and those that imbalance removes."""
+    groups: np.ndarray
+    """(e, g) bool: which groups each eligible image shows; g is 0 if the protocol's stress does not use groups."""
     missing_groups: int
+    """How many groups the first labeled images must not show."""
 
     @classmethod
     def of(cls, task: Task[Any, Any], protocol: Protocol) -> Pool:
-        """The same pool and slice whatever the seed.
+        """The pool of a protocol.
 
         Raises:
-            ConfigError: the budget is larger than what may be labeled, or more groups are to be missing than there are.
+            ConfigError: the budget exceeds the eligible images, or all groups would be missing from the first round.
         """
         held_out, stress = protocol.task.data.validation, protocol.stress
         order = stream(0, "validation").permutation(task.pool_size)
         eligible, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
-        described, present = eligible, np.zeros((len(eligible), 0), dtype=bool)
+        reference, groups = eligible, np.zeros((len(eligible), 0), dtype=bool)
         if stress.imbalance > 1 or stress.missing_groups:
-            present = task.groups(eligible, eligible).numpy()
-            kept = _kept(present, stress.imbalance, stream(0, "imbalance"))
-            eligible, present = eligible[kept], present[kept]
-            if stress.missing_groups >= (groups := present.shape[1]):
+            groups = task.groups(eligible, eligible).numpy()
+            kept = _imbalanced(groups, stress.imbalance, stream(0, "imbalance"))
+            eligible, groups = eligible[kept], groups[kept]
+            count = groups.shape[1]
+            if stress.missing_groups >= count:
                 msg = (
-                    f"{protocol.name}: {stress.missing_groups} of {groups} groups are to be missing; leave one at least"
+                    f"{protocol.name}: {stress.missing_groups} of {count} groups would be missing from the first round; "
+                    f"set stress.missing_groups to at most {count - 1}"
                 )
                 raise ConfigError(msg)
-        _check(protocol, task.pool_size, len(eligible))
-        return cls(eligible, validation, described, present, stress.missing_groups)
+        _check_budget(protocol, task.pool_size, len(eligible))
+        return cls(eligible, validation, reference, groups, stress.missing_groups)
 
     def initial(self, seed: int, count: int) -> Ids:
-        """The first labeled images, the same for all strategies under a seed; none shows a group that is to be missing.
+        """The first labeled images, the same for all strategies under a seed; none shows a missing group.
 
         Raises:
-            ConfigError: too few images are without the missing groups.
+            ConfigError: too few eligible images show none of the missing groups.
         """
-        hidden = stream(seed, "missing groups").permutation(self.present.shape[1])[: self.missing_groups]
-        allowed = self.eligible[~self.present[:, hidden].any(1)] if len(hidden) else self.eligible
+        missing = stream(seed, "missing groups").permutation(self.groups.shape[1])[: self.missing_groups]
+        allowed = self.eligible[~self.groups[:, missing].any(1)] if len(missing) else self.eligible
         if len(allowed) < count:
             msg = (
-                f"seed {seed}: only {len(allowed)} images are without the {self.missing_groups} missing groups, and the "
+                f"seed {seed}: only {len(allowed)} images show none of the {self.missing_groups} missing groups, and the "
                 f"first round needs {count}; lower stress.missing_groups or budget.initial"
             )
             raise ConfigError(msg)
         return np.sort(stream(seed, "initial").choice(allowed, count, replace=False))
 
     def candidates(self, seed: int, number: int, labeled: Ids, subset: int | None) -> Ids:
-        """The unlabeled images of lowest priority; every image has one random priority per seed and round."""
+        """The candidates of a round, sorted.
+
+        Every eligible image has a random priority that depends on seed and round only, so that strategies with different
+        labeled images get mostly the same candidates.
+
+        Args:
+            seed: of the run.
+            number: of the round, from 0.
+            labeled: images that are labeled already.
+            subset: how many unlabeled images to draw; None for all.
+        """
         unlabeled = np.setdiff1d(self.eligible, labeled)
         if subset is None or subset >= len(unlabeled):
             return unlabeled
@@ -74,10 +89,10 @@ class Pool:
         return np.sort(unlabeled[np.argsort(priorities[unlabeled])[:subset]])
 
 
-def oracle(task: Task[Any, Any], pool: Pool, stress: Stress, seed: int) -> Task[Any, Any]:
-    """The task with the labels that are given for its pool: a share of them wrong, the same whoever asks under a seed.
+def with_label_noise(task: Task[Any, Any], pool: Pool, stress: Stress, seed: int) -> Task[Any, Any]:
+    """The task with wrong labels for a share of the eligible images, the same for all strategies under a seed.
 
-    Held-out and test images keep their true labels.
+    The validation slice and the test images keep their true labels. Without label noise this is the task itself.
     """
     if not stress.label_noise:
         return task
@@ -88,23 +103,32 @@ def oracle(task: Task[Any, Any], pool: Pool, stress: Stress, seed: int) -> Task[
     return noisy
 
 
-def _kept(present: np.ndarray, imbalance: float, rng: np.random.Generator) -> np.ndarray:
-    """Which images stay: groups, in random order, shrink exponentially down to 1 / imbalance (Cui et al. 2019, section 5.1).
+def _imbalanced(groups: np.ndarray, imbalance: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw which images remain so that group sizes decrease exponentially (Cui et al. 2019, section 5.1).
 
-    An image of several groups stays as its rarest one does.
+    In random order, the groups are kept at rates from 1 down to 1 / imbalance. An image of several groups is kept at the
+    lowest of their rates.
+
+    Args:
+        groups: (e, g) bool, the groups of each image.
+        imbalance: largest over smallest rate.
+        rng: draws the order and the images.
+
+    Returns:
+        (e,) bool: whether each image remains.
     """
-    groups = present.shape[1]
-    rates = imbalance ** -(rng.permutation(groups) / max(groups - 1, 1))
-    rate = np.where(present, rates, 1.0).min(1, initial=1.0)
-    return rng.random(len(present)) < rate
+    count = groups.shape[1]
+    rates = imbalance ** -(rng.permutation(count) / max(count - 1, 1))
+    rate = np.where(groups, rates, 1.0).min(1, initial=1.0)
+    return rng.random(len(groups)) < rate
 
 
-def _check(protocol: Protocol, pool_size: int, eligible: int) -> None:
+def _check_budget(protocol: Protocol, pool_size: int, eligible: int) -> None:
     needed = protocol.budget.labeled[-1]
     if needed > eligible:
-        why = "validation and imbalance" if protocol.stress.imbalance > 1 else "validation"
+        reason = "validation and imbalance" if protocol.stress.imbalance > 1 else "validation"
         msg = (
             f"{protocol.name}: a budget of {needed} labels is larger than the pool of {pool_size} images less "
-            f"{pool_size - eligible} for {why}; lower budget.initial, step or rounds"
+            f"{pool_size - eligible} for {reason}; lower budget.initial, step or rounds"
         )
         raise ConfigError(msg)

@@ -1,4 +1,4 @@
-"""One random stream per purpose, so that strategies under one seed are paired."""
+"""Random generators by seed and purpose, so that all strategies share initial labels, candidates and weights under a seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import numpy as np
 
 
 def stream(seed: int, *purpose: str | int) -> np.random.Generator:
-    """The generator of a purpose under a seed: equal words, equal stream; other words, an independent one."""
-    words = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(words, dtype=np.uint32))
+    """A new generator. Equal arguments give equal random numbers, different ones give independent random numbers.
+
+    Args:
+        seed: of the run.
+        *purpose: what the numbers are for, such as `"select", 3` for the selection of round 3.
+    """
+    digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))

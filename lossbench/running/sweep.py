@@ -176,7 +176,7 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     record = record.going_on(describe(torch.device(paths.device)), commit())
     protocol = job.protocol
     if job.full_pool:
-        protocol = protocol.on_all(len(Pool.of(task, protocol).eligible))
+        protocol = protocol.on_full_pool(len(Pool.of(task, protocol).eligible))
     run = Run(task, protocol, strategy, job.seed, job.track, job.split, paths.out / "models")
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})

@@ -1,1 +1,1 @@
-"""Strategies from outside: checks, submission, verification."""
+"""Strategies from outside the repository: conformance checks, submissions, verification."""

@@ -1,4 +1,4 @@
-"""What every strategy owes the benchmark, as checks on three tiny rendered tasks; contributors write none of them."""
+"""Checks of the strategy contract on the tiny task of every kind. They apply to each strategy; contributors write none."""
 
 from __future__ import annotations
 
@@ -27,23 +27,28 @@ from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
 LABELED = np.arange(12)
-CANDIDATES = 30
-MOST_SECONDS, MOST_MEBIBYTES = 60.0, 2048.0
-"""For one selection of 6 among 30 tiny images, at the strategy's `smoke` sizes: far more than any here needs."""
+CANDIDATE_COUNT = 30
+MAX_SECONDS, MAX_MEBIBYTES = 60.0, 2048.0
+"""Limits of one selection of 6 among 30 tiny images, at the strategy's `smoke` sizes: far more than any strategy here needs."""
 
 
 class ConformanceError(AssertionError):
-    """A strategy does not keep a part of the contract: one line that says which."""
+    """A strategy breaks the contract; the message is one line that says how."""
 
 
 def require(condition: object, fault: str) -> None:
-    """Raise a ConformanceError unless the condition holds."""
+    """Raise a ConformanceError with this message unless the condition holds."""
     if not condition:
         raise ConformanceError(fault)
 
 
 def tiny_protocol(kind: str, **recipe: object) -> Protocol:
-    """A protocol of three rounds on a kind's tiny task, which trains in seconds; `recipe` replaces settings of its recipe."""
+    """A protocol of three rounds on a kind's tiny task, which trains in seconds.
+
+    Args:
+        kind: name of the kind of task.
+        **recipe: settings that replace those of the tiny task's recipe.
+    """
     tiny = dict(kind_named(kind).tiny)
     task = {"kind": kind} | tiny | {"recipe": tiny["recipe"] | recipe}
     budget = {"initial": 12, "step": 6, "rounds": 3, "subset": 30}
@@ -52,7 +57,14 @@ def tiny_protocol(kind: str, **recipe: object) -> Protocol:
 
 @dataclass(frozen=True)
 class Trial:
-    """A strategy that is about to pick on a task: the same context as the loop's, any number of times."""
+    """A strategy with a task and a trained committee; it can select any number of times in the same situation.
+
+    Args:
+        task: with its labels.
+        strategy: the strategy to check.
+        committee: trained on the images `LABELED`.
+        budget: how many images each selection picks.
+    """
 
     task: Task
     strategy: Strategy
@@ -61,151 +73,159 @@ class Trial:
 
     @property
     def candidates(self) -> Ids:
-        """Half of what is not labeled, with gaps: a position among the candidates is not an id."""
+        """A random part of the unlabeled images, so that a position among the candidates differs from an id."""
         unlabeled = np.arange(len(LABELED), self.task.pool_size)
-        return np.sort(np.random.default_rng(5).choice(unlabeled, CANDIDATES, replace=False))
+        return np.sort(np.random.default_rng(5).choice(unlabeled, CANDIDATE_COUNT, replace=False))
 
     def context(self, seed: int = 0) -> Context:
-        """The context under a seed."""
+        """The context that the loop would hand to the strategy under this seed."""
         rng = stream(seed, "select", 0)
         return selection_context(
             self.task, self.strategy, self.committee, self.budget, self.candidates, rng, labeled=LABELED
         )
 
     def select(self, seed: int = 0) -> Selection:
-        """What the strategy returns."""
+        """The strategy's selection under this seed."""
         return self.strategy.select(self.context(seed))
 
     def picks(self, seed: int = 0) -> list[int]:
-        """The picked ids in their order."""
+        """The picked ids under this seed, in the strategy's order."""
         return np.asarray(self.select(seed).ids).tolist()
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """All that was trained, by name."""
-        found = {
+        """All trained modules of the committee, by name."""
+        modules = {
             f"{name} {number}": getattr(learner, name)
             for number, learner in enumerate(self.committee)
             for name in ("model", "lossnet", "auxiliary")
         }
-        return {name: module for name, module in found.items() if module is not None}
+        return {name: module for name, module in modules.items() if module is not None}
 
 
-def picks_are_candidates_as_many_as_the_budget(trial: Trial) -> None:
-    """Right count, distinct, none labeled, none foreign; a score for each or none at all."""
+def selection_is_valid(trial: Trial) -> None:
+    """As many distinct candidates as the budget, and either one score per pick or no scores."""
     selection = trial.select()
     checked(selection, trial.context(), trial.strategy.name)
     if selection.scores is not None:
-        require(selection.scores.shape == (trial.budget,), "not a score for each pick")
+        require(selection.scores.shape == (trial.budget,), "the number of scores differs from the number of picks")
         require(not torch.isnan(selection.scores).any(), "a score is not a number")
 
 
-def picks_are_a_function_of_the_seed(trial: Trial) -> None:
-    """The same picks again, whatever the global generators hold."""
+def picks_are_reproducible(trial: Trial) -> None:
+    """The same picks from equal contexts, for any state of the global random generators."""
     picks = []
     for number in range(3):
         random.seed(number)
-        np.random.seed(number)  # noqa: NPY002 - a strategy that reads it is to be caught
+        np.random.seed(number)  # noqa: NPY002 - to catch a strategy that reads the global generator
         torch.manual_seed(number)
         picks.append(trial.picks())
-    require(picks[0] == picks[1] == picks[2], "not a function of the context and its rng")
+    require(picks[0] == picks[1] == picks[2], "the picks are not a function of the context and its rng")
 
 
-def picks_are_blind_to_labels(trial: Trial) -> None:
-    """The same picks when all labels but those of the labeled images stand elsewhere."""
+def picks_ignore_hidden_labels(trial: Trial) -> None:
+    """The same picks after the labels of all unlabeled images were exchanged among them."""
     before = trial.picks()
     with shuffled_labels(trial.task):
         after = trial.picks()
     require(trial.strategy.cheats or before == after, "the picks depend on labels of candidates")
 
 
-def models_are_left_as_they_were(trial: Trial) -> None:
-    """Weights and buffers bit for bit, evaluation mode, no gradients, the same parameters trainable."""
+def models_are_unchanged(trial: Trial) -> None:
+    """Weights and buffers are equal bit for bit, in evaluation mode, without gradients, `requires_grad` as before."""
     before = {name: weights(module) for name, module in trial.modules.items()}
-    trainable = {name: [each.requires_grad for each in module.parameters()] for name, module in trial.modules.items()}
+    trainable = {name: _requires_grad(module) for name, module in trial.modules.items()}
     trial.select()
     for name, module in trial.modules.items():
-        require(same_tensors(before[name], weights(module)), f"{name} has other weights")
-        require(not any(each.training for each in module.modules()), f"{name} is left in training mode")
-        require(all(each.grad is None for each in module.parameters()), f"{name} is left with gradients")
-        require(trainable[name] == [each.requires_grad for each in module.parameters()], f"{name} is left frozen")
+        require(same_tensors(before[name], weights(module)), f"the weights of {name} have changed")
+        require(not any(part.training for part in module.modules()), f"{name} was left in training mode")
+        require(all(value.grad is None for value in module.parameters()), f"{name} was left with gradients")
+        require(trainable[name] == _requires_grad(module), f"requires_grad of {name} has changed")
 
 
-def learners_are_not_written_to(trial: Trial) -> None:
-    """No attribute is set on a learner or its task, and the images are the same."""
-    held = [each for learner in trial.committee for each in (learner, learner.task)]
-    before = [dict(vars(each)) for each in held]
+def _requires_grad(module: nn.Module) -> list[bool]:
+    return [value.requires_grad for value in module.parameters()]
+
+
+def learners_are_unchanged(trial: Trial) -> None:
+    """No attribute of a learner or its task was set, added or deleted, and the images are the same."""
+    objects = [item for learner in trial.committee for item in (learner, learner.task)]
+    before = [dict(vars(item)) for item in objects]
     images = trial.task.unlabeled.images(trial.candidates)
     trial.select()
-    for each, values in zip(held, before, strict=True):
-        now = vars(each)
-        require(now.keys() == values.keys(), f"attributes of {type(each).__name__} came or went")
-        require(all(now[name] is values[name] for name in values), f"an attribute of {type(each).__name__} was set")
+    for item, old in zip(objects, before, strict=True):
+        new, name = vars(item), type(item).__name__
+        require(new.keys() == old.keys(), f"attributes of {name} were added or deleted")
+        require(all(new[key] is old[key] for key in old), f"an attribute of {name} was set")
     require(torch.equal(images, trial.task.unlabeled.images(trial.candidates)), "the images have changed")
 
 
-def global_generators_are_left_alone(trial: Trial) -> None:
-    """Neither torch's nor numpy's generator has moved; Python's may, for beartype draws from it."""
+def global_generators_are_unchanged(trial: Trial) -> None:
+    """The states of torch's and NumPy's global generators are as before; Python's is not checked, as beartype uses it."""
 
     def states() -> tuple[object, ...]:
-        words = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
-        return words["key"].tolist(), words["pos"], torch.get_rng_state().tolist()
+        state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+        return state["key"].tolist(), state["pos"], torch.get_rng_state().tolist()
 
     before = states()
     trial.select()
-    require(states() == before, "a global generator was used and not put back")
+    require(states() == before, "the state of a global generator has changed; draw from ctx.rng")
 
 
-def nothing_warns(trial: Trial) -> None:
-    """No warning of any kind."""
+def no_warning_is_raised(trial: Trial) -> None:
+    """No warning of any category."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trial.select()
 
 
-def one_selection_costs_little(trial: Trial) -> None:
-    """At most a minute and 2 GiB, for a handful of tiny images."""
+def selection_is_within_limits(trial: Trial) -> None:
+    """At most `MAX_SECONDS` and `MAX_MEBIBYTES` for one selection."""
     started = time.perf_counter()
-    with memory_growth(trial.task.unlabeled.device) as grown:
+    with memory_growth(trial.task.unlabeled.device) as growth:
         trial.select()
-    seconds = time.perf_counter() - started
-    require(seconds <= MOST_SECONDS, f"one selection took {seconds:.0f} s; at most {MOST_SECONDS:.0f} s are allowed")
-    require(
-        max(grown, default=0.0) <= MOST_MEBIBYTES, f"one selection took {max(grown, default=0.0):.0f} MiB of memory"
-    )
+    seconds, mebibytes = time.perf_counter() - started, max(growth, default=0.0)
+    require(seconds <= MAX_SECONDS, f"one selection took {seconds:.0f} s; the limit is {MAX_SECONDS:.0f} s")
+    require(mebibytes <= MAX_MEBIBYTES, f"one selection took {mebibytes:.0f} MiB; the limit is {MAX_MEBIBYTES:.0f} MiB")
 
 
 Check = Callable[[Trial], None]
+"""Raises an error where a trial's strategy breaks the contract."""
 CHECKS: tuple[Check, ...] = (
-    picks_are_candidates_as_many_as_the_budget,
-    picks_are_a_function_of_the_seed,
-    picks_are_blind_to_labels,
-    models_are_left_as_they_were,
-    learners_are_not_written_to,
-    global_generators_are_left_alone,
-    nothing_warns,
-    one_selection_costs_little,
+    selection_is_valid,
+    picks_are_reproducible,
+    picks_ignore_hidden_labels,
+    models_are_unchanged,
+    learners_are_unchanged,
+    global_generators_are_unchanged,
+    no_warning_is_raised,
+    selection_is_within_limits,
 )
 
 
 class Verdict(NamedTuple):
-    """Whether a strategy keeps one part of the contract on one kind of task."""
+    """The outcome of one check on one kind of task."""
 
     check: str
     kind: str
     fault: str
-    """What is wrong; empty where nothing is."""
+    """What is wrong; empty if the check passed."""
 
 
-def verdicts(strategy: Strategy, folder: Path) -> Iterator[Verdict]:
-    """Every check on every kind of task, one after another. `folder` takes what is rendered and trained."""
-    for kind in (each.name for each in known_kinds()):
-        trial = _trial(strategy, kind, folder)
+def run_checks(strategy: Strategy, folder: Path) -> Iterator[Verdict]:
+    """Run every check on every known kind of task, one after another.
+
+    Args:
+        strategy: the strategy to check.
+        folder: for rendered scenes and trained models.
+    """
+    for kind in known_kinds():
+        trial = _prepare_trial(strategy, kind.name, folder)
         for check in CHECKS:
-            yield Verdict(check.__name__.replace("_", " "), kind, _fault(check, trial))
+            yield Verdict(check.__name__.replace("_", " "), kind.name, _run_check(check, trial))
 
 
-def _trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
+def _prepare_trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
     protocol = tiny_protocol(kind)
     task = build_task(protocol.task, folder, folder, torch.device("cpu"))
     plan = TrainingPlan.of(strategy, protocol.loss_prediction, "shared")
@@ -214,19 +234,20 @@ def _trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
     return Trial(task, strategy, committee)
 
 
-def _fault(check: Check, trial: Trial) -> str:
+def _run_check(check: Check, trial: Trial) -> str:
+    """The fault that a check reports; empty if it passes."""
     try:
         check(trial)
     except (ConformanceError, SelectionError, Warning) as error:
         return " ".join(str(error).split())
-    except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises is the verdict
+    except Exception as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return ""
 
 
 @contextmanager
 def shuffled_labels(task: Task) -> Iterator[None]:
-    """The labels of all images but `LABELED` at other images; put back at the end."""
+    """Exchange the labels of all images outside `LABELED` among each other inside the block."""
     others = np.arange(len(LABELED), len(task.annotations))
     before = task.annotations.copy()
     try:
@@ -237,10 +258,10 @@ def shuffled_labels(task: Task) -> Iterator[None]:
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """A copy of all weights and buffers."""
+    """A copy of a module's weights and buffers."""
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def same_tensors(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether two sets of tensors are equal bit for bit."""
+    """Whether two sets of tensors have the same names and are equal bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

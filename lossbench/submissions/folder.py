@@ -1,4 +1,4 @@
-"""Submissions: a strategy from outside with what its author says of it and the records of its runs."""
+"""A submission on disk: a strategy's code, what its author states about it, and the records of its runs."""
 
 from __future__ import annotations
 
@@ -27,44 +27,45 @@ from lossbench.config import ConfigError, Protocol, config_files, read_protocol,
 from strategies import FULL_POOL, STRATEGIES
 
 STRATEGY, META, RECORDS, REPLAY = "strategy.py", "meta.toml", "records", "replay"
+"""Names inside a submission's folder: code, author's statements, the author's records, the records of the verifier's reruns."""
 
 
 class Meta(BaseModel):
-    """What the author says: `meta.toml`."""
+    """The content of `meta.toml`: what the author states about a submission."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    """Of the strategy, and of the folder."""
+    """Name of the strategy and of the submission's folder."""
     title: Text
     authors: Annotated[tuple[Text, ...], Field(min_length=1, max_length=50)]
     paper: Text
-    """Where it is described; "none" where it is not."""
+    """The paper that describes the strategy; "none" if there is no paper."""
     licence: Text
-    """Of `strategy.py`, by its SPDX name."""
+    """SPDX name of the license of `strategy.py`."""
     summary: Text = ""
     kind: Text = "hybrid"
     needs: Text = ""
     cost: Text = ""
     deterministic: bool = True
-    """Whether equal runs on one machine make equal records."""
+    """Whether two runs under one seed on one machine give equal records."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
-    """Hyper-parameters, where they are not the defaults of `strategy.py`."""
+    """Hyper-parameters that differ from the defaults of `strategy.py`."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A folder below `leaderboard/submissions`."""
+    """One folder below `leaderboard/submissions`."""
 
     folder: Path
     meta: Meta
 
     @classmethod
     def read(cls, folder: Path) -> Submission:
-        """A submission as its author left it; nothing of it is run.
+        """Read a submission without running its code.
 
         Raises:
-            ConfigError: a part is missing, or says what it may not.
+            ConfigError: a file is missing or invalid, or the folder contains a link.
         """
         for name in (STRATEGY, META):
             if not (folder / name).is_file():
@@ -72,109 +73,127 @@ class Submission:
                 raise ConfigError(msg)
         links = [path for path in folder.rglob("*") if path.is_symlink()]
         if links or folder.is_symlink():
-            msg = f"{(links or [folder])[0]} is a link; a submission holds files alone"
+            msg = f"{(links or [folder])[0]} is a link; replace it by a file"
             raise ConfigError(msg)
-        meta = validated(Meta, _table(folder / META), folder / META)
+        meta = validated(Meta, _read_toml(folder / META), folder / META)
         if meta.name != folder.resolve().name:
-            msg = f"{folder / META}: the name is {meta.name!r}; a submission is named like its folder"
+            msg = f"{folder / META}: the name {meta.name!r} differs from the folder's name; make them equal"
             raise ConfigError(msg)
-        if meta.name in {FULL_POOL, *(each.name for each in STRATEGIES)}:
-            msg = f"{folder / META}: a strategy of Lossbench is called {meta.name!r}; choose another name"
+        if meta.name in {FULL_POOL, *(strategy.name for strategy in STRATEGIES)}:
+            msg = f"{folder / META}: Lossbench has a strategy named {meta.name!r}; choose another name"
             raise ConfigError(msg)
         return cls(folder, meta)
 
     @property
-    def strategy(self) -> Path:
-        """Its code."""
+    def strategy_file(self) -> Path:
+        """The path of the strategy's code."""
         return self.folder / STRATEGY
 
     def records(self) -> Survey:
-        """What it reports."""
+        """The records that the author submitted, and the files among them that cannot be read."""
         return survey(self.folder / RECORDS)
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # what is wrong with TOML, UTF-8 and numbers are ValueErrors
+    except (ValueError, RecursionError) as error:  # errors of TOML, UTF-8 and number parsing are ValueErrors
         msg = f"{path} is not TOML: {error}"
         raise ConfigError(msg) from None
 
 
 def submissions(folder: Path) -> tuple[list[Submission], list[str]]:
-    """Every submission below a folder, by name; and one line for each that cannot be read."""
-    found, damages = [], []
+    """All submissions below a folder.
+
+    Returns:
+        The submissions, sorted by name, and one message for each that cannot be read.
+    """
+    entries, damages = [], []
     for path in sorted(folder.iterdir() if folder.is_dir() else ()):
         if path.is_dir():
             try:
-                found.append(Submission.read(path))
+                entries.append(Submission.read(path))
             except (ConfigError, OSError) as error:
                 damages.append(str(error))
-    return found, damages
+    return entries, damages
 
 
-def faults(submission: Submission, protocols: Path) -> list[str]:
-    """What is wrong with the reported records, as far as it can be seen without running anything."""
-    found = submission.records()
+def record_faults(submission: Submission, protocols: Path) -> list[str]:
+    """Faults of the submitted records that can be found without running the strategy, one message each.
+
+    Args:
+        submission: the submission to check.
+        protocols: the folder of task protocols.
+    """
+    submitted = submission.records()
     known = {path.stem: read_protocol(path) for path in config_files(protocols)}
-    every = [*found.damages]
-    for record in found.records:
-        where = f"{record.protocol}, {record.track}, seed {record.seed}"
-        every += [f"{where}: {fault}" for fault in _record_faults(record, submission, known)]
-    return every
+    messages = [*submitted.damages]
+    for record in submitted.records:
+        run = f"{record.protocol}, {record.track}, seed {record.seed}"
+        messages += [f"{run}: {fault}" for fault in _faults_of(record, submission, known)]
+    return messages
 
 
-def _record_faults(record: Record, submission: Submission, known: dict[str, Protocol]) -> Iterator[str]:
+def _faults_of(record: Record, submission: Submission, known: dict[str, Protocol]) -> Iterator[str]:
     if record.strategy != submission.meta.name:
-        yield f"the record is of {record.strategy}, not of {submission.meta.name}"
-    if record.fingerprints.get("strategy") != hashlib.sha256(submission.strategy.read_bytes()).hexdigest():
-        yield f"made by other code than the {STRATEGY} beside it; run that again"
+        yield f"the record is of strategy {record.strategy}, not of {submission.meta.name}"
+    if record.fingerprints.get("strategy") != hashlib.sha256(submission.strategy_file.read_bytes()).hexdigest():
+        yield f"the record was made with code that differs from the submitted {STRATEGY}; repeat the run"
     if record.reference:
-        yield "a reference knows more than a strategy may, and cannot be submitted"
+        yield "the record is of a reference method, which reads hidden labels; it cannot be submitted"
     if record.split != "test":
-        yield f"measured on the {record.split} split; the board shows test scores"
+        yield f"the record was measured on the {record.split} split; submit runs on the test split"
     if not record.complete:
-        yield f"{len(record.rounds)} of {record.planned_rounds} rounds"
+        yield f"the record has {len(record.rounds)} of {record.planned_rounds} rounds; complete the run"
     protocol = known.get(record.protocol)
     if protocol is None:
-        yield f"no protocol {record.protocol} is known"
+        yield f"there is no protocol {record.protocol}"
     else:
         yield from _protocol_faults(record, protocol)
 
 
 def _protocol_faults(record: Record, protocol: Protocol) -> Iterator[str]:
     if record.version != protocol.version:
-        yield f"made under protocol {record.version}; now there is {protocol.version}"
+        yield f"the record follows version {record.version} of the protocol; the current version is {protocol.version}"
     elif record.config != protocol.model_dump(mode="json"):
-        yield f"its config is not that of configs/tasks/{record.protocol}.toml"
-    labels = [one.labeled for one in record.rounds]
-    if labels != list(protocol.budget.labeled)[: len(labels)]:
-        yield f"label counts {labels}; the protocol has {list(protocol.budget.labeled)}"
+        yield f"the record's config differs from the protocol {record.protocol}"
+    labels, planned = [one.labeled for one in record.rounds], list(protocol.budget.labeled)
+    if labels != planned[: len(labels)]:
+        yield f"the record has label counts {labels}; the protocol has {planned}"
     counts = [len(one.picked) for one in record.rounds]
-    wanted = [protocol.budget.step] * (protocol.budget.rounds - 1) + [0]
-    if record.complete and counts != wanted:
-        yield f"{counts} images picked; the protocol wants {wanted}"
+    expected = [protocol.budget.step] * (protocol.budget.rounds - 1) + [0]
+    if record.complete and counts != expected:
+        yield f"the record has {counts} picked images per round; the protocol has {expected}"
 
 
-def begin(strategy: Path, name: str, folder: Path) -> Path:
-    """A submission's folder with a copy of the code and a `meta.toml` to fill in; what is there already stays."""
-    place = folder / name
-    place.mkdir(parents=True, exist_ok=True)
-    if strategy.resolve() != (place / STRATEGY).resolve():
-        shutil.copyfile(strategy, place / STRATEGY)
-    if not (place / META).exists():
-        write_whole(place / META, META_TEMPLATE.format(name=name))
-    return place
+def create_submission(strategy: Path, name: str, folder: Path) -> Path:
+    """Create a submission: a copy of the code and a template of `meta.toml`. An existing `meta.toml` is kept.
+
+    Args:
+        strategy: the file of the strategy.
+        name: the strategy's name, which names the new folder.
+        folder: the folder of all submissions.
+
+    Returns:
+        The submission's folder.
+    """
+    path = folder / name
+    path.mkdir(parents=True, exist_ok=True)
+    if strategy.resolve() != (path / STRATEGY).resolve():
+        shutil.copyfile(strategy, path / STRATEGY)
+    if not (path / META).exists():
+        write_whole(path / META, META_TEMPLATE.format(name=name))
+    return path
 
 
-def collect(paths: Sequence[Path], place: Path) -> None:
-    """Copy the records of runs into a submission's folder."""
+def add_records(paths: Sequence[Path], folder: Path) -> None:
+    """Copy records of runs into a submission's folder."""
     for path in paths:
         record = read_record(path)
-        write_record(
-            record,
-            record_path(place / RECORDS, record.protocol, record.track, record.strategy, record.seed, record.split),
+        target = record_path(
+            folder / RECORDS, record.protocol, record.track, record.strategy, record.seed, record.split
         )
+        write_record(record, target)
 
 
 META_TEMPLATE = """\
@@ -182,7 +201,7 @@ name = "{name}"
 title = "{name}"
 authors = ["your name"]
 paper = "none"
-licence = "Apache-2.0"  # of strategy.py; SPDX
+licence = "Apache-2.0"  # of strategy.py, as an SPDX name
 summary = ""            # one sentence
-deterministic = true    # whether equal runs on one machine make equal records
+deterministic = true    # whether two runs under one seed on one machine give equal records
 """

@@ -1,4 +1,7 @@
-"""What runs inside the sandbox: `python -m lossbench.submissions.rerun run|check JSON`. It prints nothing that is believed: its records are read."""
+"""The program that runs inside the sandbox: `python -m lossbench.submissions.rerun run|check JSON`.
+
+Its output is not trusted: the caller reads the files that it writes and validates them.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +15,53 @@ from lossbench.paths import Paths
 from lossbench.running.sweep import Event, Job, run_sweep
 from strategies.loading import resolved
 
+MAX_FAULT_CHARACTERS = 2000
 
-class Unheard:
-    """A sink that drops its events."""
+
+class NullSink:
+    """A sink of events that discards them."""
 
     def put(self, event: Event, /) -> None:
-        """Drop it."""
+        """Discard an event."""
 
 
-def run(wanted: dict[str, Any]) -> None:
-    """Make the wanted runs, one after another, in this process."""
-    strategy = resolved(wanted["strategy"])
-    planned = [
-        Job(
-            read_protocol(Path(protocol)),
-            strategy,
-            wanted["seed"],
-            wanted["track"],
-            "test",
-            json.dumps(wanted["parameters"]),
-        )
-        for protocol in wanted["protocols"]
+def run(request: dict[str, Any]) -> None:
+    """Run a strategy on protocols, one after another in this process, and write the records.
+
+    Args:
+        request: `protocols` (paths), `strategy` (path), `parameters`, `seed`, `track`, `data` and `out` (folders).
+    """
+    strategy = resolved(request["strategy"])
+    parameters = json.dumps(request["parameters"])
+    jobs = [
+        Job(read_protocol(Path(protocol)), strategy, request["seed"], request["track"], "test", parameters)
+        for protocol in request["protocols"]
     ]
-    run_sweep(planned, Paths(Path(wanted["data"]), Path(wanted["out"])), 1, Unheard())
+    run_sweep(jobs, Paths(Path(request["data"]), Path(request["out"])), 1, NullSink())
 
 
-def check(wanted: dict[str, Any]) -> None:
-    """Run the conformance checks, and write the verdicts."""
+def check(request: dict[str, Any]) -> None:
+    """Run the conformance checks on a strategy and write `verdicts.json` into `out`.
+
+    Args:
+        request: `strategy` (path), `parameters` and `out` (folder).
+    """
     from lossbench.running.sweep import prepare  # noqa: PLC0415
-    from lossbench.submissions.conformance import verdicts  # noqa: PLC0415 - heavy
+    from lossbench.submissions.conformance import run_checks  # noqa: PLC0415 - imports torch
     from strategies import Strategy, load_strategy  # noqa: PLC0415
 
     prepare()
-    strategy = load_strategy(wanted["strategy"], wanted["parameters"])
-    own_sizes = type(strategy).smoke.__func__ is Strategy.smoke.__func__
-    checked = strategy if own_sizes else type(strategy).smoke()
-    found = [(*each[:2], each.fault[:2000]) for each in verdicts(checked, Path(wanted["out"]))]
+    out = Path(request["out"])
+    strategy = load_strategy(request["strategy"], request["parameters"])
+    has_smoke_sizes = type(strategy).smoke.__func__ is not Strategy.smoke.__func__
+    checked = type(strategy).smoke() if has_smoke_sizes else strategy
+    verdicts = [
+        (verdict.check, verdict.kind, verdict.fault[:MAX_FAULT_CHARACTERS]) for verdict in run_checks(checked, out)
+    ]
     if strategy.cheats:
-        found.append(("it may be submitted", "all", "it reads true losses of candidates: a reference, no entry"))
-    lines = {"name": strategy.name, "verdicts": found}
-    (Path(wanted["out"]) / "verdicts.json").write_text(json.dumps(lines), encoding="utf-8")
+        verdicts.append(("may be submitted", "all", "the strategy reads the true losses of candidates (`cheats`)"))
+    content = {"name": strategy.name, "verdicts": verdicts}
+    (out / "verdicts.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

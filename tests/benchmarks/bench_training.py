@@ -14,18 +14,19 @@ import pytest
 import torch
 
 from lossbench.config import protocol_file, read_protocol
-from lossbench.measuring.training import Steps
+from lossbench.measuring.training import TrainingSteps
 from tasks.kinds import build_task
 
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 REPEATS = 25
 
 
-def steps(name: str, sizes: str, cache: Path) -> Steps:
+def steps(name: str, sizes: str, cache: Path) -> TrainingSteps:
     """The steps for the images of one protocol and the model of another."""
-    shown, sized = (read_protocol(protocol_file(CONFIGS, each)).task for each in (name, sizes))
-    settings = shown.model_copy(update={"model": sized.model, "recipe": sized.recipe, "pretraining": None})
-    return Steps(build_task(settings, cache, cache, torch.device("cpu")))
+    protocol, sized_protocol = (read_protocol(protocol_file(CONFIGS, one)) for one in (name, sizes))
+    sized = sized_protocol.task
+    settings = protocol.task.model_copy(update={"model": sized.model, "recipe": sized.recipe, "pretraining": None})
+    return TrainingSteps(build_task(settings, cache, cache, torch.device("cpu")), sized_protocol.loss_prediction)
 
 
 MODELS = [
@@ -40,15 +41,15 @@ MODELS = [
 
 @pytest.mark.parametrize(("name", "sizes"), MODELS)
 def test_the_loop_keeps_most_of_a_bare_steps_speed(name: str, sizes: str, cache: Path, benchmark, capsys) -> None:
-    made = steps(name, sizes, cache)
-    batch = len(made.ids)
+    timed = steps(name, sizes, cache)
+    batch = len(timed.ids)
     seconds: dict[str, list[float]] = {"full": [], "bare": []}
     for _ in range(REPEATS):
-        for kind, step in (("full", made.full), ("bare", made.bare)):
-            seconds[kind].append(made.timed(step))
+        for kind, step in (("full", timed.full), ("bare", timed.bare)):
+            seconds[kind].append(timed.seconds_per_step(step))
     medians = {kind: float(np.median(each[3:])) for kind, each in seconds.items()}
     benchmark.extra_info |= {"images per second": batch / medians["full"], "of bare": medians["bare"] / medians["full"]}
-    benchmark.pedantic(made.full, rounds=10, warmup_rounds=1)
+    benchmark.pedantic(timed.full, rounds=10, warmup_rounds=1)
     with capsys.disabled():
         rate, share = batch / medians["full"], medians["bare"] / medians["full"]
         print(

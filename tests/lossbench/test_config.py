@@ -102,7 +102,7 @@ TASK_FAULTS = [
         '"segmentation"',
         r"task: .*no kind of task 'segmentation'; there are 'classification', 'detection', 'pose', or load another",
     ),
-    ('name = "tiny"', 'name = "other"', r"name is 'other'; a protocol is named like its file, 'tiny'"),
+    ('name = "tiny"', 'name = "other"', r"the name 'other' differs from the file's name 'tiny'"),
     ('name = "tiny"', 'name = "../tiny"', r"name: String should match pattern"),
     ("subset = 30", "subset = 5", r"a subset of 5 candidates cannot give 6 picks; raise subset or lower step"),
     ("pool = 60", "pool = 2", r"data\.scenes\.pool: .* greater than or equal to 5"),

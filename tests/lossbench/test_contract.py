@@ -192,35 +192,35 @@ def peeking(task: Task) -> Strategy:
 
 
 REFUSED: list[tuple[type[Strategy], Check, type[Exception], str]] = [
-    (TooFew, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 5 ids; the budget is 6"),
+    (TooFew, conformance.selection_is_valid, SelectionError, "returned 5 ids; the budget is 6"),
     (
         TooMany,
-        conformance.picks_are_candidates_as_many_as_the_budget,
+        conformance.selection_is_valid,
         SelectionError,
         "returned 7 ids; the budget is 6",
     ),
-    (Repeats, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "returned 1 ids twice"),
-    (Labeled, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are labeled already"),
-    (Foreign, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "1 ids that are no candidates"),
-    (Positions, conformance.picks_are_candidates_as_many_as_the_budget, SelectionError, "that are no candidates"),
+    (Repeats, conformance.selection_is_valid, SelectionError, "returned 1 ids twice"),
+    (Labeled, conformance.selection_is_valid, SelectionError, "1 ids that are labeled already"),
+    (Foreign, conformance.selection_is_valid, SelectionError, "1 ids that are no candidates"),
+    (Positions, conformance.selection_is_valid, SelectionError, "that are no candidates"),
     (
         Fractions,
-        conformance.picks_are_candidates_as_many_as_the_budget,
+        conformance.selection_is_valid,
         SelectionError,
         "a vector of integers is wanted",
     ),
-    (NotANumber, conformance.picks_are_candidates_as_many_as_the_budget, AssertionError, "not a number"),
-    (ChangesWeights, conformance.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
-    (ChangesLossNet, conformance.models_are_left_as_they_were, AssertionError, "lossnet 0 has other weights"),
-    (MovesStatistics, conformance.models_are_left_as_they_were, AssertionError, "model 0 has other weights"),
-    (LeavesTrainingMode, conformance.models_are_left_as_they_were, AssertionError, "left in training mode"),
-    (LeavesGradients, conformance.models_are_left_as_they_were, AssertionError, "left with gradients"),
-    (Freezes, conformance.models_are_left_as_they_were, AssertionError, "left frozen"),
-    (WritesToTheLearner, conformance.learners_are_not_written_to, AssertionError, "came or went"),
-    (UsesTheGlobalGenerator, conformance.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
-    (Remembers, conformance.picks_are_a_function_of_the_seed, AssertionError, "not a function of"),
-    (DrawsGlobally, conformance.global_generators_are_left_alone, AssertionError, "global generator"),
-    (Warns, conformance.nothing_warns, UserWarning, "hello"),
+    (NotANumber, conformance.selection_is_valid, AssertionError, "not a number"),
+    (ChangesWeights, conformance.models_are_unchanged, AssertionError, "weights of model 0 have changed"),
+    (ChangesLossNet, conformance.models_are_unchanged, AssertionError, "weights of lossnet 0 have changed"),
+    (MovesStatistics, conformance.models_are_unchanged, AssertionError, "weights of model 0 have changed"),
+    (LeavesTrainingMode, conformance.models_are_unchanged, AssertionError, "left in training mode"),
+    (LeavesGradients, conformance.models_are_unchanged, AssertionError, "left with gradients"),
+    (Freezes, conformance.models_are_unchanged, AssertionError, "requires_grad of model 0 has changed"),
+    (WritesToTheLearner, conformance.learners_are_unchanged, AssertionError, "were added or deleted"),
+    (UsesTheGlobalGenerator, conformance.picks_are_reproducible, AssertionError, "not a function of"),
+    (Remembers, conformance.picks_are_reproducible, AssertionError, "not a function of"),
+    (DrawsGlobally, conformance.global_generators_are_unchanged, AssertionError, "global generator"),
+    (Warns, conformance.no_warning_is_raised, UserWarning, "hello"),
 ]
 
 
@@ -247,7 +247,7 @@ def test_a_strategy_that_peeks_at_labels_is_refused(task: Task, kind: str, train
     before = task.annotations.copy()
     trial = Trial(task, peeking(task), (trained(kind, Random()),))
     with pytest.raises(AssertionError, match="depend on labels"):
-        conformance.picks_are_blind_to_labels(trial)
+        conformance.picks_ignore_hidden_labels(trial)
     assert all(one is other or one == other for one, other in zip(before, task.annotations, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What stands behind scores: lossnet, calibration, picks."""
+"""Diagnoses of runs: lossnet, calibration, picks, predictions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ from leaderboard.schema.records import Record, RecordError, read_record
 from leaderboard.scoring.entries import FULL_POOL
 from lossbench.cli.main import app
 from lossbench.config import ConfigError
-from lossbench.diagnosis.examination import COLUMNS, Bin, Examined, binned, diagnose, drawn, examined, summary
+from lossbench.diagnosis.contact_sheets import COLUMNS, draw_annotation, predicted_annotations, predictions_sheet
+from lossbench.diagnosis.examination import (
+    ConfidenceBin,
+    Examination,
+    confidence_bins,
+    diagnose,
+    examine,
+    summary_table,
+)
 from lossbench.paths import Paths
 from lossbench.running.sweep import Job, run_job
 from lossbench.submissions.conformance import tiny_protocol
-from lossbench.submissions.rerun import Unheard
+from lossbench.submissions.rerun import NullSink
 from strategies import StrategyError
 from tasks.base import Task
 from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS
@@ -35,7 +43,7 @@ def made(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path
     """Two runs of a tiny task."""
     paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
     jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
-    return [run_job(number, job, paths, Unheard()) for number, job in enumerate(jobs)], paths
+    return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
 
 
 def test_models_are_seen_as_the_run_saw_them(made: tuple[list[Path], Paths], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +54,7 @@ def test_models_are_seen_as_the_run_saw_them(made: tuple[list[Path], Paths], mon
         assert [one.labeled for one in found.rounds] == [12, 18, 24]
         for one, scored in zip(found.rounds, record.rounds, strict=True):
             assert one.losses.mean() == pytest.approx(scored.metrics["loss"], rel=1e-5)
-            assert one.ranking == pytest.approx(scored.metrics["ranking_accuracy"])
+            assert one.ranking_accuracy == pytest.approx(scored.metrics["ranking_accuracy"])
             assert sum(each.share for each in one.bins) == pytest.approx(1)
             assert 0 <= one.calibration_error <= 1
 
@@ -58,20 +66,22 @@ def test_the_command_draws_every_picture(made: tuple[list[Path], Paths]) -> None
     assert result.exit_code == 0, result.output
     pictures = sorted((paths.out / "diagnosis").glob("*.png"))
     names = {path.name.split("-")[0] for path in pictures}
-    assert names == {"picks", "losses", "ranking", "calibration", "groups", "overlap", "seconds"}
+    assert names == {"picks", "predictions", "losses", "ranking", "calibration", "groups", "overlap", "seconds"}
     for path in pictures:
         with Image.open(path) as image:
             assert np.asarray(image.convert("L")).std() > 5, f"{path.name} is empty"
-    sheet = next(path for path in pictures if path.name.startswith("picks"))
-    with Image.open(sheet) as image:
-        assert image.size == tuple(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (6, 2))
-    assert COLUMNS >= 6
+    for name, cells in (("picks", (6, 2)), ("predictions", (12, 2))):
+        sheets = [path for path in pictures if path.name.startswith(name)]
+        assert len(sheets) == len(files)
+        with Image.open(sheets[0]) as image:
+            assert image.size == tuple(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in cells)
+            assert image.mode == "RGB"
 
 
 def test_records_that_select_nothing_are_left_out(made: tuple[list[Path], Paths]) -> None:
     files, paths = made
     idle = [make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)]
-    with pytest.raises(RecordError, match="nothing was selected"):
+    with pytest.raises(RecordError, match="none of these runs selected images"):
         next(diagnose(idle, paths))
     found = [each.record for each in diagnose([*idle, read_record(files[0])], paths)]
     assert found == [read_record(files[0])]
@@ -93,7 +103,7 @@ def test_a_strategy_from_a_file_is_named(made: tuple[list[Path], Paths], tmp_pat
     )
     record = read_record(files[0]).model_copy(update={"strategy": "theirs"})
     (found,) = diagnose([record], paths, [file])
-    assert found.rounds[0].ranking is not None
+    assert found.rounds[0].ranking_accuracy is not None
 
 
 def test_other_data_is_refused(made: tuple[list[Path], Paths]) -> None:
@@ -107,36 +117,36 @@ def test_other_data_is_refused(made: tuple[list[Path], Paths]) -> None:
 def test_models_that_do_not_score_as_recorded_are_marked(made: tuple[list[Path], Paths]) -> None:
     files, paths = made
     (found,) = diagnose([read_record(files[0])], paths)
-    assert found.faithful
-    assert "*" not in str(list(summary([found]).columns[1].cells))
+    assert found.matches_record
+    assert "*" not in str(list(summary_table([found]).columns[1].cells))
     rounds = [
         one.model_copy(update={"metrics": one.metrics | {"loss": 2 * one.metrics["loss"]}})
         for one in found.record.rounds
     ]
     elsewhere = replace(found, record=found.record.model_copy(update={"rounds": tuple(rounds)}))
-    assert not elsewhere.faithful
-    assert "*" in str(list(summary([elsewhere]).columns[1].cells))
+    assert not elsewhere.matches_record
+    assert "*" in str(list(summary_table([elsewhere]).columns[1].cells))
 
 
 def test_bins_hold_weighted_means() -> None:
     confidence = np.array([0.05, 0.92, 0.98, 1.0, 0.5])
     right = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
     weight = np.array([1.0, 1.0, 2.0, 1.0, 0.0])
-    low, high = binned(confidence, right, weight)
-    assert low == Bin(0.05, 0.0, pytest.approx(0.2))
+    low, high = confidence_bins(confidence, right, weight)
+    assert low == ConfidenceBin(0.05, 0.0, pytest.approx(0.2))
     assert high.confidence == pytest.approx((0.92 + 2 * 0.98 + 1.0) / 4)
-    assert high.right == pytest.approx(0.5)
+    assert high.accuracy == pytest.approx(0.5)
     assert high.share == pytest.approx(0.8)
-    found = Examined(1, np.zeros(2), None, (low, high))
+    found = Examination(1, np.zeros(2), None, (low, high))
     assert found.calibration_error == pytest.approx(0.2 * 0.05 + 0.8 * (0.97 - 0.5))
-    assert np.isnan(found.ranking)
-    assert np.isnan(found.correlation)
+    assert np.isnan(found.ranking_accuracy)
+    assert np.isnan(found.rank_correlation)
 
 
 def test_spearman_is_of_ranks() -> None:
-    found = Examined(1, np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 10.0, 9.0, 1000.0]), ())
-    assert found.correlation == pytest.approx(0.8)
-    assert found.ranking == pytest.approx(5 / 6)
+    found = Examination(1, np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 10.0, 9.0, 1000.0]), ())
+    assert found.rank_correlation == pytest.approx(0.8)
+    assert found.ranking_accuracy == pytest.approx(5 / 6)
 
 
 def test_a_category_is_the_label_where_there_is_one(
@@ -176,7 +186,7 @@ def test_a_perfect_detection_is_of_its_objects_class(
 
 
 def test_every_kind_of_label_is_drawn(kind: str, task: Task[Any, Any]) -> None:
-    shown = drawn(task, 0)
+    shown = draw_annotation(task, 0, task.annotations[0])
     assert shown.shape == (3, CELL_PIXELS, CELL_PIXELS)
     plain = task.unlabeled.frames(np.array([0]))[0]
     assert plain.dtype == torch.uint8
@@ -187,12 +197,86 @@ def test_every_kind_of_label_is_drawn(kind: str, task: Task[Any, Any]) -> None:
     assert 0.001 < float(changed) < 0.6, kind
 
 
+def cells_of(sheet: torch.Tensor) -> torch.Tensor:
+    """The cells (rows, columns, 3, c, c) of a sheet."""
+    step = CELL_PIXELS + GAP_PIXELS
+    return (
+        sheet[:, GAP_PIXELS:, GAP_PIXELS:]
+        .unfold(1, CELL_PIXELS, step)
+        .unfold(2, CELL_PIXELS, step)
+        .permute(1, 2, 0, 3, 4)
+    )
+
+
+def test_predictions_are_drawn_below_the_true_labels(
+    task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
+) -> None:
+    ids = task.test_ids[:20]
+    learner = trained(kind)
+    upper, lower = cells_of(predictions_sheet(task, learner, ids))
+    assert len(upper) == len(lower) == COLUMNS
+    predictions = predicted_annotations(task, learner, ids)
+    for image, true, label, predicted, prediction in zip(
+        ids[:COLUMNS], task.annotations[ids], upper, predictions, lower, strict=False
+    ):
+        assert torch.equal(label, draw_annotation(task, int(image), true))
+        assert torch.equal(prediction, draw_annotation(task, int(image), predicted))
+    differing = sum(not torch.equal(*pair) for pair in zip(upper, lower, strict=True))
+    assert differing >= 6, "a model that was trained on 12 images is often wrong"
+
+
+def test_few_held_out_images_make_a_narrow_sheet(
+    task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
+) -> None:
+    sheet = predictions_sheet(task, trained(kind), task.test_ids[:3])
+    assert sheet.shape[1:] == tuple(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (2, 3))
+
+
+def perfect_output(task: Task[Any, Any], ids: np.ndarray, raw: Any) -> Any:
+    """The raw output of a model that knows the labels, in the form of `raw`."""
+    if task.settings.kind == "classification":
+        return torch.nn.functional.one_hot(task.targets(ids), len(task.group_names)).to(raw)
+    if task.settings.kind == "pose":
+        return task.targets(ids).heatmaps.unsqueeze(1).expand_as(raw).to(raw)
+    from torchvision.ops import box_iou
+
+    unlabeled = task.unlabeled
+    anchors = unlabeled._anchors
+    scores, offsets = torch.zeros_like(raw.scores), torch.zeros_like(raw.offsets)
+    scores[:, :, -1] = 20
+    for image, objects in enumerate(task.annotations[ids]):
+        boxes = torch.from_numpy(objects.boxes) * unlabeled.size
+        for box, label in zip(boxes, objects.labels, strict=True):
+            nearest = int(box_iou(anchors, box[None])[:, 0].argmax())
+            scores[image, nearest, int(label)] = 40
+            offsets[image, nearest] = unlabeled._coder.encode(anchors[nearest][None], box[None])[0]
+    return raw._replace(scores=scores, offsets=offsets)
+
+
+def test_the_predictions_of_a_perfect_model_lie_where_the_labels_lie(
+    task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
+) -> None:
+    ids = task.test_ids[:8]
+    (_, outputs), *_ = trained(kind).batches(ids)
+    predictions = task.predictions(perfect_output(task, ids, outputs.raw))
+    for image, label, prediction in zip(ids, task.annotations[ids], predictions, strict=True):
+        if kind == "classification":
+            assert torch.equal(draw_annotation(task, int(image), label), draw_annotation(task, int(image), prediction))
+        elif kind == "detection":
+            order = np.lexsort(prediction.boxes.T), np.lexsort(label.boxes.T)
+            assert prediction.boxes[order[0]] == pytest.approx(label.boxes[order[1]], abs=1e-3)
+        else:
+            visible = label.visible & ((label.places >= 0) & (label.places < 1)).all(1)
+            cell = 1 / outputs.raw.shape[-1]
+            assert np.abs(prediction.places - label.places)[visible].max() <= cell
+
+
 def test_a_model_without_lossnet_is_examined_too(
     task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
 ) -> None:
     learner = trained(kind)
     bare = Learner(learner.task, learner.model)
-    found = examined(task, bare, task.test_ids[:6], 12)
+    found = examine(task, bare, task.test_ids[:6], 12)
     assert found.predicted is None
     assert len(found.losses) == 6
 

@@ -10,7 +10,7 @@ from leaderboard.schema.records import read_record
 from lossbench.config import Budget, Protocol, read_sweep
 from lossbench.paths import Paths
 from lossbench.running.sweep import jobs, run_job
-from lossbench.submissions.rerun import Unheard
+from lossbench.submissions.rerun import NullSink
 from tasks.settings import SceneSettings
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def test_every_arm_of_a_seed_runs_before_the_next_seed(protocol: Protocol, tmp_p
     assert [job.seed for job in planned] == sorted(job.seed for job in planned)
     records = []
     for number, job in enumerate(job for job in planned if job.seed == 0):
-        records.append(read_record(run_job(number, job, Paths(cache, tmp_path), Unheard())))
+        records.append(read_record(run_job(number, job, Paths(cache, tmp_path), NullSink())))
     assert [each.strategy for each in records] == ["random", "entropy", "core-set", "learning-loss"]
     assert {tuple(one.labeled for one in each.rounds) for each in records} == {(4, 6)}
     *baselines, ours = records

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from lossbench.config import ConfigError, Stress
-from lossbench.measuring.replay import BANK_IMAGES, Bank
-from lossbench.measuring.selection import Cost, Sizes, growths, profiled, tables, write
+from lossbench.measuring.replay import BANK_IMAGES, OutputBank
+from lossbench.measuring.selection import SelectionCost, SelectionSizes, fit_growth, measure_selection
+from lossbench.measuring.selection_report import cost_tables, write_costs
 from lossbench.paths import Paths
 from lossbench.running.loop import Run
 from lossbench.submissions.conformance import tiny_protocol
@@ -23,8 +24,8 @@ from tasks.training.learner import Learner
 
 
 @pytest.fixture
-def bank(kind: str, trained: Callable[..., Learner]) -> Bank:
-    return Bank.of(trained(kind))
+def bank(kind: str, trained: Callable[..., Learner]) -> OutputBank:
+    return OutputBank.of(trained(kind))
 
 
 def test_a_repeated_reader_starts_again_after_its_last_image(task: Task) -> None:
@@ -35,7 +36,7 @@ def test_a_repeated_reader_starts_again_after_its_last_image(task: Task) -> None
         task.unlabeled.images(ids + count)
 
 
-def test_a_bank_makes_outputs_that_fit_together(bank: Bank) -> None:
+def test_a_bank_makes_outputs_that_fit_together(bank: OutputBank) -> None:
     ids = np.arange(1000, 1040)
     outputs = bank.outputs(ids)
     real = next(bank.learner.batches(ids))[1]
@@ -47,7 +48,7 @@ def test_a_bank_makes_outputs_that_fit_together(bank: Bank) -> None:
     assert all(torch.equal(one, other) for one, other in zip(outputs.features, again.features, strict=True))
 
 
-def test_no_two_images_of_a_bank_are_equal(bank: Bank) -> None:
+def test_no_two_images_of_a_bank_are_equal(bank: OutputBank) -> None:
     twice = bank.outputs(np.array([0, BANK_IMAGES, 2 * BANK_IMAGES]))
     embeddings = bank.learner.task.embed(twice)
     assert (torch.pdist(embeddings) > 0).all()
@@ -55,7 +56,7 @@ def test_no_two_images_of_a_bank_are_equal(bank: Bank) -> None:
     assert spread < 0.5, "and yet they stay near the image they are made from"
 
 
-def test_a_replay_counts_what_is_forwarded_and_leaves_its_time_out(bank: Bank) -> None:
+def test_a_replay_counts_what_is_forwarded_and_leaves_its_time_out(bank: OutputBank) -> None:
     replay = bank.replay()
     replay.clock.seconds.clear()
     assert len(replay.embeddings(np.arange(5000, 5300))) == 300
@@ -64,28 +65,28 @@ def test_a_replay_counts_what_is_forwarded_and_leaves_its_time_out(bank: Bank) -
     assert set(replay.clock.seconds) == {"replay"}
 
 
-def cost(pool: int, budget: int, seconds: float, strategy: str = "one") -> Cost:
-    return Cost(strategy, pool, budget, 1.0, seconds / 2, seconds / 2, pool, None, 5)
+def cost(pool: int, budget: int, seconds: float, strategy: str = "one") -> SelectionCost:
+    return SelectionCost(strategy, pool, budget, 1.0, seconds / 2, seconds / 2, pool, None, 5)
 
 
 def test_growth_is_the_exponent_of_a_power_law() -> None:
     sizes = [(pool, budget) for pool in (1000, 4000, 9000) for budget in (10, 100)]
     costs = [cost(pool, budget, 1e-6 * pool**1.5 * budget**0.25) for pool, budget in sizes]
-    (found,) = growths(costs)
-    assert found.by_pool == pytest.approx(1.5)
-    assert found.by_budget == pytest.approx(0.25)
+    (growth,) = fit_growth(costs)
+    assert growth.pool_exponent == pytest.approx(1.5)
+    assert growth.budget_exponent == pytest.approx(0.25)
 
 
 def test_growth_over_one_size_alone_is_not_claimed() -> None:
-    one, other = growths([cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "other")])
-    assert one.by_pool == pytest.approx(0.5)
-    assert (one.by_budget, other.by_pool, other.by_budget) == (None, None, None)
+    one, other = fit_growth([cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "other")])
+    assert one.pool_exponent == pytest.approx(0.5)
+    assert (one.budget_exponent, other.pool_exponent, other.budget_exponent) == (None, None, None)
 
 
 def test_a_profile_measures_pools_larger_than_the_data(kind: str, tmp_path: Path) -> None:
     chosen = [load_strategy(name) for name in ("random", "entropy", "core-set")]
     protocol, paths = tiny_protocol(kind), Paths(tmp_path, tmp_path)
-    costs = list(profiled(protocol, chosen, Sizes((20, 200), (5, 30), repeats=2), paths))
+    costs = list(measure_selection(protocol, chosen, SelectionSizes((20, 200), (5, 30), repeats=2), paths))
     cells = [(20, 5), (200, 5), (200, 30)]  # 30 of 20 cannot be picked
     assert [(each.strategy, each.pool, each.budget) for each in costs] == [
         (strategy.name, *cell) for strategy in chosen for cell in cells
@@ -110,8 +111,8 @@ def test_a_profile_measures_pools_larger_than_the_data(kind: str, tmp_path: Path
 
 def test_a_profile_leaves_the_fits_that_a_run_would_make(tmp_path: Path) -> None:
     protocol = tiny_protocol("classification").model_copy(update={"stress": Stress(label_noise=0.6)})
-    sizes, random = Sizes((20,), (5,), repeats=1), load_strategy("random")
-    list(profiled(protocol, [random], sizes, Paths(tmp_path, tmp_path)))
+    sizes, random = SelectionSizes((20,), (5,), repeats=1), load_strategy("random")
+    list(measure_selection(protocol, [random], sizes, Paths(tmp_path, tmp_path)))
     task = build_task(protocol.task, tmp_path, tmp_path / "cache", torch.device("cpu"))
     alone, after = (
         next(Run(task, protocol, random, 0, "shared", "test", folder).rounds())
@@ -122,21 +123,23 @@ def test_a_profile_leaves_the_fits_that_a_run_would_make(tmp_path: Path) -> None
 
 
 def test_a_slow_cell_is_not_repeated(tmp_path: Path) -> None:
-    sizes = Sizes((50,), (5,), repeats=4, patience_seconds=0.0)
-    (found,) = profiled(tiny_protocol("classification"), [load_strategy("entropy")], sizes, Paths(tmp_path, tmp_path))
-    assert found.repeats == 1
+    sizes = SelectionSizes((50,), (5,), repeats=4, max_seconds=0.0)
+    (cost,) = measure_selection(
+        tiny_protocol("classification"), [load_strategy("entropy")], sizes, Paths(tmp_path, tmp_path)
+    )
+    assert cost.repeats == 1
 
 
 def test_a_profile_is_written_as_table_json_and_chart(tmp_path: Path) -> None:
     costs = [cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "<b>other")]
-    files = write(costs, {"task": "tiny"}, tmp_path / "deep" / "tiny")
+    files = write_costs(costs, {"task": "tiny"}, tmp_path / "deep" / "tiny")
     read = json.loads(files[0].read_text())
     assert read["about"] == {"task": "tiny"}
     assert [each["strategy"] for each in read["costs"]] == ["one", "one", "<b>other"]
-    assert read["growth"][0]["by_pool"] == pytest.approx(0.5)
+    assert read["growth"][0]["pool_exponent"] == pytest.approx(0.5)
     assert files[1].read_bytes().startswith(b"\x89PNG")
     assert "vega" in files[2].read_text()
-    costs_table, growth_table = tables(costs)
+    costs_table, growth_table = cost_tables(costs)
     assert (costs_table.row_count, growth_table.row_count) == (3, 2)
 
 

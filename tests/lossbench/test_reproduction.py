@@ -9,7 +9,7 @@ import pytest
 
 from leaderboard.scoring.board import Board
 from lossbench.publishing.report import gathered
-from lossbench.publishing.reproduction import PICTURE, TABLE, draw, table
+from lossbench.publishing.reproduction import PICTURE, TABLE, draw_gains, table
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs/reproduction"
@@ -34,7 +34,7 @@ def test_the_tables_are_those_of_the_records(shown: str, board: Board) -> None:
 
 @pytest.mark.parametrize("task", PICTURE.findall(PAGE))
 def test_the_pictures_are_those_of_the_records(task: str, board: Board, tmp_path: Path) -> None:
-    drawn = draw(board, task, tmp_path / "gains.svg")
+    drawn = draw_gains(board, task, tmp_path / "gains.svg")
     wanted, shown = (re.findall('aria-label="[^"]+"', path.read_text()) for path in (drawn, PICTURES / f"{task}.svg"))
     assert len(wanted) > 10
     assert shown == wanted, MEND

@@ -36,7 +36,7 @@ def test_a_sheet_has_the_first_and_the_last_picks(kind: str) -> None:
     cells = np.concatenate([kind_named(kind).draw_scene(3, image).permute(1, 2, 0).numpy() for image in range(COLUMNS)])
     first = shown[GAP_PIXELS : GAP_PIXELS + CELL_PIXELS, GAP_PIXELS : GAP_PIXELS + CELL_PIXELS]
     assert np.abs(first - cells[:CELL_PIXELS]).mean() < 6, "the picture has 255 colors"
-    assert "its last 8 of 20" in found.alt
+    assert "the last 8 of 20" in found.alt
 
 
 def test_boxes_are_drawn_where_the_objects_are() -> None:

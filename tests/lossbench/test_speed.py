@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from lossbench.cli.main import app
 from lossbench.config import LossPrediction
-from lossbench.measuring.training import PHASES, TOGETHER, Speed, Steps, matrix_rate
+from lossbench.measuring.training import PHASES, STEPS_PER_WAIT, TrainingSpeed, TrainingSteps, matrix_rate
 from tasks.base import Task
 
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
@@ -21,17 +21,19 @@ CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 
 def test_a_speed_is_images_over_seconds() -> None:
     seconds = dict(zip(PHASES, (0.1, 0.2, 0.5, 0.2), strict=True))
-    speed = Speed(50, 1.25, seconds, bare_seconds=0.8, read_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5)
-    assert speed.rate == pytest.approx(40)
-    assert speed.of_bare == pytest.approx(0.64)
+    speed = TrainingSpeed(
+        50, 1.25, seconds, bare_seconds=0.8, inference_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5
+    )
+    assert speed.images_per_second == pytest.approx(40)
+    assert speed.relative_to_bare == pytest.approx(0.64)
     assert speed.operations_per_second == pytest.approx(2.4e9)
 
 
 def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
     kind: str, tiny_task: Callable[[str], Task[Any, Any]]
 ) -> None:
-    made = Steps(tiny_task(kind), LossPrediction())
-    modules = {"model": made.model, "lossnet": made.attachment.module}
+    timed = TrainingSteps(tiny_task(kind), LossPrediction())
+    modules = {"model": timed.model, "lossnet": timed.attachment.module}
 
     def changed(step: Callable[[], None]) -> set[str]:
         before = {name: [each.clone() for each in module.parameters()] for name, module in modules.items()}
@@ -42,23 +44,23 @@ def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
             if any(not torch.equal(*pair) for pair in zip(before[name], module.parameters(), strict=True))
         }
 
-    assert changed(made.full) == {"model", "lossnet"}
-    assert set(made.clock.seconds) == set(PHASES)
-    assert all(seconds > 0 for seconds in made.clock.seconds.values())
-    assert changed(made.bare) == {"model"}
-    assert changed(made.read) == set()
+    assert changed(timed.full) == {"model", "lossnet"}
+    assert set(timed.clock.seconds) == set(PHASES)
+    assert all(seconds > 0 for seconds in timed.clock.seconds.values())
+    assert changed(timed.bare) == {"model"}
+    assert changed(timed.inference) == set()
 
 
 def test_steps_are_timed_together_where_the_loop_does_not_wait(
     tiny_task: Callable[[str], Task[Any, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, steps = Steps(tiny_task("classification"), LossPrediction()), []
-    monkeypatch.setitem(TOGETHER, "cpu", 4)
-    waiting = made.clock
-    assert 0.01 < made.timed(lambda: steps.append(time.sleep(0.01))) < 0.1
+    timed, steps = TrainingSteps(tiny_task("classification"), LossPrediction()), []
+    monkeypatch.setitem(STEPS_PER_WAIT, "cpu", 4)
+    synchronizing = timed.clock
+    assert 0.01 < timed.seconds_per_step(lambda: steps.append(time.sleep(0.01))) < 0.1
     assert len(steps) == 4
-    assert made.clock is waiting
-    assert not waiting.seconds
+    assert timed.clock is synchronizing
+    assert not synchronizing.seconds
 
 
 def test_a_matrix_product_takes_time() -> None:
@@ -80,9 +82,9 @@ def test_the_command_shows_a_table(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     for words in (
         "training, images/s",
-        "of the bare model's speed",
-        "share of optimizer",
-        "of the matrix rate",
+        "as a share of the bare model's speed",
+        "share of time: optimizer",
+        "as a share of a matrix product's rate",
         "medians of 2 steps",
     ):
         assert words in result.output

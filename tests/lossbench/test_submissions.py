@@ -15,20 +15,21 @@ from sample_configs import TASK
 from leaderboard.schema.badges import Badge, read_badge
 from leaderboard.schema.records import RecordError, read_record, record_path, write_record
 from lossbench.config import ConfigError
+from lossbench.submissions.comparison import compare, differences
 from lossbench.submissions.folder import (
     META,
     RECORDS,
     REPLAY,
     STRATEGY,
     Submission,
-    begin,
-    collect,
-    faults,
+    add_records,
+    create_submission,
+    record_faults,
     submissions,
 )
 from lossbench.submissions.rerun import run
-from lossbench.submissions.sandbox import Limits, SandboxError, python, without_network
-from lossbench.submissions.verification import Verifier, check, compared, differences
+from lossbench.submissions.sandbox import Limits, SandboxError, network_can_be_cut, run_python
+from lossbench.submissions.verification import Verifier, check_in_sandbox
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = """
@@ -64,9 +65,9 @@ def reported(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     """Two honest runs."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / STRATEGY).write_text(code(), encoding="utf-8")
-    wanted = {"protocols": [str(protocols / "tiny.toml")], "strategy": str(folder / STRATEGY), "parameters": {}}
+    request = {"protocols": [str(protocols / "tiny.toml")], "strategy": str(folder / STRATEGY), "parameters": {}}
     for seed in (0, 1):
-        run(wanted | {"seed": seed, "track": "shared", "data": str(folder), "out": str(folder)})
+        run(request | {"seed": seed, "track": "shared", "data": str(folder), "out": str(folder)})
     return [record_path(folder / "records", "tiny", "shared", "last", seed) for seed in (0, 1)]
 
 
@@ -75,9 +76,9 @@ def submission(reported: list[Path], tmp_path: Path) -> Submission:
     """An honest submission; a test may spoil it."""
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
-    place = begin(file, "last", tmp_path / "submissions")
-    collect(reported, place)
-    return Submission.read(place)
+    folder = create_submission(file, "last", tmp_path / "submissions")
+    add_records(reported, folder)
+    return Submission.read(folder)
 
 
 def verified(submission: Submission, protocols: Path) -> Badge:
@@ -95,7 +96,7 @@ def spoil(submission: Submission, change: Callable[[dict], None], seed: int = 0)
 
 def pretend(submission: Submission, content: str) -> None:
     """Other code, and records that claim to be of it."""
-    submission.strategy.write_text(content, encoding="utf-8")
+    submission.strategy_file.write_text(content, encoding="utf-8")
     digest = hashlib.sha256(content.encode()).hexdigest()
     for seed in (0, 1):
         spoil(submission, lambda record: record["fingerprints"].update(strategy=digest), seed)
@@ -132,8 +133,8 @@ def change_config(content: dict) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (swap_picks, "the rerun on an equal machine differs in picked of round 0"),
-        (raise_score, "the rerun on an equal machine differs in metrics of round 2"),
+        (swap_picks, "the rerun on the same kind of machine differs in picked of round 0"),
+        (raise_score, "the rerun on the same kind of machine differs in metrics of round 2"),
         (change_config, "tiny"),
     ],
 )
@@ -168,9 +169,9 @@ def test_a_score_outside_of_the_reported_seeds_fails_on_another_machine(submissi
         for place, one in enumerate(other[0].rounds)
     )
     raised = [other[0].model_copy(update={"rounds": rounds}), other[1].model_copy(update={"rounds": rounds})]
-    found = compared(reported[0], raised)
-    assert "outside of what the reported seeds allow" in found.faults[0]
-    assert not found.exact
+    comparison = compare(reported[0], raised)
+    assert "the area lies outside the interval of the submitted seeds" in comparison.faults[0]
+    assert not comparison.exact
 
 
 def drop_round(content: dict) -> None:
@@ -202,11 +203,11 @@ def be_a_reference(content: dict) -> None:
     ("change", "fault"),
     [
         (drop_round, "2 of 3 rounds"),
-        (raise_protocol, "made under protocol 9; now there is 1"),
-        (pick_less, "images picked; the protocol wants"),
+        (raise_protocol, "follows version 9 of the protocol; the current version is 1"),
+        (pick_less, "picked images per round; the protocol has"),
         (label_more, "label counts"),
         (measure_validation, "the record in it is of last-shared-s0-validation.json"),
-        (be_a_reference, "a reference knows more than a strategy may"),
+        (be_a_reference, "the record is of a reference method"),
     ],
 )
 def test_what_a_record_cannot_be_is_seen_without_running_it(
@@ -214,19 +215,19 @@ def test_what_a_record_cannot_be_is_seen_without_running_it(
 ) -> None:
     for seed in (0, 1):
         spoil(submission, change, seed)
-    assert fault in " ".join(faults(submission, protocols))
+    assert fault in " ".join(record_faults(submission, protocols))
 
 
 def test_records_of_other_code_are_refused(submission: Submission, protocols: Path) -> None:
-    assert faults(submission, protocols) == []
-    submission.strategy.write_text(code() + "# better now\n", encoding="utf-8")
-    assert "made by other code than the strategy.py beside it" in faults(submission, protocols)[0]
+    assert record_faults(submission, protocols) == []
+    submission.strategy_file.write_text(code() + "# better now\n", encoding="utf-8")
+    assert "made with code that differs from the submitted strategy.py" in record_faults(submission, protocols)[0]
 
 
 def test_records_of_another_strategy_are_refused(submission: Submission, protocols: Path) -> None:
     record = submission.records().records[0].model_copy(update={"strategy": "random"})
     write_record(record, record_path(submission.folder / RECORDS, "tiny", "shared", "random", 0))
-    assert "the record is of random, not of last" in " ".join(faults(submission, protocols))
+    assert "the record is of strategy random, not of last" in " ".join(record_faults(submission, protocols))
 
 
 @pytest.mark.slow
@@ -235,7 +236,7 @@ def test_a_strategy_that_is_not_a_function_of_its_seed_fails(submission: Submiss
     pretend(submission, code(f"{harm}.choice(ctx.candidates, ctx.budget, replace=False))"))
     badge = verified(submission, protocols)
     assert badge.state == "failed"
-    assert "two equal runs differ in" in badge.faults[0]
+    assert "two runs under seed 0 differ in" in badge.faults[0]
 
 
 @pytest.mark.slow
@@ -260,11 +261,11 @@ def test_one_seed_elsewhere_says_that_it_allows_no_comparison(submission: Submis
     (first, _) = submission.records().records
     there = first.model_copy(update={"machine": first.machine.model_copy(update={"processor": "Other"})})
     rounds = (*there.rounds[:-1], there.rounds[-1].model_copy(update={"metrics": {"accuracy": 0.1}}))
-    found = compared(first, [there.model_copy(update={"rounds": rounds})])
-    assert (found.faults, found.exact) == ((), False)
+    comparison = compare(first, [there.model_copy(update={"rounds": rounds})])
+    assert (comparison.faults, comparison.exact) == ((), False)
     changed = first.model_copy(update={"rounds": rounds})
-    assert compared(first, [changed]).faults
-    assert not compared(first, [changed], deterministic=False).faults
+    assert compare(first, [changed]).faults
+    assert not compare(first, [changed], deterministic=False).faults
 
 
 @pytest.mark.parametrize(("task", "fault"), [("nonsense", "no task 'nonsense'"), ("tiny", "no data in")])
@@ -284,8 +285,8 @@ def test_a_badge_is_void_when_code_or_records_change(submission: Submission, pro
 
 
 def test_a_submission_holds_no_links(submission: Submission) -> None:
-    (submission.folder / ".verification.json.part").symlink_to(submission.strategy)
-    with pytest.raises(ConfigError, match="is a link; a submission holds files alone"):
+    (submission.folder / ".verification.json.part").symlink_to(submission.strategy_file)
+    with pytest.raises(ConfigError, match="is a link; replace it by a file"):
         Submission.read(submission.folder)
 
 
@@ -296,15 +297,15 @@ def test_a_broken_submission_is_named_and_the_others_are_read(submission: Submis
         (folder / name / STRATEGY).write_text("", encoding="utf-8")
         if meta:
             (folder / name / META).write_text(meta, encoding="utf-8")
-    found, damages = submissions(folder)
-    assert [each.meta.name for each in found] == ["last"]
+    entries, damages = submissions(folder)
+    assert [entry.meta.name for entry in entries] == ["last"]
     assert len(damages) == 3
 
 
 @pytest.mark.parametrize(
     ("meta", "fault"),
     [
-        ('name = "other"', "a submission is named like its folder"),
+        ('name = "other"', "differs from the folder's name"),
         ('name = "../last"', "name: String should match pattern"),
         ("name = 1\nname = 2", "is not TOML"),
         ('name = "last"\nsecret = 1', "secret: Extra inputs are not permitted"),
@@ -322,8 +323,8 @@ def test_a_submission_may_not_take_the_name_of_a_strategy_that_is_here(tmp_path:
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
     for name in ("random", "full-pool"):
-        with pytest.raises(ConfigError, match=f"a strategy of Lossbench is called '{name}'"):
-            Submission.read(begin(file, name, tmp_path / "submissions"))
+        with pytest.raises(ConfigError, match=f"Lossbench has a strategy named '{name}'"):
+            Submission.read(create_submission(file, name, tmp_path / "submissions"))
 
 
 def test_a_forged_badge_is_no_badge(tmp_path: Path) -> None:
@@ -332,12 +333,12 @@ def test_a_forged_badge_is_no_badge(tmp_path: Path) -> None:
         read_badge(tmp_path)
 
 
-def boxed(tmp_path: Path, script: str, **limits: int) -> str:
-    return python(["-c", textwrap.dedent(script)], tmp_path, Limits(**limits))
+def sandboxed(tmp_path: Path, script: str, **limits: int) -> str:
+    return run_python(["-c", textwrap.dedent(script)], tmp_path, Limits(**limits))
 
 
 def test_the_sandbox_gives_what_was_printed(tmp_path: Path) -> None:
-    assert boxed(tmp_path, "print('é', __import__('os').getcwd())") == f"é {tmp_path}\n"
+    assert sandboxed(tmp_path, "print('é', __import__('os').getcwd())") == f"é {tmp_path}\n"
 
 
 def test_the_sandbox_ends_what_takes_too_long_and_all_that_it_started(tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_the_sandbox_ends_what_takes_too_long_and_all_that_it_started(tmp_path: 
     """
     started = time.monotonic()
     with pytest.raises(SandboxError, match="longer than 1 s"):
-        boxed(tmp_path, script, seconds=1)
+        sandboxed(tmp_path, script, seconds=1)
     assert time.monotonic() - started < 10
     time.sleep(3)
     assert not (tmp_path / "late").exists()
@@ -356,40 +357,40 @@ def test_the_sandbox_ends_what_takes_too_long_and_all_that_it_started(tmp_path: 
 
 def test_the_sandbox_limits_memory_and_files(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="MemoryError"):
-        boxed(tmp_path, "bytearray(2**31)", memory_gibibytes=1)
+        sandboxed(tmp_path, "bytearray(2**31)", memory_gibibytes=1)
     with pytest.raises(SandboxError):
-        boxed(tmp_path, "f = open('big', 'wb'); f.truncate(2**31)", file_gibibytes=1)
+        sandboxed(tmp_path, "f = open('big', 'wb'); f.truncate(2**31)", file_gibibytes=1)
 
 
 def test_the_sandbox_passes_no_secrets_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "abc")
-    assert "abc" not in boxed(tmp_path, "import os; print(dict(os.environ))")
+    assert "abc" not in sandboxed(tmp_path, "import os; print(dict(os.environ))")
 
 
-@pytest.mark.skipif(not without_network(), reason="this platform cannot take the network away")
+@pytest.mark.skipif(not network_can_be_cut(), reason="this platform cannot cut the network")
 def test_the_sandbox_has_no_network(tmp_path: Path) -> None:
     script = "import socket; print(sorted(name for _, name in socket.if_nameindex()))"
-    assert boxed(tmp_path, script).strip() == "['lo']"
+    assert sandboxed(tmp_path, script).strip() == "['lo']"
 
 
 @pytest.mark.slow
 def test_a_check_names_what_is_to_be_mended(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(code("return Selection(ctx.candidates[: ctx.budget - 1])"), encoding="utf-8")
-    found = check(file)
-    assert found.name == "last"
-    wrong = {(name, kind): fault for name, kind, fault in found.verdicts if fault}
-    assert "returned 5 ids; the budget is 6" in wrong["picks are candidates as many as the budget", "pose"]
-    assert {kind for _, kind, _ in found.verdicts} == {"classification", "detection", "pose"}
+    results = check_in_sandbox(file)
+    assert results.name == "last"
+    faults = {(name, kind): fault for name, kind, fault in results.verdicts if fault}
+    assert "returned 5 ids; the budget is 6" in faults["selection is valid", "pose"]
+    assert {kind for _, kind, _ in results.verdicts} == {"classification", "detection", "pose"}
 
 
 def test_every_submission_of_the_repository_is_sound() -> None:
-    found, damages = submissions(REPOSITORY / "leaderboard/submissions")
+    entries, damages = submissions(REPOSITORY / "leaderboard/submissions")
     assert damages == []
-    assert len(found) >= 2
-    for each in found:
-        assert faults(each, REPOSITORY / "configs/tasks") == []
-        assert read_badge(each.folder).state != "failed"
+    assert len(entries) >= 2
+    for entry in entries:
+        assert record_faults(entry, REPOSITORY / "configs/tasks") == []
+        assert read_badge(entry.folder).state != "failed"
 
 
 def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:
@@ -402,7 +403,7 @@ def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:
 def test_a_strategy_that_cheats_cannot_be_submitted(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(code().replace("    paper:", "    cheats: ClassVar[bool] = True\n    paper:"), encoding="utf-8")
-    assert "a reference, no entry" in check(file).verdicts[-1][2]
+    assert "the true losses of candidates" in check_in_sandbox(file).verdicts[-1][2]
 
 
 @pytest.mark.slow
@@ -410,5 +411,5 @@ def test_a_strategy_that_cheats_cannot_be_submitted(tmp_path: Path) -> None:
     "folder", sorted((REPOSITORY / "leaderboard/submissions").iterdir()), ids=lambda each: each.name
 )
 def test_every_submission_of_the_repository_keeps_the_contract(folder: Path) -> None:
-    found = check(folder / STRATEGY, Submission.read(folder).meta.parameters)
-    assert [each for each in found.verdicts if each[2]] == []
+    results = check_in_sandbox(folder / STRATEGY, Submission.read(folder).meta.parameters)
+    assert [verdict for verdict in results.verdicts if verdict[2]] == []
