@@ -1,1 +1,1 @@
-"""Shows what lies behind the scores of runs, as numbers and pictures."""
+"""Examines the models behind the scores of runs, in numbers and pictures."""

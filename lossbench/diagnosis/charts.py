@@ -26,7 +26,7 @@ LABEL_PIXELS = 240
 def save_charts(diagnoses: Sequence[Diagnosis], folder: Path) -> Iterator[Path]:
     """Write all charts as PNG files: five for each protocol, track and split, and one scatter plot for each run.
 
-    Returns:
+    Yields:
         The path of each file, after it was written.
     """
     for key in dict.fromkeys(Key.of(diagnosis.record) for diagnosis in diagnoses):

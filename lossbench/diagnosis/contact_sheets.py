@@ -61,5 +61,5 @@ def draw_annotation(task: Task[Any, Any], image: int, annotation: Any) -> UInt8[
         image: its id.
         annotation: an entry of `Task.annotations` or `Task.predictions`.
     """
-    shown = cell(task.unlabeled.frames(np.array([image]))[0].cpu(), InterpolationMode.BILINEAR)
-    return kind_named(task.settings.kind).draw(shown, annotation, task.group_names)
+    frame = cell(task.unlabeled.frames(np.array([image]))[0].cpu(), InterpolationMode.BILINEAR)
+    return kind_named(task.settings.kind).draw(frame, annotation, task.group_names)

@@ -69,7 +69,13 @@ def measure_selection(
 ) -> Iterator[SelectionCost]:
     """Measure the selection of a protocol's first round under seed 0, after training its models.
 
-    Returns:
+    Args:
+        protocol: names the task and the number of initial labels.
+        strategies: whose selections to measure.
+        sizes: pools and budgets to measure.
+        paths: folders and device.
+
+    Yields:
         For each strategy, the cost of every pool with every budget that is not larger than it.
     """
     device = torch.device(paths.device)
@@ -103,7 +109,7 @@ class SelectionBenchmark:
     sizes: SelectionSizes
 
     def costs(self, strategy: Strategy, committee: Sequence[Learner]) -> Iterator[SelectionCost]:
-        """The cost of every pool with every budget that is not larger than it."""
+        """Yield the cost of every pool with every budget that is not larger than it."""
         per_image = self._seconds_per_image(committee[0])
         banks = [OutputBank.of(learner) for learner in committee]
         for pool, budget in product(self.sizes.pools, self.sizes.budgets):

@@ -39,15 +39,17 @@ from tasks.training.learner import Learner
 
 
 @pytest.fixture(scope="module")
-def made(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Paths]:
+def finished(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Paths]:
     """Two runs of a tiny task."""
     paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
     jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
     return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
 
 
-def test_models_are_seen_as_the_run_saw_them(made: tuple[list[Path], Paths], monkeypatch: pytest.MonkeyPatch) -> None:
-    files, paths = made
+def test_models_are_seen_as_the_run_saw_them(
+    finished: tuple[list[Path], Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, paths = finished
     monkeypatch.setattr("lossbench.running.model_cache.fit", lambda *_: pytest.fail("the models are there"))
     records = [read_record(file) for file in files]
     for found, record in zip(diagnose(records, paths), records, strict=True):
@@ -59,8 +61,8 @@ def test_models_are_seen_as_the_run_saw_them(made: tuple[list[Path], Paths], mon
             assert 0 <= one.calibration_error <= 1
 
 
-def test_the_command_draws_every_picture(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_the_command_draws_every_picture(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     asked = ["diagnose", *map(str, files), "--data", str(paths.data), "--out", str(paths.out)]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
@@ -78,8 +80,8 @@ def test_the_command_draws_every_picture(made: tuple[list[Path], Paths]) -> None
             assert image.mode == "RGB"
 
 
-def test_records_that_select_nothing_are_left_out(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_records_that_select_nothing_are_left_out(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     idle = [make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)]
     with pytest.raises(RecordError, match="none of these runs selected images"):
         next(diagnose(idle, paths))
@@ -87,14 +89,14 @@ def test_records_that_select_nothing_are_left_out(made: tuple[list[Path], Paths]
     assert found == [read_record(files[0])]
 
 
-def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     with pytest.raises(StrategyError, match="no strategy 'theirs'"):
         next(diagnose([read_record(files[0]), make_record(strategy="theirs")], paths))
 
 
-def test_a_strategy_from_a_file_is_named(made: tuple[list[Path], Paths], tmp_path: Path) -> None:
-    files, paths = made
+def test_a_strategy_from_a_file_is_named(finished: tuple[list[Path], Paths], tmp_path: Path) -> None:
+    files, paths = finished
     file = tmp_path / "theirs.py"
     file.write_text(
         "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
@@ -106,16 +108,16 @@ def test_a_strategy_from_a_file_is_named(made: tuple[list[Path], Paths], tmp_pat
     assert found.rounds[0].ranking_accuracy is not None
 
 
-def test_other_data_is_refused(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_other_data_is_refused(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     record = read_record(files[0])
     other = record.model_copy(update={"fingerprints": dict.fromkeys(record.fingerprints, "0" * 64)})
     with pytest.raises(ConfigError, match="other data"):
         next(diagnose([other], paths))
 
 
-def test_models_that_do_not_score_as_recorded_are_marked(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_models_that_do_not_score_as_recorded_are_marked(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     (found,) = diagnose([read_record(files[0])], paths)
     assert found.matches_record
     assert "*" not in str(list(summary_table([found]).columns[1].cells))
@@ -281,8 +283,8 @@ def test_a_model_without_lossnet_is_examined_too(
     assert len(found.losses) == 6
 
 
-def test_two_runs_of_a_record_agree(made: tuple[list[Path], Paths]) -> None:
-    files, paths = made
+def test_two_runs_of_a_record_agree(finished: tuple[list[Path], Paths]) -> None:
+    files, paths = finished
     record: Record = read_record(files[1])
     first, second = (next(diagnose([record], paths)) for _ in range(2))
     assert torch.equal(first.picks, second.picks)
