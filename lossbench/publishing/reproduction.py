@@ -43,7 +43,7 @@ def table(board: Board, call: str) -> list[str]:
 
 def standings(board: Board, task: str, track: str) -> Rows:
     """The standings of a task and track, and the score of a model trained on the full pool."""
-    section = _test_section(board, task, track)
+    section = newest_section(board, task, track)
     rows: Rows = [
         ("strategy", "seeds", "area", "last score", "against random", "ranking accuracy"),
         *(
@@ -68,7 +68,7 @@ def native_standings(board: Board, *tasks: str) -> Rows:
     """The standings of the native track, with random picks in the shared track under the same seeds for comparison."""
     rows: Rows = [("task", "strategy", "seeds", "area", "last score", "against random")]
     for task in tasks:
-        section = _test_section(board, task, "native")
+        section = newest_section(board, task, "native")
         rows += [
             (
                 task,
@@ -80,7 +80,7 @@ def native_standings(board: Board, *tasks: str) -> Rows:
             )
             for standing in section.standings
         ]
-        native, shared = section.areas("random"), _test_section(board, task, "shared").areas("random")
+        native, shared = section.areas("random"), newest_section(board, task, "shared").areas("random")
         areas = [shared[seed] for seed in sorted(native)]
         difference = mean_and_interval(interval(paired(shared, native)), sign=True)
         rows.append((task, "random, with lossnet", len(areas), mean_and_interval(interval(areas)), ABSENT, difference))
@@ -135,7 +135,7 @@ def precisions(board: Board, *tasks: str) -> Rows:
 
 def gains_under_stress(board: Board, task: str) -> Rows:
     """The gain of each strategy over random in area, on a protocol and on each of its variations."""
-    columns = variations(board.sections, _test_section(board, task, "shared"))
+    columns = variations(board.sections, newest_section(board, task, "shared"))
     return [
         ("strategy", *(column.name for column in columns)),
         *(
@@ -179,7 +179,7 @@ TABLES: dict[str, Callable[..., Rows]] = {
 """The functions that make the tables, by the names that markers of the page use."""
 
 
-def _test_section(board: Board, task: str, track: str) -> Section:
+def newest_section(board: Board, task: str, track: str) -> Section:
     """The section of a task and track, on the test split and under the newest version of the protocol."""
     matching = (section for section in board.sections if (section.key.protocol, section.key.track) == (task, track))
     return max(matching, key=lambda section: section.key.version)
@@ -215,7 +215,7 @@ def with_tables(board: Board, page: str) -> str:
 
 def draw_gains(board: Board, task: str, path: Path) -> Path:
     """Write the chart of the gains over random on one task, beside the published ones."""
-    return save(dict(pictures(board, _test_section(board, task, "shared")))["gains"], path)
+    return save(dict(pictures(board, newest_section(board, task, "shared")))["gains"], path)
 
 
 def main() -> None:

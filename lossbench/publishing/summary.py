@@ -9,7 +9,7 @@ from leaderboard.charts.pictures import curves_picture
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
-from lossbench.publishing.reproduction import section, spread
+from lossbench.publishing.reproduction import mean_and_interval, newest_section
 
 FEWEST_SEEDS = 8
 """Strategies of fewer seeds are exploratory and stand in docs/reproduction.md alone."""
@@ -22,18 +22,20 @@ def summary(board: Board, *protocols: str) -> list[Sequence[object]]:
         board: the records.
         protocols: names of protocols, newest versions, shared track.
     """
-    sections = [section(board, name, "shared") for name in protocols]
+    sections = [newest_section(board, name, "shared") for name in protocols]
     standings = [{standing.strategy: standing for standing in found.standings} for found in sections]
     names = sorted(set.intersection(*(set(_planned(found)) for found in sections)) - {BASELINE})
     rows: list[Sequence[object]] = [
         ("strategy", *(f"{found.key.protocol}, {found.metric.name}" for found in sections)),
     ]
-    return rows + [(name, *(spread(own[name].to_baseline, sign=True) for own in standings)) for name in names]
+    return rows + [
+        (name, *(mean_and_interval(own[name].to_baseline, sign=True) for own in standings)) for name in names
+    ]
 
 
 def learning_curves(board: Board, protocols: Sequence[str], path: Path) -> Path:
     """Draw the learning curves of the strategies of eight seeds, a panel per protocol."""
-    sections = [section(board, name, "shared") for name in protocols]
+    sections = [newest_section(board, name, "shared") for name in protocols]
     return curves_picture([found.only(_planned(found)) for found in sections], path)
 
 
