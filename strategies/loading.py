@@ -23,18 +23,18 @@ class StrategyError(LossbenchError):
     """There is no such strategy or hyper-parameter, or a file does not define exactly one strategy."""
 
 
-def load_strategy(reference: str | Source, parameters: Mapping[str, Any] | None = None) -> Strategy:
+def load_strategy(reference: str | Source | type[Strategy], parameters: Mapping[str, Any] | None = None) -> Strategy:
     """A strategy with default hyper-parameters, except for those in `parameters`.
 
     Args:
         reference: the name of a Lossbench strategy, the path of a Python file that defines exactly one `Strategy`, or
-            the content of such a file.
+            the content of such a file, or a class.
         parameters: hyper-parameters by name.
 
     Raises:
         StrategyError: no such name, file or hyper-parameter, an invalid value, or not exactly one strategy in the file.
     """
-    strategy = strategy_class(reference)
+    strategy = reference if isinstance(reference, type) else strategy_class(reference)
     try:
         return strategy(**(parameters or {}))
     except ValidationError as error:
@@ -78,17 +78,24 @@ def _from_source(source: Source) -> type[Strategy]:
     if len(classes) != 1:
         msg = f"{source.path} defines {len(classes)} strategies; it must define one subclass of strategies.Strategy"
         raise StrategyError(msg)
-    strategy = classes[0]
+    check_name(classes[0], source.path)
+    return classes[0]
+
+
+def check_name(strategy: type[Strategy], where: Path | str) -> None:
+    """Check the name of a strategy from outside.
+
+    Args:
+        strategy: the class.
+        where: the file or module that defines it, for the message.
+
+    Raises:
+        StrategyError: it has no name, one that cannot be part of a record's file name, or that of another strategy.
+    """
     if not isinstance(getattr(strategy, "name", None), str):
-        msg = f"{source.path}: {strategy.__name__} has no name; add `name: ClassVar[str] = 'my-strategy'`"
+        msg = f"{where}: {strategy.__name__} has no name; add `name: ClassVar[str] = 'my-strategy'`"
         raise StrategyError(msg)
-    _check_name(strategy, source.path)
-    return strategy
-
-
-def _check_name(strategy: type[Strategy], path: Path) -> None:
-    """Raise a StrategyError if the name cannot be part of a record's file name, or belongs to another strategy."""
-    named = f"{path}: {strategy.__name__} is called {strategy.name!r}"
+    named = f"{where}: {strategy.__name__} is called {strategy.name!r}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", strategy.name):
         msg = f"{named}; use at most 60 lower-case letters, digits and hyphens"
         raise StrategyError(msg)

@@ -10,6 +10,7 @@ import altair as alt
 from leaderboard.charts.marks import (
     BAND_OPACITY,
     FEWEST_BAND_SEEDS,
+    HEIGHT_PIXELS,
     PADDING_PIXELS,
     areas,
     bounds,
@@ -21,7 +22,10 @@ from leaderboard.charts.marks import (
 )
 from leaderboard.charts.styles import Style
 from leaderboard.schema.published import Published
+from leaderboard.schema.records import Record
 from leaderboard.scoring.sections import Section
+
+RUN_WIDTH_PIXELS = 340
 
 
 def curve_chart(
@@ -123,3 +127,14 @@ def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> 
     layers[0] = layers[0].encode(x=alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False)))
     layers[0] = layers[0].encode(y=alt.Y("mean:Q", title="published score").scale(zero=False))
     return alt.LayerChart(layer=layers).add_params(alt.param(name="hidden", value=[]))
+
+
+def run_chart(record: Record) -> alt.Chart:
+    """The score of a run by labels; rounds that are not done are not there."""
+    rows = [{"labeled": one.labeled, "score": score} for one, score in zip(record.rounds, record.score, strict=True)]
+    counts = [row["labeled"] for row in rows]
+    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, values=counts))
+    score = alt.Y("score:Q", title=record.metric.title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
+    chart = alt.Chart(alt.Data(values=rows)).mark_line(point=True, strokeWidth=2)
+    chart = chart.encode(x=labels.scale(zero=False, nice=False, padding=PADDING_PIXELS), y=score)
+    return chart.properties(width=RUN_WIDTH_PIXELS, height=HEIGHT_PIXELS)

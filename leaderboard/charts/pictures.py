@@ -18,6 +18,13 @@ WIDTH_PIXELS, SPACING_PIXELS = 340, 80
 CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
 
 
+def section_chart(section: Section) -> alt.LayerChart:
+    """The learning curves of one section, with the strategies that a chart begins with, and a legend."""
+    few = section.only(shown_first(section))
+    chart = curve_chart(few, styles(few.by_name), legend_columns=LEGEND_COLUMNS)
+    return chart.properties(width=2 * WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title)
+
+
 def curves_picture(found: Sequence[Section], path: Path) -> Path:
     """Draw the learning curves of sections into one picture, side by side, each with the strategies that a chart begins with.
 

@@ -43,6 +43,11 @@ class MetricInfo(Part):
     unit: Text
     larger_is_better: bool
 
+    @property
+    def title(self) -> str:
+        """Its name with its unit."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
 
 class Phases(Part):
     """Seconds of one round, apart: `forward`, `score` and `pick` together are the selection's cost."""

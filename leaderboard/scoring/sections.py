@@ -58,7 +58,7 @@ class Section:
     @property
     def metric_title(self) -> str:
         """The metric with its unit."""
-        return f"{self.metric.name} ({self.metric.unit})" if self.metric.unit else self.metric.name
+        return self.metric.title
 
     @property
     def base(self) -> str | None:

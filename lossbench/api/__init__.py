@@ -1,0 +1,1 @@
+"""What `import lossbench` offers: runs, records and the leaderboard, for Python and notebooks."""
