@@ -53,7 +53,7 @@ class Section:
         """One line that names it."""
         recipe = {"shared": "shared recipe", "native": "as published"}[self.key.track]
         split = "" if self.key.split == "test" else f" · {self.key.split} split"
-        return f"{self.key.protocol} · protocol {self.key.version} · {recipe}{split}"
+        return f"{self.key.protocol} · version {self.key.version} · {recipe}{split}"
 
     @property
     def metric_title(self) -> str:
@@ -233,16 +233,18 @@ def _check_comparable(runs: Sequence[Record]) -> None:
     names: set[tuple[str, int]] = set()
     first: dict[bool, Record] = {}
     for record in runs:
-        name = f"{record.protocol}, protocol {record.version}, {record.track}, {record.strategy}, seed {record.seed}"
+        name = f"{record.protocol}, version {record.version}, {record.track}, {record.strategy}, seed {record.seed}"
         if (record.strategy, record.seed) in names:
             msg = f"{name}: recorded twice; keep one of the two records"
             raise RecordError(msg)
         names.add((record.strategy, record.seed))
         if record.metric != runs[0].metric:
-            msg = f"{name}: ranked by {record.metric}, but {runs[0].strategy} by {runs[0].metric}; raise the protocol"
+            msg = f"{name}: ranked by {record.metric}, but {runs[0].strategy} by {runs[0].metric}; raise the version of the protocol"
             raise RecordError(msg)
         other = first.setdefault(record.strategy == FULL_POOL, record)
         labels, expected = ([one.labeled for one in each.rounds] for each in (record, other))
         if labels != expected:
-            msg = f"{name}: label counts {labels}, but {other.strategy} has {expected}; raise the protocol"
+            msg = (
+                f"{name}: label counts {labels}, but {other.strategy} has {expected}; raise the version of the protocol"
+            )
             raise RecordError(msg)

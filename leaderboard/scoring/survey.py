@@ -73,10 +73,10 @@ def _strangers(found: dict[Path, Record], own: Container[Path]) -> dict[Path, st
     odd = _minority(found, own, lambda one: (Key.of(one),), _protocol)
     odd += _minority(whole, own, lambda one: (Key.of(one), one.strategy == FULL_POOL), lambda one: repr(_labels(one)))
     odd += _minority(found, own, lambda one: (Key.of(one), one.strategy), lambda one: repr(one.strategy_config))
-    usual = {path: f"most runs of {one.protocol}, protocol {one.version}" for path, one in found.items()}
+    usual = {path: f"most runs of {one.protocol}, version {one.version}" for path, one in found.items()}
     elsewhere = _minority(found, own, lambda one: (Key.of(one),), _data)
     return {path: f"other images or labels than {usual[path]}: their scores do not compare" for path in elsewhere} | {
-        path: f"other numbers than {usual[path]}; raise its protocol" for path in odd
+        path: f"other numbers than {usual[path]}; raise the version of the protocol" for path in odd
     }
 
 

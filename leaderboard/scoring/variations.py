@@ -55,7 +55,7 @@ class Variation:
 
 def variations(sections: Sequence[Section], base: Section) -> list[Variation]:
     """The base first, then what varies it on its track; nothing where no section does."""
-    same = (base.key.version, base.key.track)  # a variation has the protocol number of its base
+    same = (base.key.version, base.key.track)  # a variation has the version of its base
     varied = [
         each for each in sections if each.base == base.key.protocol and (each.key.version, each.key.track) == same
     ]

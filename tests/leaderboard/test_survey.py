@@ -91,7 +91,7 @@ def test_a_run_on_other_data_is_told_so(tmp_path: Path) -> None:
     stored(tmp_path, make_record(strategy="ours", fingerprints={"pool": "1" * 64, "strategy": "2" * 64}))
     (damage,) = survey(tmp_path).damages
     assert damage.endswith(
-        "other images or labels than most runs of shapes-mini, protocol 1: their scores do not compare"
+        "other images or labels than most runs of shapes-mini, version 1: their scores do not compare"
     )
 
 

@@ -25,7 +25,7 @@ def test_the_terminal_shows_a_table_a_task() -> None:
     records += [make_record((0.5,), protocol="other", strategy="ours"), make_record((1.0,), planned_rounds=2, seed=9)]
     text = printed(records)
     assert len(task_tables(records)) == 2
-    assert "shapes-mini · protocol 1 · shared recipe · accuracy (%) by labels" in text
+    assert "shapes-mini · version 1 · shared recipe · accuracy (%) by labels" in text
     assert re.search(r"random +10\.00 +21\.00 +15\.50 +0\.600 +1\.00", text)
     assert "2 seeds show that it runs, not who wins. 1 incomplete run left out." in " ".join(text.split())
     assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)

@@ -257,7 +257,7 @@ def test_the_numbers_are_those_of_the_exports() -> None:
 
 def test_curves_are_drawn_in_the_newest_version() -> None:
     records = [make_record(), make_record((1.0, 2.0), version=2)]
-    assert "protocol 2" in lossbench.Leaderboard(records).plot("shapes-mini").to_dict()["title"]
+    assert "version 2" in lossbench.Leaderboard(records).plot("shapes-mini").to_dict()["title"]
 
 
 def test_what_has_no_run_is_said() -> None:
