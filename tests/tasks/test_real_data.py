@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch.nn import functional
 
 from tasks.base import Task
 from tasks.datasets.names import VOC_CLASSES
-from tasks.kinds import build_task
-from tasks.settings import TaskSettings
+from tasks.kinds import build_task, task_settings
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +31,7 @@ def built(folder: str, cache: Path, **settings: Any) -> Task:
     if not (Path(root) / folder).exists():
         pytest.skip(f"LOSSBENCH_DATA is {root}, and there is no {folder} in it")
     table = {"recipe": RECIPE, "data": {"validation": 100}} | settings
-    return build_task(TypeAdapter(TaskSettings).validate_python(table), Path(root), cache, torch.device("cpu"))
+    return build_task(task_settings(table), Path(root), cache, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
