@@ -268,9 +268,9 @@ def test_the_predictions_of_a_perfect_model_lie_where_the_labels_lie(
             order = np.lexsort(prediction.boxes.T), np.lexsort(label.boxes.T)
             assert prediction.boxes[order[0]] == pytest.approx(label.boxes[order[1]], abs=1e-3)
         else:
-            visible = label.visible & ((label.places >= 0) & (label.places < 1)).all(1)
+            visible = label.visible & ((label.joints >= 0) & (label.joints < 1)).all(1)
             cell = 1 / outputs.raw.shape[-1]
-            assert np.abs(prediction.places - label.places)[visible].max() <= cell
+            assert np.abs(prediction.joints - label.joints)[visible].max() <= cell
 
 
 def test_a_model_without_lossnet_is_examined_too(

@@ -15,6 +15,7 @@ from leaderboard.schema.records import Record, read_record
 from leaderboard.scoring.board import Board
 from leaderboard.site.page import build_page
 from lossbench.config import Sweep, read_protocol
+from lossbench.diagnosis.contact_sheets import COLUMNS, predictions_sheet
 from lossbench.paths import Paths
 from lossbench.running.sweep import Event, jobs, run_sweep
 from lossbench.submissions.conformance import CHECKS, Check, Trial, tiny_protocol
@@ -24,7 +25,7 @@ from strategies.random import Random
 from tasks import kinds
 from tasks.base import Task
 from tasks.files import read_source
-from tasks.images.drawing import CELL_PIXELS, cell
+from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS, cell
 from tasks.kind import TaskKind
 from tasks.kinds import KindError, build_task, kind_named, known_kinds, load_kind_file, loaded_sources
 from tasks.training.learner import Learner
@@ -142,6 +143,15 @@ def test_labels_and_predictions_are_drawn(dots: TaskKind, tiny_task: Callable[[s
     assert drawn.shape == (3, CELL_PIXELS, CELL_PIXELS)
     assert not torch.equal(drawn, image)
     assert dots.draw_scene(0, 0) is None
+
+
+def test_a_diagnosis_shows_predictions_below_the_labels(
+    tiny_task: Callable[[str], Task], trained: Callable[..., Learner]
+) -> None:
+    task = tiny_task("dots")
+    sheet = predictions_sheet(task, trained("dots", Random()), task.test_ids)
+    assert sheet.shape == (3, *(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (2, COLUMNS)))
+    assert not torch.equal(sheet[:, : sheet.shape[1] // 2], sheet[:, sheet.shape[1] // 2 :])
 
 
 def test_a_file_can_be_loaded_again(dots: TaskKind) -> None:
