@@ -203,7 +203,7 @@ def _find(reference: Path | str, *folders: str) -> Path:
         ConfigError: Lossbench has no configuration of this name.
     """
     path = Path(reference)
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if path.is_file() or path.suffix or len(path.parts) > 1:
         return path
     known = {file.stem: file for folder in reversed(folders) for file in config_files(shipped(f"configs/{folder}"))}
     if path.name in known:

@@ -11,36 +11,86 @@ from rich.console import Console
 from leaderboard.charts.pictures import curves_png
 from leaderboard.schema.badges import Badge, read_badge
 from leaderboard.schema.published import read_published
-from leaderboard.schema.records import RecordError, read_record
-from leaderboard.scoring.board import About, Board
+from leaderboard.schema.records import Record, RecordError, read_record
+from leaderboard.scoring.board import UNKNOWN, About, Board
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.entries import FULL_POOL
 from leaderboard.scoring.survey import survey
-from leaderboard.site.page import build_page
+from leaderboard.site.page import build_page, record_link
 from leaderboard.site.tables import seed_line, task_tables
 from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
 from lossbench.publishing.sheets import sheet
 from lossbench.submissions.folder import RECORDS, Meta, submissions
+from lossbench.words import plural
 from strategies import STRATEGIES, Strategy
 
 
-def report(paths: Sequence[Path], comparisons: Sequence[Plan], out: Path, console: Console) -> None:
-    """Show the records of a sweep, and the comparisons that it planned."""
+def report(
+    paths: Sequence[Path], comparisons: Sequence[Plan], out: Path, console: Console, outside: Sequence[Strategy] = ()
+) -> None:
+    """Show what a sweep made: its tables, its learning curves, and a page of all records of its protocols.
+
+    Args:
+        paths: of the sweep's records.
+        comparisons: planned by the sweep.
+        out: the folder that has the records in its folder `records`, and gets the picture and the page.
+        console: where to print.
+        outside: strategies of the sweep that are not Lossbench's.
+    """
     records = [read_record(path) for path in paths]
     for table in task_tables(records):
         console.print(table)
-    whole = [record for record in records if record.strategy == FULL_POOL]
-    for each in whole:
-        score = f"{each.metric.name} {each.score[-1]:.4g} with all {each.rounds[-1].labeled:,} labels"
-        console.print(f"{each.protocol}, {each.track}, seed {each.seed}: {score}", highlight=False)
-    if len(whole) == len(records):
+    for each in records:
+        if each.strategy == FULL_POOL:
+            score = f"{each.metric.name} {each.score[-1]:.4g} with all {each.rounds[-1].labeled:,} labels"
+            _say(console, f"{each.protocol}, {each.track}, seed {each.seed}: {score}")
+    if all(each.strategy == FULL_POOL for each in records):
         return  # a single model has no curve
     picture = out / "curves.png"
     curves_png(records, picture)
-    index = build_page(Board(records, known(), comparisons, read_published(), sheet=sheet), out / "page")
-    places = f"Curves: {picture}\nPage:   {index.resolve().as_uri()}"
-    console.print(places, soft_wrap=True, highlight=False, markup=False)
-    console.print(seed_line([len({record.seed for record in records})]))
+    _say(console, f"Curves: {picture}")
+    _write_page(records, comparisons, out, console, outside)
+    _say(console, seed_line([len({record.seed for record in records})]))
+
+
+def _write_page(
+    records: Sequence[Record], comparisons: Sequence[Plan], out: Path, console: Console, outside: Sequence[Strategy]
+) -> None:
+    """Build the page in `out` from the records there of these protocols, and say what it shows."""
+    found: list[Record] = []
+    damages: list[str] = []
+    for name in dict.fromkeys(record.protocol for record in records):
+        own = survey(out / "records" / name)
+        found += own.records
+        damages += own.damages
+    given = {each.name: about(each) for each in outside} | known()
+    board = Board(found, given, comparisons, read_published(), damages=damages, sheet=sheet)
+    if not board.sections:
+        _say(console, "No page, as it shows complete runs on test images alone.")
+        return
+    folder = out / "page"
+    before = {path.relative_to(folder).as_posix() for path in folder.glob("records/*/*.json")}
+    index = build_page(board, folder)
+    shown = [record for section in board.sections for record in section.records]
+    lost = before - {record_link(record) for record in shown}
+    _say(console, *(f"left out: {line}" for line in damages))
+    _say(console, f"Page:   {index.resolve().as_uri()}", f"The page shows {_contents(shown)}.")
+    if lost:
+        everything = f"lossbench leaderboard build {out / 'records'} --out {folder}"
+        _say(console, f"It no longer shows {plural(len(lost), 'run')} of before. To show all: {everything}")
+
+
+def _contents(records: Sequence[Record]) -> str:
+    names, protocols, seeds = (
+        len({getattr(record, field) for record in records}) for field in ("strategy", "protocol", "seed")
+    )
+    runs, strategies = plural(len(records), "run"), plural(names, "strategy", "strategies")
+    return f"{runs}: {strategies} on {plural(protocols, 'protocol')}, {plural(seeds, 'seed')}"
+
+
+def _say(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def gathered(records: Path, sweeps: Path, submitted: Path) -> Board:
@@ -68,7 +118,7 @@ def gathered(records: Path, sweeps: Path, submitted: Path) -> Board:
 
 def known() -> dict[str, About]:
     """What the repository's own strategies say of themselves."""
-    return {each.name: about(each) for each in STRATEGIES}
+    return {each.name: about(each()) for each in STRATEGIES}
 
 
 def told(meta: Meta) -> About:
@@ -77,10 +127,11 @@ def told(meta: Meta) -> About:
     return About(paper, meta.kind, meta.needs, meta.cost, meta.summary)
 
 
-def about(strategy: type[Strategy]) -> About:
+def about(strategy: Strategy) -> About:
     """What a strategy says of itself."""
-    summary = (inspect.getdoc(strategy) or "").partition("\n")[0]
-    return About(strategy.paper, strategy.kind, strategy().needs, strategy.cost, summary)
+    summary = (inspect.getdoc(type(strategy)) or "").partition("\n")[0]
+    paper = getattr(strategy, "paper", UNKNOWN.paper)
+    return About(paper, strategy.kind, strategy.needs, strategy.cost, summary)
 
 
 def plans(folder: Path) -> list[Plan]:

@@ -1,4 +1,4 @@
-"""Writes the tables and pictures of docs/reproduction.md from the records: `python -m lossbench.publishing.reproduction`."""
+"""Writes the tables and pictures of docs/reproduction.md from the records: `lossbench leaderboard docs`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from leaderboard.scoring.statistics import NOTHING, Interval, interval, paired
 from leaderboard.scoring.variations import variations, varied_strategies
 from leaderboard.site.export import pictures
 from leaderboard.site.tables import ABSENT, number
-from lossbench.publishing.report import gathered
 
-PAGE = Path("docs/reproduction.md")
+PAGE = "docs/reproduction.md"
 TABLE = re.compile(r"(<!-- table: ([^;]+);[^\n]*-->)(?:\n\|[^\n]*)*")
 """A table of the page. Group 1 is its marker; group 2 is the call in the marker: a name of `TABLES` and its arguments."""
 PICTURE = re.compile(r"\(reproduction/([a-z0-9-]+)\.svg\)")
@@ -37,7 +36,12 @@ def table(board: Board, call: str) -> list[str]:
         call: from a marker of the page, such as `standings cifar10-mini shared`.
     """
     name, *arguments = call.split()
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in TABLES[name](board, *arguments)]
+    return markdown(TABLES[name](board, *arguments))
+
+
+def markdown(rows: Sequence[Sequence[object]]) -> list[str]:
+    """The header and the rows of a table as lines of Markdown."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return [lines[0], re.sub("[^|]+", "---", lines[0]), *lines[1:]]
 
 
@@ -218,14 +222,17 @@ def draw_gains(board: Board, task: str, path: Path) -> Path:
     return save(dict(pictures(board, newest_section(board, task, "shared")))["gains"], path)
 
 
-def main() -> None:
-    """Update the page and its pictures in place."""
-    board = gathered(Path("leaderboard/records"), Path("configs/sweeps"), Path("leaderboard/submissions"))
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_tables(board, page), encoding="utf-8")
-    for task in PICTURE.findall(page):
-        draw_gains(board, task, PAGE.parent / f"reproduction/{task}.svg")
+def rewrite_reproduction(board: Board, root: Path) -> list[Path]:
+    """Update the page and its pictures in place, and give their paths.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        board: all that was run.
+        root: the folder of the clone.
+    """
+    path = root / PAGE
+    page = path.read_text(encoding="utf-8")
+    path.write_text(with_tables(board, page), encoding="utf-8")
+    return [
+        path,
+        *(draw_gains(board, task, path.parent / f"reproduction/{task}.svg") for task in PICTURE.findall(page)),
+    ]

@@ -1,4 +1,4 @@
-"""What runs, rounds done, time left: live on a terminal, a line per round elsewhere."""
+"""What runs, rounds done, time left: live on a terminal, one line per finished run elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class SweepProgress:
     def __init__(self, planned: list[Job], console: Console) -> None:
         self._jobs = planned
         self._done = [0] * len(planned)
+        self._finished = 0
         self._console = console
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -45,13 +46,10 @@ class SweepProgress:
         self._bars.update(self._lines[event.job], completed=event.rounds)
         if event.state == "done":
             self._bars.remove_task(self._lines.pop(event.job))
-        if not self._console.is_terminal and (new or event.state == "done"):
-            done = f"{sum(self._done)} of {self._bars.tasks[0].total:.0f} rounds"
-            self._console.print(
-                f"{_title(job)}: {event.state}, {event.rounds} of {rounds} rounds; in all {done}",
-                soft_wrap=True,
-                highlight=False,
-            )
+            self._finished += 1
+            if not self._console.is_terminal:
+                line = f"{_title(job)}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs"
+                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -64,4 +62,4 @@ class SweepProgress:
 
 
 def _title(job: Job) -> str:
-    return f"{job.protocol.name} {job.reference} {job.track} seed {job.seed}"
+    return f"{job.protocol.name} {job.name} {job.track} seed {job.seed}"

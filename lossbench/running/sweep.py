@@ -20,6 +20,7 @@ from filelock import FileLock
 from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
 from lossbench.paths import Paths
+from lossbench.running.interrupts import no_interrupts_in_children
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
 from tasks.files import Source
@@ -231,7 +232,8 @@ def run_sweep(planned: list[Job], paths: Paths, workers: int, events: Sink) -> l
     context = multiprocessing.get_context("spawn")
     shared = context.SimpleQueue()
     with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), shared, loaded_sources())) as pool:
-        running = [pool.submit(_run_in_worker, number, job, paths) for number, job in enumerate(planned)]
+        with no_interrupts_in_children():
+            running = [pool.submit(_run_in_worker, number, job, paths) for number, job in enumerate(planned)]
         try:
             _forward(shared, events, running)
         except BaseException:

@@ -187,7 +187,7 @@ def _missing_records(submitted: Sequence[Record], protocols: dict[str, Protocol]
     for name, protocol in protocols.items():
         for seed in REQUIRED_SEEDS if protocol.task.data.scenes else ():
             if (name, seed) not in runs:
-                yield f"no record of {name}, shared, seed {seed}; run `lossbench submit`"
+                yield f"no record of {name}, shared, seed {seed}; run `lossbench submission create`"
         if name not in {record.protocol for record in submitted}:
             yield f"no record of {name}"
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lossbench.publishing.docs import README_PICTURE, strategies_table, summarized, with_strategies, with_summary
+from lossbench.publishing.report import gathered
+from lossbench.publishing.summary import learning_curves
 from strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
@@ -12,10 +15,27 @@ STRATEGIES_PAGE = (ROOT / "docs/strategies.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_strategies_is_that_of_the_code() -> None:
-    section, _, _ = STRATEGIES_PAGE.partition("## How they read detection and pose")
-    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \| (.+) \|$", section, re.MULTILINE)
-    known = [(each.name, each.paper, each.kind, each().needs, each.cost) for each in STRATEGIES]
-    assert rows[1:] == known, "run `lossbench strategies` and mend docs/strategies.md"
+    rows = re.findall(r"^\| .+ \|$", strategies_table(), re.MULTILINE)
+    assert len(rows) == 2 + len(STRATEGIES)
+    assert f"<!-- strategies -->\n{strategies_table()}<!-- end -->" in STRATEGIES_PAGE, (
+        "run `lossbench leaderboard docs`"
+    )
+
+
+def test_the_table_of_strategies_is_written_anew() -> None:
+    changed = STRATEGIES_PAGE.replace("| random | baseline |", "| randomly | basis |")
+    assert changed != STRATEGIES_PAGE
+    assert with_strategies(changed) == STRATEGIES_PAGE
+
+
+def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> None:
+    board = gathered(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_summary(board, readme) == readme, "run `lossbench leaderboard docs`"
+    drawn = learning_curves(board, summarized(readme), tmp_path / "curves.svg")
+    wanted, shown = (re.findall('aria-label="[^"]+"', path.read_text()) for path in (drawn, ROOT / README_PICTURE))
+    assert len(wanted) > 10
+    assert shown == wanted, "run `lossbench leaderboard docs`"
 
 
 def test_every_strategy_has_its_reading_of_several_rows() -> None:

@@ -1,65 +1,44 @@
-"""The command line: what it prints, and that bad input ends in one line and exit code 2."""
+"""The command line as a whole: its help, typos, completion, and how it ends."""
 
 from __future__ import annotations
 
-import json
-import re
+import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import pandas as pd
+import psutil
 import pytest
-import torch
-from fake_records import make_record
-from rich.console import Console
-from sample_configs import SWEEP, TASK, written
+from command_line import Result, the_line
+from sample_configs import TASK, written
 
-import lossbench.cli.main
-from leaderboard.schema.records import read_record, write_record
-from lossbench.config import config_files, read_protocol
+from leaderboard.schema.records import read_record
+from lossbench.config import config_files
 from strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "configs"
-ODD = "odd [bold] [/name] ü"  # a folder in a folder: rich reads such brackets as markup
-REAL = [path for path in config_files(CONFIGS / "tasks") if read_protocol(path).task.data.scenes is None]
-
-
-class Result(NamedTuple):
-    code: int
-    output: str
-    errors: str
-
-
-@pytest.fixture
-def lossbench_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """The command in this process, as wide as it likes."""
-
-    def call(*words: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["lossbench", *map(str, words)])
-        monkeypatch.setattr(lossbench.cli.main, "console", Console(width=300))
-        code = 0
-        try:
-            lossbench.cli.main.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Result(code, *capsys.readouterr())
-
-    return call
-
-
-def the_line(result: Result) -> str:
-    """What a fault that the user can mend says."""
-    assert result.code == 2
-    (line,) = result.errors.splitlines()
-    start, rest = line[:11], line[11:]
-    assert start == "lossbench: "
-    return rest
-
-
+COMMANDS = [
+    "run",
+    "list tasks",
+    "list strategies",
+    "list sweeps",
+    "data check",
+    "data fetch",
+    "measure training",
+    "measure selection",
+    "diagnose",
+    "submission check",
+    "submission create",
+    "submission verify",
+    "leaderboard build",
+    "leaderboard export",
+    "leaderboard check",
+    "leaderboard docs",
+]
 LIGHT = """
 import sys
 sys.argv = ["lossbench", *sys.argv[1:]]
@@ -67,297 +46,186 @@ from lossbench.cli.main import main
 try:
     main()
 finally:
-    heavy = {"torch", "torchvision", "pandas", "numpy", "scipy", "altair", "mmdet", "mmpose", "cv2", "pydantic"}
+    heavy = {"torch", "torchvision", "pandas", "numpy", "scipy", "altair", "mmdet", "mmpose", "cv2", "pydantic", "rich"}
     print("heavy:", sorted(heavy & sys.modules.keys()))
 """
+COMMAND = [sys.executable, "-c", "from lossbench.cli.main import main; main()"]
+SECONDS = 180  # how long a subprocess may take on a busy machine
 
 
-def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
-    result = subprocess.run([sys.executable, "-c", LIGHT, "--help"], capture_output=True, text=True, check=True)
-    for command in ("run", "tasks", "strategies", "data", "page"):
-        assert f" {command} " in result.stdout
+@pytest.mark.parametrize("words", ["", "--help", "--version"])
+def test_help_imports_nothing_heavy(words: str) -> None:
+    command = [sys.executable, "-c", LIGHT, *words.split()]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "heavy: []"
     assert result.stderr == ""
 
 
-def test_tasks_are_listed_with_what_they_cost(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    result = lossbench_cli("tasks", CONFIGS / "tasks")
-    assert result.code == 0
-    rows = result.output.splitlines()[1:]
-    assert [row.split()[0] for row in rows] == [path.stem for path in config_files(CONFIGS / "tasks")]
-    written(tmp_path)
-    (_, row) = lossbench_cli("tasks", tmp_path / "tasks").output.splitlines()
-    assert row.split() == ["tiny", "1", "classification", "12", "to", "24", "3", "30"]
+def test_help_lists_every_command_once(lossbench_cli: Callable[..., Result]) -> None:
+    groups = {each.split()[0] for each in COMMANDS}
+    listed = lossbench_cli().output.partition("Commands:\n")[2]
+    assert {line.split()[0] for line in listed.splitlines() if line.strip()} == groups
+    for group in groups - {"run", "diagnose"}:
+        listed = lossbench_cli(group).output.partition("Commands:\n")[2]
+        names = [f"{group} {line.split()[0]}" for line in listed.splitlines() if line.strip()]
+        assert sorted(names) == sorted(each for each in COMMANDS if each.startswith(f"{group} "))
 
 
-def test_strategies_are_listed_with_paper_kind_needs_and_cost(lossbench_cli: Callable[..., Result]) -> None:
-    result = lossbench_cli("strategies")
-    assert result.code == 0
-    for each in STRATEGIES:
-        (row,) = [line for line in result.output.splitlines() if line.startswith(f"│ {each.name} ")]
-        cells = [cell.strip() for cell in row.strip("│").split("│")]
-        assert cells == [each.name, each.paper, each.kind, each().needs, each.cost]
-        assert ("lossnet" in cells[3]) == each.needs_lossnet
+def test_no_help_text_is_cut_off(lossbench_cli: Callable[..., Result]) -> None:
+    for group in ("list", "data", "measure", "submission", "leaderboard"):
+        assert "..." not in lossbench_cli(group).output.partition("Commands:")[2]
+    assert "..." not in lossbench_cli().output.partition("Commands:")[2]
 
 
-def test_data_says_what_is_missing_where(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        result = lossbench_cli("data", "--data", folder)
-        assert (result.code, result.errors) == (0, "")
-        assert str(folder) in result.output.splitlines()[0]
-        for name in ("cifar-10-batches-py", "VOCdevkit", "pose"):
-            (row,) = [line for line in result.output.splitlines() if f" {name}: " in line]
-            assert "not there; get it: " in row
+def test_examples_of_the_help_have_a_line_each(lossbench_cli: Callable[..., Result]) -> None:
+    lines = [line.strip() for line in lossbench_cli("run", "--help").output.splitlines()]
+    assert "lossbench run quickstart" in lines
+    assert "lossbench run quickstart --strategy mine.py" in lines
 
 
-def test_data_in_a_folder_of_any_name(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / ODD
-    folder.mkdir(parents=True)
-    assert str(folder) in lossbench_cli("data", "--data", folder).output.splitlines()[0]
+def test_the_version_is_that_of_the_package(lossbench_cli: Callable[..., Result]) -> None:
+    result = lossbench_cli("--version")
+    assert (result.code, result.output.split()[0]) == (0, "lossbench")
+    assert f'version = "{result.output.split()[1]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_damaged_data_is_named(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    for number in range(1, 6):
-        (folder / f"data_batch_{number}").write_bytes(b"not a batch")
-    result = lossbench_cli("data", "--data", tmp_path)
-    assert the_line(result) == "damaged: CIFAR-10; fetch it again"
-    assert "data_batch_1 is damaged: MD5 " in result.output
-    assert "not there; get it" in result.output, "the others are looked at, too"
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("rnu", "no command 'rnu'; did you mean run? (see `lossbench --help`)"),
+        ("list startegies", "no command 'startegies'; did you mean strategies? (see `lossbench list --help`)"),
+        ("data x", "no command 'x'; there are check, fetch (see `lossbench data --help`)"),
+        ("run quickstart --sed 1", "No such option: --sed (Possible options: --seed) (see `lossbench run --help`)"),
+        ("run", "Missing argument 'SWEEP' (see `lossbench run --help`)"),
+    ],
+)
+def test_a_typo_is_one_line_with_close_names(words: str, line: str, lossbench_cli: Callable[..., Result]) -> None:
+    assert the_line(lossbench_cli(*words.split())) == line
 
 
-def test_page_is_built_from_records_alone(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    write_record(make_record(), tmp_path / "records/shapes-mini/random-shared-s0.json")
-    result = lossbench_cli("page", tmp_path / "records", "--out", tmp_path / "page")
-    assert result.code == 0
-    assert result.output.strip() == f"1 records: {(tmp_path / 'page/index.html').as_uri()}"
-    assert "shapes-mini" in (tmp_path / "page/index.html").read_text(encoding="utf-8")
-
-
-def test_page_without_records_says_how_to_make_some(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    line = the_line(lossbench_cli("page", tmp_path, "--out", tmp_path / "page"))
-    assert line == f"no sound records below {tmp_path}; make some with `lossbench run`"
-    (tmp_path / "shapes").mkdir()
-    (tmp_path / "shapes/half.json").write_text('{"schema_number": 1')
-    line = the_line(lossbench_cli("page", tmp_path, "--out", tmp_path / "page"))
-    assert f"; {tmp_path}/shapes/half.json: not a valid record" in line
-    assert not (tmp_path / "page").exists()
-
-
-def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    write_record(make_record(), tmp_path / "records/shapes-mini/random-shared-s0.json")
-    broken = tmp_path / "records/shapes-mini/random-shared-s1.json"
-    broken.write_text("{")
-    result = lossbench_cli("page", tmp_path / "records", "--out", tmp_path / "page")
-    assert result.code == 0
-    assert result.output.startswith(f"left out: {broken}: not a valid record")
-    checking = ("records", "check", tmp_path / "records", "--submissions", tmp_path / "submissions")
-    result = lossbench_cli(*checking)
-    assert result.code == 1
-    assert f"{broken}: not a valid record" in result.output
-    assert "1 records are sound, 1 faults were found" in result.output
-    broken.unlink()
-    assert lossbench_cli(*checking).code == 0
-    (tmp_path / "submissions/half").mkdir(parents=True)
-    result = lossbench_cli(*checking)
-    assert result.code == 1
-    assert "half has no strategy.py" in result.output
-
-
-def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    for name in ("random", "entropy"):
-        for seed in (0, 1):
-            record = make_record((10.0, 20.0 + seed), strategy=name, seed=seed)
-            write_record(record, tmp_path / f"records/shapes-mini/{name}-shared-s{seed}.json")
-    result = lossbench_cli("export", tmp_path / "records", "--out", tmp_path / "export")
-    assert result.code == 0
-    written = [Path(line) for line in result.output.splitlines()]
-    assert sorted(written) == sorted((tmp_path / "export").iterdir())
-    assert sum(path.suffix == ".csv" for path in written) == 7
-    standings = pd.read_csv(tmp_path / "export/standings.csv").set_index("strategy")
-    assert standings.loc["entropy", "area"] == 15.25
-    assert standings.loc["entropy", "fit_seconds"] == 10.5
-    curves = pd.read_csv(tmp_path / "export/curves.csv")
-    assert curves.query("strategy == 'random'")["score"].tolist() == [10.0, 20.5]
-    assert (tmp_path / "export/shapes-mini-p1-shared-curves.svg").read_text().startswith("<svg")
-    assert (tmp_path / "export/shapes-mini-p1-shared-penalties.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_sweep_ends_with_tables_a_picture_and_a_page(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / ODD
-    folder.mkdir(parents=True)
-    sweep, out = written(folder), folder / "out"
-    result = lossbench_cli("run", sweep, "--out", out, "--workers", "1", "--strategy", "learning-loss")
-    assert result.code == 0
-    lines = result.output.splitlines()
-    assert lines[0] == f"2 runs on 1 tasks, 1 at a time, into {out}"
-    assert "tiny learning-loss shared seed 1: done, 3 of 3 rounds; in all 6 of 6 rounds" in result.output
-    assert f"Curves: {out / 'curves.png'}" in lines
-    assert f"Page:   {(out / 'page/index.html').as_uri()}" in lines
-    assert lines[-1] == "2 seeds show that it runs, not who wins."
-    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "page/index.html").is_file()
-    found = sorted(path.relative_to(out).as_posix() for path in out.glob("records/**/*"))
-    assert found == ["records/tiny", *(f"records/tiny/learning-loss-shared-s{seed}.json" for seed in (0, 1))]
-    assert not list(out.glob("**/*.part"))
-
-
-def test_the_command_line_narrows_a_sweep(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    sweep, out = written(tmp_path), tmp_path / "out"
-    words = (
-        "--seed",
-        "101",
-        "--strategy",
-        "entropy",
-        "--track",
-        "native",
-        "--protocol",
-        "tiny",
-        "--split",
-        "validation",
+def completed(words: str, folder: Path) -> list[str]:
+    """What bash is offered for the last word."""
+    asked = {"_LOSSBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    result = subprocess.run(
+        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, cwd=folder, env=os.environ | asked
     )
-    assert lossbench_cli("run", sweep, "--out", out, "--workers", "1", *words).code == 0
-    (path,) = out.glob("records/**/*.json")
-    record = read_record(path)
-    assert (record.seed, record.strategy, record.track, record.split) == (101, "entropy", "native", "validation")
+    *names, heavy = result.stdout.splitlines()
+    assert heavy in {"heavy: []", "heavy: ['pydantic']"}  # which typer itself imports to read options
+    return names
 
 
-def test_a_training_on_the_whole_pool_can_be_asked_for(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    words = ("--strategy", "full-pool", "--seed", "1", "--out", tmp_path / "out", "--workers", "1")
-    result = lossbench_cli("run", written(tmp_path), *words)
-    assert result.code == 0
-    assert re.search(r"^tiny, shared, seed 1: accuracy 0\.\d+ with all 48 labels$", result.output, re.MULTILINE)
-    (path,) = (tmp_path / "out").glob("records/**/*.json")
-    record = read_record(path)
-    assert (record.strategy, record.seed, [one.labeled for one in record.rounds]) == ("full-pool", 1, [48])
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("lossbench lea", ["leaderboard"]),
+        ("lossbench run quick", ["quickstart"]),
+        ("lossbench run mine", ["mine.toml"]),
+        ("lossbench run quickstart --strategy committee", ["committee-vote-entropy", "committee-disagreement"]),
+        ("lossbench run quickstart --strategy mine", ["mine.py"]),
+        ("lossbench run quickstart --protocol lspet-mini-b", ["lspet-mini-bf16"]),
+        ("lossbench run quickstart --split v", ["validation"]),
+        ("lossbench measure training voc0", ["voc0712"]),
+    ],
+)
+def test_the_shell_completes_names_and_files(words: str, names: list[str], tmp_path: Path) -> None:
+    for name in ("mine.py", "mine.toml", "mine.txt"):
+        (tmp_path / name).touch()
+    assert completed(words, tmp_path) == names
 
 
-def test_checking_no_folder_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    assert the_line(lossbench_cli("records", "check", tmp_path / "none")) == f"no folder of records {tmp_path / 'none'}"
+def test_the_shell_is_offered_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from lossbench.cli.options import protocol_names, strategy_names, sweep_names
+
+    monkeypatch.chdir(tmp_path)
+    assert sorted(strategy_names("")) == sorted(each.name for each in STRATEGIES)
+    protocols, sweeps = ([path.stem for path in config_files(ROOT / "configs" / each)] for each in ("tasks", "sweeps"))
+    assert protocol_names("") == protocols
+    assert sweep_names("") == [*sweeps, *protocols]
 
 
-QUICKSTART = CONFIGS / "sweeps" / "quickstart.toml"
-FAULTS: list[tuple[list[str | Path], str]] = [
-    (
-        [QUICKSTART, "--strategy", "nothing"],
-        "no strategy 'nothing'; known: random, .* give the path of its file",
-    ),
-    ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
-    (
-        [QUICKSTART, "--protocol", "nothing"],
-        "no protocol 'nothing' in this sweep; there are scenes-classification, scenes-det",
-    ),
-    ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
-    ([QUICKSTART, "--seed", "-1"], r"the command line: seeds\.0: Input should be greater than or equal to 0"),
-    ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
-    ([CONFIGS / "sweeps/paper.toml", "--split", "validation"], "cifar10 has no validation slice"),
-    ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
-    (
-        [CONFIGS / "sweeps" / "quick.toml"],
-        r"no configuration .*/quick\.toml; beside it there are .*paper, .*quickstart",
-    ),
-    ([CONFIGS / "tasks"], "Is a directory"),
-    ([ROOT / "LICENSE"], "LICENSE is not TOML"),
-]
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test starts; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for each in processes:
+        each.kill()
+        each.wait()
+        each.stdout.close()
+        each.stderr.close()
 
 
-@pytest.mark.parametrize(("words", "reason"), FAULTS, ids=[" ".join(map(str, each[0][-2:])) for each in FAULTS])
-def test_a_fault_of_input_is_one_line(
-    words: list[str | Path], reason: str, lossbench_cli: Callable[..., Result], tmp_path: Path
-) -> None:
-    line = the_line(lossbench_cli("run", *words, "--out", tmp_path / "out", "--workers", "1"))
-    assert re.search(reason, line), line
-    assert not (tmp_path / "out").exists(), "nothing is written before everything is checked"
-
-
-def test_cuda_where_there_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is CUDA here")
-    line = the_line(lossbench_cli("run", written(tmp_path), "--device", "cuda", "--out", tmp_path / "out"))
-    assert line == "no device 'cuda' on this machine; use --device cpu"
-
-
-def test_a_seed_that_is_no_number_is_a_usage_error(lossbench_cli: Callable[..., Result]) -> None:
-    result = lossbench_cli("run", QUICKSTART, "--seed", "one")
-    assert result.code == 2
-    words = " ".join(result.errors.replace("│", " ").split())  # out of the frame that typer draws
-    assert "--seed" in words
-    assert "integer" in words
-
-
-@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
-def test_missing_data_is_one_line_that_says_where(
-    path: Path, lossbench_cli: Callable[..., Result], tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    line = the_line(lossbench_cli("run", path, "--data", tmp_path / "nowhere", "--out", out, "--workers", "1"))
-    assert str(tmp_path / "nowhere") in line
-    assert "--data DIR" in line
-    assert not list(out.glob("records/**/*.json"))
-    assert not list(out.glob("**/*.part"))
-
-
-def test_a_strategy_that_returns_too_few_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    file = tmp_path / "short.py"
-    file.write_text(
-        "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
-        'class Short(Strategy):\n    name: ClassVar[str] = "short"\n    paper: ClassVar[str] = "none"\n'
-        "    def select(self, ctx: Context) -> Selection:\n        return Selection(ctx.candidates[:1])\n"
+def stopped(words: list[str], out: Path, number: int, started: list[subprocess.Popen[str]]) -> Result:
+    """A command that gets a signal, as from a terminal, once two records are there."""
+    process = subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    words = ("--strategy", file, "--out", tmp_path / "out", "--workers", "1")
-    line = the_line(lossbench_cli("run", written(tmp_path), *words))
-    assert line == "short on tiny, round 0: the strategy returned 1 ids; the budget is 6"
-    assert not list((tmp_path / "out").glob("records/**/*.json"))
+    started.append(process)
+    end = time.monotonic() + SECONDS
+    while len(list(out.glob("records/*/*.json"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=SECONDS)
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive, [each.cmdline() for each in alive]
+    return Result(process.returncode, output, errors)
 
 
-def test_an_out_folder_that_is_a_file_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("here I am")
-    line = the_line(lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out", "--workers", "1"))
-    assert str(tmp_path / "out") in line
-    assert (tmp_path / "out").read_text() == "here I am"
+def long_sweep(folder: Path) -> Path:
+    task = TASK.replace("step = 6, rounds = 3", "step = 4, rounds = 8").replace("epochs = 1", "epochs = 6")
+    return written(folder, task, f'protocols = ["tiny"]\nstrategies = ["random"]\nseeds = {list(range(40))}\n')
 
 
-def test_a_tap_that_is_none_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    task = TASK + "[loss_prediction]\ntaps = [0, 7]\n"
-    sweep, wanted = written(tmp_path, task), "LossNet is set to read taps (0, 7), but the model has taps 0 to 3"
-    assert the_line(lossbench_cli("run", sweep, "--out", tmp_path / "out", "--workers", "1")) == wanted
-    assert the_line(lossbench_cli("speed", tmp_path / "tasks/tiny.toml", "--out", tmp_path / "out")) == wanted
-
-
-def test_the_page_of_a_sweep_shows_what_it_planned(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    sweep = SWEEP.replace('["random"]', '["random", "entropy"]') + 'contrasts = [["entropy", "random"]]\n'
-    sweep, out = written(tmp_path, sweep=sweep), tmp_path / "out"
-    assert lossbench_cli("run", sweep, "--out", out, "--workers", "1").code == 0
-    assert "Planned comparisons" in (out / "page/index.html").read_text(encoding="utf-8")
-
-
-def test_a_run_that_diverges_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    task = TASK.replace('"adamw", learning_rate = 1e-3', '"sgd", learning_rate = 1e30')
-    task = task.replace("epochs = 1", "epochs = 4")
-    line = the_line(lossbench_cli("run", written(tmp_path, task), "--out", tmp_path / "out", "--workers", "1"))
-    assert line == "tiny, random, seed 0, round 0: the training loss is not finite at step 1 of 4"
-
-
-def test_a_fault_of_the_program_keeps_its_traceback(
-    lossbench_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "code", "workers"),
+    [
+        (signal.SIGINT, 130, 1),
+        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.slow),  # a start of Python with torch
+        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.slow),  # three of them
+        pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_a_sweep_with_one_line_that_says_how_to_go_on(
+    number: int, code: int, workers: int, tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    def fault(*_: object) -> None:
-        raise ZeroDivisionError
+    out = tmp_path / "an out"
+    words = ["run", str(long_sweep(tmp_path)), "--out", str(out), "--workers", str(workers)]
+    result = stopped(words, out, number, started)
+    assert result.code == code
+    (line,) = result.errors.splitlines()
+    again = f"lossbench run {tmp_path}/sweeps/tiny.toml --out '{out}' --workers {workers}"
+    assert line == f"lossbench: stopped; finished rounds are kept. To go on: {again}"
+    records = [read_record(path) for path in out.glob("records/*/*.json")]
+    assert records
+    assert all(record.rounds for record in records)
 
-    monkeypatch.setattr("lossbench.running.sweep.run_sweep", fault)
-    with pytest.raises(ZeroDivisionError):
-        lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out")
+
+@pytest.mark.slow  # two processes import torch
+def test_a_worker_that_dies_is_one_line(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(long_sweep(tmp_path)), "--out", str(tmp_path / "out"), "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started.append(process)
+    while not list(tmp_path.glob("out/records/*/*.json")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    workers = [
+        each for each in psutil.Process(process.pid).children() if "multiprocessing.spawn" in " ".join(each.cmdline())
+    ]
+    workers[0].kill()
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2
+    (line,) = errors.splitlines()
+    assert line.startswith("lossbench: a worker has died, most often for lack of memory; use fewer --workers.")
 
 
-def test_a_record_says_what_the_run_was_made_with(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    sweep, out = written(tmp_path), tmp_path / "out"
-    lossbench_cli("run", sweep, "--seed", "4", "--out", out, "--workers", "1")
-    (path,) = out.glob("records/**/*.json")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["config"] == read_protocol(tmp_path / "tasks/tiny.toml").model_dump(mode="json")
-    assert content["machine"]["device"] == "cpu"
-    assert content["machine"]["threads"] == 1
-    assert len(content["fingerprints"]["data"]) > 30
-    assert len(content["commit"].removesuffix("+changes")) in (len("unknown"), 40)
-    assert len(content["group_names"]) == 8
+def test_the_command_is_installed() -> None:
+    command = shutil.which("lossbench", path=str(Path(sys.executable).parent))
+    assert command
+    assert subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout.startswith("lossb")

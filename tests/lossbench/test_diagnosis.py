@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import Result
 from fake_records import make_record
 from PIL import Image
-from typer.testing import CliRunner
 
 from leaderboard.schema.records import Record, RecordError, read_record
 from leaderboard.scoring.entries import FULL_POOL
-from lossbench.cli.main import app
 from lossbench.config import ConfigError
 from lossbench.diagnosis.contact_sheets import COLUMNS, draw_annotation, predicted_annotations, predictions_sheet
 from lossbench.diagnosis.examination import (
@@ -61,11 +60,12 @@ def test_models_are_seen_as_the_run_saw_them(
             assert 0 <= one.calibration_error <= 1
 
 
-def test_the_command_draws_every_picture(finished: tuple[list[Path], Paths]) -> None:
+def test_the_command_draws_every_picture(
+    finished: tuple[list[Path], Paths], lossbench_cli: Callable[..., Result]
+) -> None:
     files, paths = finished
-    asked = ["diagnose", *map(str, files), "--data", str(paths.data), "--out", str(paths.out)]
-    result = CliRunner().invoke(app, asked)
-    assert result.exit_code == 0, result.output
+    result = lossbench_cli("diagnose", *files, "--data", paths.data, "--out", paths.out)
+    assert result.code == 0, result.errors
     pictures = sorted((paths.out / "diagnosis").glob("*.png"))
     names = {path.name.split("-")[0] for path in pictures}
     assert names == {"picks", "predictions", "losses", "ranking", "calibration", "groups", "overlap", "seconds"}

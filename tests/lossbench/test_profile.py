@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import Result, the_line
+from sample_configs import written
 
-from lossbench.config import ConfigError, Stress
+from lossbench.config import Stress
 from lossbench.measuring.replay import BANK_IMAGES, OutputBank
 from lossbench.measuring.selection import SelectionCost, SelectionSizes, fit_growth, measure_selection
 from lossbench.measuring.selection_report import cost_tables, write_costs
@@ -143,9 +145,21 @@ def test_a_profile_is_written_as_table_json_and_chart(tmp_path: Path) -> None:
     assert (costs_table.row_count, growth_table.row_count) == (3, 2)
 
 
-@pytest.mark.parametrize("listed", ["", "10,x", "-5", "0", "10;20"])
-def test_a_list_that_is_none_is_refused(listed: str) -> None:
-    from lossbench.cli.main import _numbers
+def test_the_command_measures_every_pool_with_every_budget(
+    lossbench_cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    written(tmp_path)
+    sizes = ("--pool", "40", "--pool", "80", "--budget", "5", "--repeats", "1")
+    words = ("--strategy", "entropy", "--strategy", "random", *sizes, "--out", tmp_path / "out")
+    result = lossbench_cli("measure", "selection", tmp_path / "tasks/tiny.toml", *words)
+    assert result.code == 0, result.errors
+    assert [line for line in result.output.splitlines() if line.endswith("picks")] == [
+        f"{name}: {pool} candidates, 5 picks" for name in ("entropy", "random") for pool in (40, 80)
+    ]
+    assert (tmp_path / "out/profiles/tiny.json").is_file()
 
-    with pytest.raises(ConfigError, match="--pool"):
-        _numbers(listed, "--pool")
+
+@pytest.mark.parametrize("number", ["", "10,x", "-5", "0"])
+def test_a_number_of_candidates_that_is_none_is_refused(number: str, lossbench_cli: Callable[..., Result]) -> None:
+    line = the_line(lossbench_cli("measure", "selection", "cifar10-mini", "--pool", number))
+    assert line.startswith("Invalid value for '--pool'")

@@ -14,7 +14,7 @@ from lossbench.publishing.reproduction import PICTURE, TABLE, draw_gains, table
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs/reproduction"
 PAGE = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
-MEND = "run `python -m lossbench.publishing.reproduction`"
+MEND = "run `lossbench leaderboard docs`"
 
 
 @pytest.fixture(scope="module")

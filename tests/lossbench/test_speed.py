@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from command_line import Result
 
-from lossbench.cli.main import app
 from lossbench.config import LossPrediction
 from lossbench.measuring.training import PHASES, STEPS_PER_WAIT, TrainingSpeed, TrainingSteps, matrix_rate
 from tasks.base import Task
-
-CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 
 
 def test_a_speed_is_images_over_seconds() -> None:
@@ -67,19 +64,10 @@ def test_a_matrix_product_takes_time() -> None:
     assert 1e8 < matrix_rate(torch.device("cpu"), torch.float32, repeats=3) < 1e14
 
 
-def test_the_command_shows_a_table(tmp_path: Path) -> None:
-    asked = [
-        "speed",
-        str(CONFIGS / "scenes/scenes-classification.toml"),
-        "--steps",
-        "2",
-        "--data",
-        str(tmp_path),
-        "--out",
-        str(tmp_path),
-    ]
-    result = CliRunner().invoke(app, asked)
-    assert result.exit_code == 0, result.output
+def test_the_command_shows_a_table(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    words = ("--steps", "2", "--data", tmp_path, "--out", tmp_path)
+    result = lossbench_cli("measure", "training", "scenes-classification", *words)
+    assert result.code == 0, result.errors
     for words in (
         "training, images/s",
         "as a share of the bare model's speed",

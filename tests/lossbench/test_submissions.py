@@ -251,8 +251,8 @@ def test_a_submission_without_records_of_the_scenes_fails(submission: Submission
     for path in (submission.folder / RECORDS).rglob("*.json"):
         path.unlink()
     assert verified(submission, protocols).faults == (
-        "no record of tiny, shared, seed 0; run `lossbench submit`",
-        "no record of tiny, shared, seed 1; run `lossbench submit`",
+        "no record of tiny, shared, seed 0; run `lossbench submission create`",
+        "no record of tiny, shared, seed 1; run `lossbench submission create`",
         "no record of tiny",
     )
 

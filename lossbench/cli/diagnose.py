@@ -1,0 +1,48 @@
+"""`lossbench diagnose`: what stands behind the scores of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.options import Data, Device, KindFiles, Out, limit_threads, load_kinds
+from lossbench.cli.output import console, say
+
+
+def diagnose(
+    records: Annotated[
+        list[Path], typer.Argument(metavar="RECORD", help="Files of records, such as runs/records/PROTOCOL/*.json.")
+    ],
+    strategy: Annotated[
+        list[Path] | None,
+        typer.Option("--strategy", metavar="FILE", help="File of a strategy from outside. Repeatable."),
+    ] = None,
+    kind_file: KindFiles = None,
+    data: Data = Path("data"),
+    out: Out = Path("runs"),
+    device: Device = "cpu",
+) -> None:
+    """Draw what stands behind the scores of runs.
+
+    Loss predictions, calibration, picks, overlaps, seconds. Models are read from OUT/models, or trained again.
+    """
+    limit_threads()
+    load_kinds(kind_file)
+    from leaderboard.schema.records import read_record
+    from lossbench.diagnosis.charts import save_charts
+    from lossbench.diagnosis.examination import diagnose as diagnoses
+    from lossbench.diagnosis.examination import summary_table
+    from lossbench.paths import Paths
+    from lossbench.running.machine import check_device
+    from lossbench.running.sweep import prepare
+
+    check_device(device)
+    prepare()
+    folder, found = out / "diagnosis", []
+    for each in diagnoses([read_record(path) for path in records], Paths(data, out, device), strategy or ()):
+        say(*(f"{each.record.protocol}, {each.label}: {path}" for path in each.save_contact_sheets(folder)))
+        found.append(each)
+    console().print(summary_table(found))
+    say(*save_charts(found, folder))

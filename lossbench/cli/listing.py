@@ -1,0 +1,93 @@
+"""`lossbench list`: what there is to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.group import group
+from lossbench.cli.options import KindFiles, load_kinds
+from lossbench.cli.output import console, say
+from lossbench.errors import LossbenchError
+from lossbench.paths import shipped
+
+app = group("List protocols, strategies and sweeps.")
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="FOLDER", help="Folder that holds them. [default: that of Lossbench]")
+]
+
+
+@app.command()
+def tasks(folder: Folder = None, kind_file: KindFiles = None) -> None:
+    """List the protocols: kind of task, labels, rounds."""
+    load_kinds(kind_file)
+    from rich.table import Column, Table
+
+    from lossbench.config import read_protocol
+
+    names = ("protocol", "version", "kind", "labels", "rounds", "candidates")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
+    for path in _files(folder, "tasks"):
+        each = read_protocol(path)
+        labeled = each.budget.labeled
+        table.add_row(
+            each.name,
+            str(each.version),
+            each.task.kind,
+            f"{labeled[0]:,} to {labeled[-1]:,}",
+            str(len(labeled)),
+            f"{each.budget.subset:,}" if each.budget.subset else "all",
+        )
+    console().print(table)
+
+
+@app.command()
+def strategies() -> None:
+    """List the selection strategies: paper, kind, needs, cost."""
+    from rich.table import Column, Table
+
+    from strategies import STRATEGIES
+
+    table = Table(Column("strategy", no_wrap=True), "paper", "kind", "needs", "cost", box=None)
+    for each in STRATEGIES:
+        table.add_row(each.name, each.paper, each.kind, each().needs, each.cost)
+    console().print(table)
+    say("", "N candidates, L labeled, K picks, D embedding, C categories, T passes, G groups")
+
+
+@app.command()
+def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
+    """List the sweeps: protocols, strategies and seeds."""
+    load_kinds(kind_file)
+    from rich.table import Column, Table
+
+    from lossbench.config import read_sweep
+
+    table = Table(Column("sweep", no_wrap=True), "protocols", "strategies", "seeds", "tracks", "split", box=None)
+    for path in _files(folder, "sweeps"):
+        each, _ = read_sweep(path)
+        lists = (each.protocols, each.strategies)
+        table.add_row(
+            path.stem, *(", ".join(words) for words in lists), _ranges(each.seeds), ", ".join(each.tracks), each.split
+        )
+    console().print(table)
+
+
+def _files(folder: Path | None, room: str) -> list[Path]:
+    from lossbench.config import config_files
+
+    place = folder or shipped(f"configs/{room}")
+    if files := config_files(place):
+        return files
+    msg = f"no {room} in {place}; give the folder that holds them"
+    raise LossbenchError(msg)
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Numbers for people: those that follow one another as a range."""
+    first, last = min(seeds), max(seeds)
+    whole = len(seeds) > 1 and sorted(seeds) == list(range(first, last + 1))
+    return f"{first} to {last}" if whole else ", ".join(map(str, seeds))

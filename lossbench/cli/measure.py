@@ -1,0 +1,104 @@
+"""`lossbench measure`: what training and selection cost on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.group import group
+from lossbench.cli.options import (
+    Data,
+    Device,
+    KindFiles,
+    Out,
+    ProtocolName,
+    Threads,
+    limit_threads,
+    load_kinds,
+    strategy_names,
+)
+from lossbench.cli.output import console, say
+
+app = group("Measure what training and selection cost on this machine.")
+
+
+@app.command()
+def training(
+    protocol: ProtocolName,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Measured steps, after three that warm up.")] = 25,
+    threads: Threads = 1,
+    kind_file: KindFiles = None,
+    data: Data = Path("data"),
+    out: Out = Path("runs"),
+    device: Device = "cpu",
+) -> None:
+    """Measure how fast a protocol trains.
+
+    Images a second, beside the bare model, and where the time goes.
+    """
+    limit_threads(threads)
+    load_kinds(kind_file)
+    from lossbench.config import read_protocol
+    from lossbench.measuring.training import measure_training, speed_table
+    from lossbench.paths import Paths
+    from lossbench.running.machine import check_device
+    from lossbench.running.sweep import prepare
+
+    check_device(device)
+    prepare(threads)
+    wanted, paths = read_protocol(protocol), Paths(data, out, device)
+    console().print(speed_table(wanted, measure_training(wanted, paths, steps), paths))
+
+
+@app.command()
+def selection(
+    protocol: ProtocolName,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="Names or files. Repeatable. [default: all, which takes hours on a CPU]",
+            autocompletion=strategy_names,
+        ),
+    ] = None,
+    pool: Annotated[list[int], typer.Option(metavar="N", min=1, help="Number of candidates. Repeatable.")] = [
+        10_000,
+        100_000,
+    ],
+    budget: Annotated[list[int], typer.Option(metavar="N", min=1, help="Number of picks. Repeatable.")] = [1_000],
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Repeats, after one that warms up.")] = 5,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Repeat no further after so long.")] = 600.0,
+    threads: Threads = 1,
+    kind_file: KindFiles = None,
+    data: Data = Path("data"),
+    out: Out = Path("runs"),
+    device: Device = "cpu",
+) -> None:
+    """Measure what selections cost.
+
+    Seconds to forward, score and pick, memory, and how these grow with the candidates and the picks.
+    """
+    limit_threads(threads)
+    load_kinds(kind_file)
+    from lossbench.config import read_protocol
+    from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
+    from lossbench.measuring.selection_report import cost_tables, write_costs
+    from lossbench.paths import Paths
+    from lossbench.running.machine import check_device
+    from lossbench.running.sweep import prepare
+    from strategies import STRATEGIES, load_strategy
+
+    check_device(device)
+    chosen = [load_strategy(name) for name in strategy or (each.name for each in STRATEGIES if not each.cheats)]
+    sizes = SelectionSizes(tuple(pool), tuple(budget), repeats, patience)
+    wanted, paths = read_protocol(protocol), Paths(data, out, device)
+    prepare(threads)
+    costs = []
+    for cost in measure_selection(wanted, chosen, sizes, paths):
+        say(f"{cost.strategy}: {cost.pool:,} candidates, {cost.budget:,} picks")
+        costs.append(cost)
+    console().print(*cost_tables(costs))
+    say(*write_costs(costs, measurement_conditions(wanted, paths), out / "profiles" / wanted.name))

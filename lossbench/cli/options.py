@@ -1,0 +1,158 @@
+"""Options and arguments that several commands share, what completes them, and what has to be done before they are read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossbench.errors import LossbenchError
+from lossbench.paths import shipped
+
+
+def strategy_names(incomplete: str) -> list[str]:
+    """Strategies of Lossbench, read from their files without importing them, and Python files."""
+    found = find_spec("strategies")
+    places = (found.submodule_search_locations if found else None) or ()
+    texts = (path.read_text(encoding="utf-8") for place in places for path in sorted(Path(place).glob("*.py")))
+    names = [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
+    return _starting(incomplete, names, ".py")
+
+
+def protocol_names(incomplete: str) -> list[str]:
+    """Protocols of Lossbench, and TOML files."""
+    return _starting(incomplete, _configurations("tasks"), ".toml")
+
+
+def sweep_names(incomplete: str) -> list[str]:
+    """Sweeps and protocols of Lossbench, and TOML files."""
+    return _starting(incomplete, [*_configurations("sweeps"), *_configurations("tasks")], ".toml")
+
+
+def _configurations(room: str) -> list[str]:
+    return sorted(path.stem for path in shipped(f"configs/{room}").rglob("*.toml"))
+
+
+def _starting(incomplete: str, names: Sequence[str], suffix: str) -> list[str]:
+    """The names that start like this; where there is none, folders and files of this suffix."""
+    if close := [name for name in names if name.startswith(incomplete)]:
+        return close
+    folder, start = os.path.split(incomplete)
+    place = Path(folder)
+    paths = [path for path in sorted(place.iterdir() if place.is_dir() else ()) if path.name.startswith(start)]
+    return [f"{path}/" if path.is_dir() else str(path) for path in paths if path.is_dir() or path.suffix == suffix]
+
+
+SweepName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP",
+        help="Name or file of a sweep or of a protocol.",
+        autocompletion=sweep_names,
+        show_default=False,
+    ),
+]
+ProtocolName = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROTOCOL", help="Name or file of a protocol.", autocompletion=protocol_names, show_default=False
+    ),
+]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="Only these: names, full-pool, or files such as mine.py. Repeatable.",
+        autocompletion=strategy_names,
+    ),
+]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--protocol", metavar="NAME", help="Only these of the sweep. Repeatable.", autocompletion=protocol_names
+    ),
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", metavar="N", min=0, help="Only these. Repeatable.", show_default=False)
+]
+Tracks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Only these: shared, native. Repeatable.",
+        autocompletion=lambda: ["shared", "native"],
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Evaluate on test, or on validation to make choices.",
+        autocompletion=lambda: ["test", "validation"],
+    ),
+]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the real data sets.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for records, models, caches and pages.")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Processes, of one thread each. [default: one per core; one on cuda]"
+    ),
+]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads of the processor.")]
+KindFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--kind-file", metavar="FILE", help="Python file with a further kind of task. Repeatable."),
+]
+Records = Annotated[
+    Path | None,
+    typer.Argument(metavar="RECORDS", help="Folder of records. [default: leaderboard/records of the clone]"),
+]
+Submissions = Annotated[
+    Path | None,
+    typer.Option(
+        "--submissions", metavar="DIR", help="Folder of submissions. [default: leaderboard/submissions of the clone]"
+    ),
+]
+
+
+def limit_threads(threads: int = 1) -> None:
+    """Let torch use so many threads. To be called before torch is imported."""
+    os.environ.update({"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def load_kinds(files: Sequence[Path] | None) -> None:
+    """Make the kinds of task in these files known. To be called before protocols are read."""
+    if files:
+        from tasks.kinds import load_kind_file
+
+        for file in files:
+            load_kind_file(file)
+
+
+def in_clone(name: str, remedy: str) -> Path:
+    """A file or folder of the clone that the working directory lies in.
+
+    Args:
+        name: its path in the clone, such as `leaderboard/records`.
+        remedy: what to do outside of a clone.
+
+    Raises:
+        LossbenchError: the working directory lies in no clone.
+    """
+    if Path(name).exists():
+        return Path(name)
+    for folder in Path.cwd().parents:
+        if (folder / name).exists():
+            return folder / name
+    msg = f"no {name} here, as this folder is no clone of Lossbench; {remedy}"
+    raise LossbenchError(msg)

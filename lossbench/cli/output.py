@@ -1,0 +1,30 @@
+"""What commands print. Rich takes a quarter of a second to import, so it is imported where something is printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_FILES = 300
+"""Columns of a table that goes to a file or another program: no cell is wrapped."""
+
+
+def console() -> Console:
+    """Standard output."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+
+
+def say(*lines: object) -> None:
+    """Print lines as they are, without wrapping, markup and colors."""
+    for line in lines:
+        print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+def complain(line: str) -> None:
+    """Print one line about a fault on standard error."""
+    print(f"lossbench: {line}", file=sys.stderr)  # noqa: T201 - this is the command line

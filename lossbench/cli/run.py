@@ -1,0 +1,108 @@
+"""`lossbench run`: the runs of a sweep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossbench.cli.options import (
+    Data,
+    Device,
+    KindFiles,
+    Out,
+    Protocols,
+    Seeds,
+    Split,
+    Strategies,
+    SweepName,
+    Tracks,
+    Workers,
+    limit_threads,
+    load_kinds,
+)
+from lossbench.cli.output import console, say
+from lossbench.words import plural, suggestion
+
+if TYPE_CHECKING:
+    from lossbench.config import Protocol, Sweep
+
+EXAMPLES = """Examples:
+
+\b
+lossbench run quickstart
+lossbench run quickstart --strategy mine.py
+lossbench run cifar10-mini --data DIR --strategy entropy --seed 0 --seed 1
+lossbench run my-sweep.toml --out runs/mine --workers 2
+"""
+
+
+def run(
+    sweep: SweepName,
+    strategy: Strategies = None,
+    seed: Seeds = None,
+    track: Tracks = None,
+    protocol: Protocols = None,
+    split: Split = None,
+    kind_file: KindFiles = None,
+    data: Data = Path("data"),
+    out: Out = Path("runs"),
+    device: Device = "cpu",
+    workers: Workers = None,
+) -> None:
+    """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
+    limit_threads()
+    load_kinds(kind_file)
+    from lossbench.config import read_sweep
+    from lossbench.paths import Paths
+    from lossbench.running.machine import check_device
+    from lossbench.running.progress import SweepProgress
+    from lossbench.running.sweep import jobs, run_sweep
+
+    whole, known = read_sweep(sweep)
+    chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
+    wanted, protocols = narrowed(whole, known, chosen)
+    check_device(device)
+    runs = jobs(wanted, protocols)
+    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(runs))
+    say(f"{plural(len(runs), 'run')} on {plural(len(protocols), 'protocol')}, {workers} at a time, into {out}")
+    screen = console()
+    with SweepProgress(runs, screen) as progress:
+        records = run_sweep(runs, Paths(data, out, device), workers, progress)
+    from lossbench.publishing.report import (
+        planned,
+        report,
+    )  # after the runs: it draws, and drawing takes long to import
+
+    outside = [job.strategy() for job in runs if job.fingerprints]
+    report(records, planned(Path(sweep).stem, whole, known), out, screen, outside)
+
+
+def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) -> tuple[Sweep, tuple[Protocol, ...]]:
+    """The sweep with what the command line names in place of what its file says.
+
+    A strategy from a file is run beside random picks, without which its score says nothing.
+
+    Raises:
+        ConfigError: a protocol that is not one of the sweep's, or a value that does not fit.
+        StrategyError: no such strategy.
+    """
+    from lossbench.config import EVERY, ConfigError, validated
+    from strategies import FULL_POOL, load_strategy
+    from strategies.random import Random
+
+    fields = sweep.model_dump() | {name: value for name, value in chosen.items() if value}
+    for name in fields["protocols"]:
+        if name not in sweep.protocols:
+            msg = f"no protocol {name!r} in this sweep; {suggestion(name, sweep.protocols)}"
+            raise ConfigError(msg)
+    if chosen["strategies"] or chosen["seeds"]:
+        fields["full_pool_seeds"] = ()
+    if any(name.endswith(".py") for name in chosen["strategies"] or ()):
+        fields["strategies"] = tuple(dict.fromkeys([Random.name, *fields["strategies"]]))
+    found = validated(type(sweep), fields, "the command line")
+    for each in found.strategies:
+        if each not in {FULL_POOL, EVERY}:
+            load_strategy(each, found.parameters.get(each))
+    return found, tuple(each for each in known if each.name in found.protocols)

@@ -1,0 +1,151 @@
+"""`lossbench submission`: strategies from outside, from a file to a badge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossbench.cli.group import group
+from lossbench.cli.options import Data, Out, Submissions, Workers, in_clone, limit_threads
+from lossbench.cli.output import console, say
+from lossbench.paths import shipped
+
+if TYPE_CHECKING:
+    from lossbench.submissions.folder import Submission
+    from lossbench.submissions.verification import Verdicts
+
+FOLDER, ELSEWHERE = "leaderboard/submissions", "name a folder with --submissions DIR"
+app = group("Check, create and verify submissions to the leaderboard.")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File of a strategy, or folder of a submission.")],
+) -> None:
+    """Run the conformance checks on a strategy in a sandbox. Exit code 1 where one fails."""
+    from lossbench.submissions.folder import Submission, record_faults
+    from lossbench.submissions.verification import check_in_sandbox
+
+    submission = Submission.read(path) if path.is_dir() else None
+    file, parameters = (submission.strategy_file, submission.meta.parameters) if submission else (path, None)
+    found = check_in_sandbox(file, parameters)
+    _show_verdicts(found)
+    wrong = [fault for _, _, fault in found.verdicts if fault]
+    if submission:
+        wrong += [*record_faults(submission, shipped("configs/tasks")), *_misnamed(submission, found)]
+    say(*(f"to mend: {line}" for line in dict.fromkeys(wrong)))
+    if wrong:
+        raise typer.Exit(1)
+    say(f"All {len(found.verdicts)} checks pass.")
+
+
+def _show_verdicts(found: Verdicts) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from lossbench.submissions.sandbox import describe_limits
+
+    table = Table("check", "kind of task", "verdict", title=Text(f"{found.name} ({describe_limits()})"))
+    for each, kind, fault in found.verdicts:
+        table.add_row(Text(each), Text(kind), Text(fault or "passes", style="red" if fault else "green"))
+    console().print(table)
+
+
+def _misnamed(submission: Submission, found: Verdicts) -> list[str]:
+    own = submission.meta.name
+    return (
+        []
+        if found.name == own
+        else [f"{submission.strategy_file} calls itself {found.name}, and {submission.folder} is a submission of {own}"]
+    )
+
+
+@app.command()
+def create(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File of a strategy, or folder of a submission.")],
+    seed: Annotated[
+        list[int] | None,
+        typer.Option("--seed", metavar="N", min=0, help="Seeds of its runs. Repeatable. [default: 0, 1]"),
+    ] = None,
+    submissions: Submissions = None,
+    out: Out = Path("runs"),
+    workers: Workers = None,
+) -> None:
+    """Make the folder of a submission, and its runs.
+
+    What is there stays: its code, its `meta.toml`, finished runs on the rendered scenes.
+    """
+    limit_threads()
+    from lossbench.submissions.folder import META, RECORDS, STRATEGY, Submission, add_records, create_submission
+    from strategies import load_strategy
+
+    if path.is_dir():
+        file, folder = path / STRATEGY, path.resolve().parent
+    else:
+        file, folder = path, submissions or in_clone(FOLDER, ELSEWHERE)
+    place = create_submission(file, load_strategy(str(file)).name, folder)
+    submission = Submission.read(place)
+    records = _runs(submission, seed, out, workers)
+    add_records(records, place)
+    say(
+        f"{len(records)} records are in {place / RECORDS}.",
+        f"Now fill in {place / META}, run `lossbench submission check {place}` and `lossbench submission verify {place}`,",
+        "add records of real data if you have them, and open a pull request with the folder.",
+    )
+
+
+def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: int | None) -> list[Path]:
+    """Records of the runs on the rendered scenes, made where they are not there."""
+    import os
+
+    from lossbench.config import read_sweep
+    from lossbench.paths import Paths
+    from lossbench.running.progress import SweepProgress
+    from lossbench.running.sweep import jobs, run_sweep
+    from lossbench.submissions.verification import REQUIRED_SEEDS
+
+    sweep, protocols = read_sweep(shipped("configs") / "sweeps/quickstart.toml")
+    name = str(submission.strategy_file)
+    chosen = {
+        "strategies": (name,),
+        "seeds": tuple(seeds or REQUIRED_SEEDS),
+        "parameters": {name: dict(submission.meta.parameters)},
+        "full_pool_seeds": (),
+    }
+    runs = jobs(sweep.model_copy(update=chosen), protocols)
+    with SweepProgress(runs, console()) as progress:
+        return run_sweep(runs, Paths(Path("data"), out), min(workers or os.cpu_count() or 1, len(runs)), progress)
+
+
+@app.command()
+def verify(
+    submission: Annotated[
+        str, typer.Argument(metavar="SUBMISSION", help="Folder of a submission, or its name in --submissions.")
+    ],
+    who: Annotated[str, typer.Option(metavar="NAME", help="Who answers for the badge.")] = "anonymous",
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", metavar="NAME", help="Rerun one seed of this real protocol, too. Repeatable."),
+    ] = None,
+    submissions: Submissions = None,
+    data: Data = Path("data"),
+) -> None:
+    """Rerun a submission in a sandbox, and write its badge.
+
+    All its runs on the rendered scenes are repeated. Exit code 1 where they differ.
+    """
+    limit_threads()
+    from lossbench.running.sweep import prepare
+    from lossbench.submissions.folder import Submission
+    from lossbench.submissions.sandbox import describe_limits
+    from lossbench.submissions.verification import Verifier
+
+    given = Path(submission)
+    found = Submission.read(given if given.is_dir() else (submissions or in_clone(FOLDER, ELSEWHERE)) / submission)
+    prepare()  # a trunk that is pre-trained here must be that of a worker, bit for bit
+    badge = Verifier(who, shipped("configs/tasks"), data, tuple(protocol or ())).badge(found)
+    say(*badge.notes, *badge.faults, f"{found.meta.name}: {badge.state} ({describe_limits()})")
+    if badge.state == "failed":
+        raise typer.Exit(1)

@@ -1,0 +1,58 @@
+"""Writes the parts of the documents that are made from records and from the strategies' files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from leaderboard.scoring.board import Board
+from lossbench.publishing.report import gathered
+from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction
+from lossbench.publishing.summary import learning_curves, summary
+from strategies import STRATEGIES
+
+README, README_PICTURE, STRATEGIES_PAGE = "README.md", "docs/pictures/learning-curves.svg", "docs/strategies.md"
+STRATEGIES_TABLE = re.compile(r"(?<=<!-- strategies -->\n).*?(?=<!-- end -->)", re.DOTALL)
+"""What lies between the markers."""
+
+
+def rewrite_docs(root: Path) -> list[Path]:
+    """Rewrite the generated parts of the documents in a clone, and give the paths of the files.
+
+    Args:
+        root: the folder of the clone.
+    """
+    board = gathered(root / "leaderboard/records", root / "configs/sweeps", root / "leaderboard/submissions")
+    page = root / STRATEGIES_PAGE
+    page.write_text(with_strategies(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return [*_rewrite_readme(board, root), page, *rewrite_reproduction(board, root)]
+
+
+def _rewrite_readme(board: Board, root: Path) -> list[Path]:
+    path, picture = root / README, root / README_PICTURE
+    text = path.read_text(encoding="utf-8")
+    path.write_text(with_summary(board, text), encoding="utf-8")
+    return [path, learning_curves(board, summarized(text), picture)]
+
+
+def summarized(readme: str) -> list[str]:
+    """The protocols that the README compares strategies on, from the marker of its table."""
+    (call,) = (found[2].split() for found in TABLE.finditer(readme))
+    return call[1:]
+
+
+def with_summary(board: Board, readme: str) -> str:
+    """The README with the table of these records."""
+    rows = markdown(summary(board, *summarized(readme)))
+    return TABLE.sub(lambda found: "\n".join([found[1], *rows]), readme)
+
+
+def with_strategies(page: str) -> str:
+    """The page on strategies with the table of those that are there now."""
+    return STRATEGIES_TABLE.sub(lambda _: strategies_table(), page)
+
+
+def strategies_table() -> str:
+    """One row per strategy, as Markdown."""
+    rows = [(each.name, each.paper, each.kind, each().needs, each.cost) for each in STRATEGIES]
+    return "".join(f"{line}\n" for line in markdown([("strategy", "paper", "kind", "needs", "cost"), *rows]))

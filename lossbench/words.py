@@ -1,0 +1,24 @@
+"""Wording of messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    Args:
+        number: how many.
+        one: the noun in the singular.
+        many: its plural, where that is not the singular with an s.
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Up to three names like one that is not known; all of them where none is like it."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 3)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
