@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from leaderboard.scoring.survey import survey
@@ -42,8 +43,24 @@ def test_lossnet_attaches_to_ones_own_model() -> None:
     assert all(weights.grad is not None for weights in shown["lossnet"].parameters())
 
 
+@pytest.mark.slow
+def test_the_python_api_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = (block for block in BLOCKS if "lossbench.run(" in block)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert [one.labeled for one in names["record"].rounds] == [100, 200, 300]
+    assert "margin" in str(names["board"].standings("scenes-classification"))
+    assert "mark" in names["chart"].to_json()
+
+
 def test_every_path_that_the_readme_names_exists() -> None:
-    for path in re.findall(r"`((?:tasks|lossnet|strategies|lossbench|leaderboard|configs|tests)/[^`*{}]+)`", README):
+    rooms = "tasks|lossnet|strategies|lossbench|leaderboard|configs|tests|docs|examples"
+    named = re.findall(rf"`((?:{rooms})/[^`*{{}}]+)`", README)
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert named
+    assert len(linked) > 5
+    for path in (*named, *linked):
         assert (ROOT / path).exists(), path
 
 
