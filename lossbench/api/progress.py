@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from lossbench.running.progress import SweepProgress
-from lossbench.running.sweep import Event, Job, Sink
+from lossbench.running.sweep import Event, Job, NullSink, Sink
 
 
 class NotebookProgress:
@@ -37,13 +37,6 @@ class NotebookProgress:
         return f"{self._job.name}: {self._done} of {self._job.rounds} rounds"
 
 
-class Silent:
-    """A sink that shows nothing."""
-
-    def put(self, event: Event, /) -> None:
-        """Drop it."""
-
-
 @contextmanager
 def showing(job: Job, wanted: bool | None) -> Iterator[Sink]:
     """Where the events of a run go.
@@ -54,7 +47,7 @@ def showing(job: Job, wanted: bool | None) -> Iterator[Sink]:
     """
     console = Console()
     if wanted is False or (wanted is None and not console.is_jupyter and not console.is_terminal):
-        yield Silent()
+        yield NullSink()
     elif console.is_jupyter:
         yield NotebookProgress(job)
     else:

@@ -85,6 +85,13 @@ class Sink(Interface):
         """Take one event."""
 
 
+class NullSink:
+    """A sink of events that discards them."""
+
+    def put(self, event: Event, /) -> None:
+        """Discard an event."""
+
+
 def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
     """All runs of a sweep, each once: of a protocol all strategies under one seed before the next seed.
 

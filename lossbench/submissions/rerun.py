@@ -12,17 +12,10 @@ from typing import Any
 
 from lossbench.config import read_protocol
 from lossbench.paths import Paths
-from lossbench.running.sweep import Event, Job, run_sweep
+from lossbench.running.sweep import Job, NullSink, run_sweep
 from strategies.loading import resolved
 
 MAX_FAULT_CHARACTERS = 2000
-
-
-class NullSink:
-    """A sink of events that discards them."""
-
-    def put(self, event: Event, /) -> None:
-        """Discard an event."""
 
 
 def run(request: dict[str, Any]) -> None:

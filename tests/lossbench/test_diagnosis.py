@@ -27,9 +27,8 @@ from lossbench.diagnosis.examination import (
     summary_table,
 )
 from lossbench.paths import Paths
-from lossbench.running.sweep import Job, run_job
+from lossbench.running.sweep import Job, NullSink, run_job
 from lossbench.submissions.conformance import tiny_protocol
-from lossbench.submissions.rerun import NullSink
 from strategies import StrategyError
 from tasks.base import Task
 from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS

@@ -9,8 +9,7 @@ import pytest
 from leaderboard.schema.records import read_record
 from lossbench.config import Budget, Protocol, read_sweep
 from lossbench.paths import Paths
-from lossbench.running.sweep import jobs, run_job
-from lossbench.submissions.rerun import NullSink
+from lossbench.running.sweep import NullSink, jobs, run_job
 from tasks.settings import SceneSettings
 
 pytestmark = pytest.mark.slow
