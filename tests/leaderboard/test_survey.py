@@ -33,12 +33,12 @@ def test_sound_records_are_all_found(tmp_path: Path) -> None:
     [
         ("", "EOF"),
         ('{"task": 1', "Expecting"),
-        ('{"task": "a", "task": "b"}', "key 'task' stands twice"),
+        ('{"task": "a", "task": "b"}', "duplicate key 'task'"),
         ("[" * 100_000, "recursion"),
         ("null", "Input should be"),
         ('{"schema_number": 99}', "schema_number"),
         ("\udcff", "codec"),
-        ('{"config": {"a": NaN}}', "NaN is no number"),
+        ('{"config": {"a": NaN}}', "NaN is not a finite number"),
         ("9" * 5000, "digits"),
     ],
 )
