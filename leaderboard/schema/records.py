@@ -132,14 +132,14 @@ class Record(Part):
         if len(self.rounds) > self.planned_rounds:
             msg = f"{len(self.rounds)} rounds are recorded, but only {self.planned_rounds} were planned"
             raise ValueError(msg)
-        picked = [image for turn in self.rounds for image in turn.picked]
+        picked = [image for round_ in self.rounds for image in round_.picked]
         if len(picked) != len(set(picked)):
             msg = "an image is picked twice"
             raise ValueError(msg)
-        if any(self.metric.name not in turn.metrics for turn in self.rounds):
+        if any(self.metric.name not in round_.metrics for round_ in self.rounds):
             msg = f"a round lacks {self.metric.name}, the ranking metric"
             raise ValueError(msg)
-        labels = [turn.labeled for turn in self.rounds]
+        labels = [round_.labeled for round_ in self.rounds]
         if any(later <= earlier for earlier, later in pairwise(labels)):
             msg = f"label counts must rise from round to round, got {labels}"
             raise ValueError(msg)
@@ -163,7 +163,7 @@ class Record(Part):
     @property
     def score(self) -> tuple[float, ...]:
         """The ranking metric of every round."""
-        return tuple(turn.metrics[self.metric.name] for turn in self.rounds)
+        return tuple(round_.metrics[self.metric.name] for round_ in self.rounds)
 
 
 def _joined(earlier: str, later: str) -> str:
@@ -187,7 +187,7 @@ def record_text(record: Record) -> str:
     table = json.loads(record.model_dump_json())
     fields = {name: json.dumps(value, ensure_ascii=False) for name, value in table.items()}
     if record.rounds:
-        lines = (json.dumps(turn, ensure_ascii=False, separators=(",", ":")) for turn in table["rounds"])
+        lines = (json.dumps(round_, ensure_ascii=False, separators=(",", ":")) for round_ in table["rounds"])
         fields["rounds"] = "[\n  " + ",\n  ".join(lines) + "\n ]"
     return "{\n" + ",\n".join(f' "{name}": {value}' for name, value in fields.items()) + "\n}\n"
 

@@ -62,7 +62,7 @@ def test_the_difference_is_paired_over_the_shared_seeds() -> None:
     expected = stats.ttest_rel([15.5, 16.0], [11.5, 11.0]).confidence_interval(0.95)
     assert ours.to_baseline == pytest.approx((4.5, expected.low, expected.high))
     assert math.isnan(random.to_baseline.mean)
-    assert math.isnan(ours.to_paper.mean)
+    assert math.isnan(ours.to_reference_method.mean)
 
 
 @pytest.mark.parametrize("others", [[], [make_record(seed=7)]])
@@ -182,7 +182,10 @@ def test_incomplete_runs_count_nowhere_and_are_known() -> None:
     [
         (make_record(), "random, seed 0: recorded twice"),
         (make_record((1.0, 2.0), strategy="short"), r"label counts \[100, 200\], but random has \[100, 200, 300\]"),
-        (make_record(strategy="ours", metric=ACCURACY.model_copy(update={"unit": "share"})), "ranked by"),
+        (
+            make_record(strategy="ours", metric=ACCURACY.model_copy(update={"unit": "share"})),
+            "ours, seed 0: metric .* but random has",
+        ),
     ],
 )
 def test_runs_that_cannot_stand_side_by_side_are_refused(other: Record, reason: str) -> None:
