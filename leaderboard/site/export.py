@@ -10,7 +10,7 @@ import pandas as pd
 
 from leaderboard.charts.curves import curve_chart, seconds_chart
 from leaderboard.charts.gains import gain_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
@@ -41,15 +41,15 @@ def write(board: Board, folder: Path) -> list[Path]:
 def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerChart]]:
     """Its charts by name. On paper few lines can be told apart: those that its charts begin with."""
     published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
-    few = section.only(shown_first(section))
-    drawn = styles(few.by_name)
+    few = section.only(initial_strategies(section))
+    style_of = styles(few.by_name)
     size = {"width": 2 * WIDTH_PIXELS, "height": HEIGHT_PIXELS}
-    yield "curves", curve_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
-    if gained := gain_chart(few, drawn, published, legend_columns=LEGEND_COLUMNS):
+    yield "curves", curve_chart(few, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
+    if gained := gain_chart(few, style_of, published, legend_columns=LEGEND_COLUMNS):
         yield "gains", gained.properties(**size)
-    yield "seconds", seconds_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
+    yield "seconds", seconds_chart(few, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
     if varied := variations(board.sections, section):
         every = styles(varied_strategies(varied))
         yield "stress", stress_chart(varied, every, legend_columns=LEGEND_COLUMNS).properties(**size)
-    yield "gain-seconds", pareto_chart(section, styles(section.by_name), everyone=True).properties(**size)
+    yield "gain-seconds", pareto_chart(section, styles(section.by_name), show_all=True).properties(**size)
     yield "penalties", penalty_chart(section)

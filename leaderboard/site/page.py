@@ -92,8 +92,8 @@ def _swap(beside: Path, folder: Path) -> None:
 
 def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     """Every file of the page: its place in the folder, and what it holds."""
-    drawn = styles([*board.names, *(name for each in board.published for name in each.scores)])
-    environment = _environment(board, drawn)
+    style_of = styles([*board.names, *(name for each in board.published for name in each.scores)])
+    environment = _environment(board, style_of)
     for name in ASSETS:
         yield name, environment.get_template(name).render().encode()
     yield "vega.js", vega.script().encode()
@@ -104,17 +104,20 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
     for section in board.sections:
         here = section_link(section)
-        yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
+        yield (
+            here,
+            rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, style_of)),
+        )
         for record in section.records:
             yield record_link(record), record_text(record).encode()
     for strategy in board.names:
-        parts = strategy_parts(board, strategy, drawn)
+        parts = strategy_parts(board, strategy, style_of)
         yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
         here = strategy_link(strategy)
         yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
 
 
-def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
+def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
     environment = Environment(
         loader=PackageLoader("leaderboard.site"),
         autoescape=True,
@@ -126,7 +129,7 @@ def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
     environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
     environment.globals |= {
         "board": board,
-        "drawn": drawn,
+        "style_of": style_of,
         "baseline": BASELINE,
         "paper": REFERENCE_METHOD,
         "section_link": section_link,

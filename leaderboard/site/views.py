@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from leaderboard.charts.curves import curve_chart, published_chart, seconds_chart
 from leaderboard.charts.gains import gain_chart
 from leaderboard.charts.groups import group_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.styles import Style
@@ -65,9 +65,9 @@ class Part(NamedTuple):
     sheet: Sheet | None
 
 
-def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskView:
+def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> TaskView:
     """The charts of a section."""
-    own = {name: drawn[name] for name in section.by_name}
+    own = {name: style_of[name] for name in section.by_name}
     same, others = (board.published_for(section, same_protocol=same) for same in (True, False))
     wide = {"width": "container", "height": HEIGHT_PIXELS}
     title, metric = section.title, section.metric_title
@@ -87,22 +87,22 @@ def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskVi
         pareto=page_spec(pareto_chart(section, own), pareto, **wide) if gains else None,
         variations=found,
         varied=varied_strategies(found),
-        stress=page_spec(stress_chart(found, drawn), under, **wide) if found else None,
-        published=page_spec(published_chart(others, drawn), related, **wide) if others else None,
+        stress=page_spec(stress_chart(found, style_of), under, **wide) if found else None,
+        published=page_spec(published_chart(others, style_of), related, **wide) if others else None,
         sources=[*same, *others],
-        shown=shown_first(section),
+        shown=initial_strategies(section),
     )
 
 
-def strategy_parts(board: Board, strategy: str, drawn: dict[str, Style]) -> list[Part]:
+def strategy_parts(board: Board, strategy: str, style_of: dict[str, Style]) -> list[Part]:
     """What a strategy's page shows of each section that it has runs in."""
-    return [_part(board, section, strategy, drawn) for section in board.sections if strategy in section.by_name]
+    return [_part(board, section, strategy, style_of) for section in board.sections if strategy in section.by_name]
 
 
-def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]) -> Part:
+def _part(board: Board, section: Section, strategy: str, style_of: dict[str, Style]) -> Part:
     entry, few = section.by_name[strategy], section.only((strategy, BASELINE, REFERENCE_METHOD))
     shares = picks.group_shares(section, strategy)
-    curves = curve_chart(few, {name: drawn[name] for name in few.by_name})
+    curves = curve_chart(few, {name: style_of[name] for name in few.by_name})
     described = f"{strategy} on {section.title}: {section.metric_title} by labeled images."
     shown = f"Groups of what {strategy} picked on {section.title}."
     return Part(
@@ -111,7 +111,7 @@ def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]
         record=entry.records[0],
         legend=list(few.by_name),
         curves=page_spec(curves, described, width="container", height=SMALL_HEIGHT_PIXELS),
-        groups=page_spec(group_chart(shares, drawn), shown, width="container") if shares else None,
+        groups=page_spec(group_chart(shares, style_of), shown, width="container") if shares else None,
         shares=shares,
         overlaps=picks.overlaps(section, strategy),
         seed_overlap=picks.seed_overlap(entry),
