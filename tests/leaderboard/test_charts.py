@@ -1,4 +1,4 @@
-"""Charts: they draw the numbers of their section, and stay readable."""
+"""Charts: they draw the numbers of their section, and many strategies stay distinguishable."""
 
 from __future__ import annotations
 
