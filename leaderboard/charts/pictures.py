@@ -19,7 +19,7 @@ CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
 
 
 def section_chart(section: Section) -> alt.LayerChart:
-    \"\"\"The learning curves of one section, with a legend, for its `initial_strategies`.\"\"\"
+    """The learning curves of one section, with a legend, for its `initial_strategies`."""
     reduced = section.only(initial_strategies(section))
     chart = curve_chart(reduced, styles(reduced.by_name), legend_columns=LEGEND_COLUMNS)
     return chart.properties(width=2 * WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title)
