@@ -1,1 +1,1 @@
-"""Records, what is computed from them, and the page. Imports no torch."""
+"""The leaderboard: records of runs, the scores computed from them, and a static site. Imports no torch."""

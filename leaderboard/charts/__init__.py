@@ -1,1 +1,1 @@
-"""Charts of scores."""
+"""Altair charts of a section's scores, for the site and as picture files."""

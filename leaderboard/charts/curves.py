@@ -1,4 +1,4 @@
-"""Learning curves: scores by labels or by seconds, and published ones."""
+"""Learning curves: scores by labels, scores by seconds, and published curves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from leaderboard.charts.marks import (
     FEWEST_BAND_SEEDS,
     HEIGHT_PIXELS,
     PADDING_PIXELS,
-    areas,
-    bounds,
+    band_encoding,
     dots,
-    hidden_at_first,
+    hidden_parameter,
     interval_tooltip,
-    look,
-    shown,
+    style_encoding,
+    visible_rows,
+    without_nan,
 )
 from leaderboard.charts.styles import Style
 from leaderboard.schema.published import Published
@@ -29,40 +29,47 @@ RUN_WIDTH_PIXELS = 340
 
 
 def curve_chart(
-    section: Section, drawn: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
+    section: Section, style_of: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
 ) -> alt.LayerChart:
-    """Score by labels, a color a strategy: lines through the means, bands for 95 % intervals from four seeds on.
+    """The learning curves of a section: mean scores by labels, with bands for 95 % intervals from four seeds on.
 
-    Lines of small points are published figures of the same protocol. The parameter `hidden` lists strategies left out.
+    Args:
+        section: the section.
+        style_of: the style of every strategy.
+        published: published curves of the same protocol, drawn as thin dotted lines.
+        legend_columns: the columns of the legend; 0 for none. The site has a legend of its own.
+
+    Returns:
+        A chart whose parameter `hidden` lists the strategies that it does not show.
     """
     means = [
         {
             "strategy": entry.strategy,
             "labeled": point.labeled,
             "seeds": point.seeds,
-            "banded": point.seeds >= FEWEST_BAND_SEEDS,
+            "has_band": point.seeds >= FEWEST_BAND_SEEDS,
         }
-        | bounds(point.score._asdict())
+        | without_nan(point.score._asdict())
         for entry in section.entries
         for point in entry.points
     ]
-    looks = look(drawn, legend_columns)
+    looks = style_encoding(style_of, legend_columns)
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, values=section.labels))
     labels = labels.scale(zero=False, nice=False, padding=PADDING_PIXELS)
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    clear = [each for each in means if each["banded"]]
-    lines = shown(means).encode(x=labels, y=score, **looks)
+    band_rows = [row for row in means if row["has_band"]]
+    lines = visible_rows(means).encode(x=labels, y=score, **looks)
     layers = [
         lines.mark_line(strokeWidth=2),
         dots(lines, _tooltip(section)),
     ]
-    if clear:
+    if band_rows:
         lower = alt.Y("lower:Q").scale(zero=False, nice=False, padding=PADDING_PIXELS)
-        bands = shown(clear).encode(x=labels, y=lower, y2="upper:Q", **areas(looks, legend_columns))
+        bands = visible_rows(band_rows).encode(x=labels, y=lower, y2="upper:Q", **band_encoding(looks, legend_columns))
         layers.insert(0, bands.mark_area(opacity=BAND_OPACITY))
     if published:
-        layers += _published_layers(published, drawn, looks)
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
+        layers += _published_layers(published, style_of, looks)
+    return alt.LayerChart(layer=layers).add_params(hidden_parameter(section))
 
 
 def _tooltip(section: Section) -> list[alt.Tooltip]:
@@ -75,36 +82,36 @@ def _tooltip(section: Section) -> list[alt.Tooltip]:
     ]
 
 
-def seconds_chart(section: Section, drawn: dict[str, Style], *, legend_columns: int = 0) -> alt.LayerChart:
-    """Score by the seconds that training and selection have taken so far, on the section's machine."""
+def seconds_chart(section: Section, style_of: dict[str, Style], *, legend_columns: int = 0) -> alt.LayerChart:
+    """Mean scores by the cumulative seconds of training and selection, on the section's hardware."""
     rows = [
-        {"strategy": entry.strategy, "labeled": point.labeled, "mean": point.score.mean, "seconds": spent}
+        {"strategy": entry.strategy, "labeled": point.labeled, "mean": point.score.mean, "seconds": seconds}
         for entry in section.entries
-        for point, spent in zip(entry.points, entry.seconds_so_far(section.hardware), strict=False)
+        for point, seconds in zip(entry.points, entry.seconds_so_far(section.hardware), strict=False)
     ]
-    looks = look(drawn, legend_columns)
+    looks = style_encoding(style_of, legend_columns)
     tooltip = [
         "strategy:N",
         alt.Tooltip("seconds:Q", format=",.0f"),
         alt.Tooltip("labeled:Q", title="labeled images", format=",d"),
         alt.Tooltip("mean:Q", title=section.metric_title, format=f".{section.decimals}f"),
     ]
-    seconds = alt.X("seconds:Q", title="seconds of training and selection so far", axis=alt.Axis(grid=False))
+    seconds = alt.X("seconds:Q", title="cumulative seconds of training and selection", axis=alt.Axis(grid=False))
     score = alt.Y("mean:Q", title=section.metric_title).scale(zero=False, nice=False, padding=PADDING_PIXELS)
-    base = shown(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
+    base = visible_rows(rows).encode(x=seconds.scale(zero=False), y=score, **looks)
     layers = [base.mark_line(strokeWidth=2), dots(base, tooltip)]
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
+    return alt.LayerChart(layer=layers).add_params(hidden_parameter(section))
 
 
 def _published_layers(
-    published: Sequence[Published], drawn: dict[str, Style], looks: dict[str, Any]
+    published: Sequence[Published], style_of: dict[str, Style], looks: dict[str, Any]
 ) -> list[alt.Chart]:
     rows = [
-        {"strategy": strategy, "labeled": labeled, "mean": score, "source": each.title}
-        for each in published
-        for strategy, scores in each.scores.items()
-        if strategy in drawn
-        for labeled, score in zip(each.labeled, scores, strict=True)
+        {"strategy": strategy, "labeled": labeled, "mean": score, "source": source.title}
+        for source in published
+        for strategy, scores in source.scores.items()
+        if strategy in style_of
+        for labeled, score in zip(source.labeled, scores, strict=True)
     ]
     tooltip = [
         "strategy:N",
@@ -112,7 +119,7 @@ def _published_layers(
         alt.Tooltip("mean:Q", title="published"),
         "source:N",
     ]
-    base = shown(rows).encode(
+    base = visible_rows(rows).encode(
         x="labeled:Q", y=alt.Y("mean:Q").scale(zero=False), color=looks["color"], detail="source:N"
     )
     return [
@@ -121,9 +128,9 @@ def _published_layers(
     ]
 
 
-def published_chart(published: Sequence[Published], drawn: dict[str, Style]) -> alt.LayerChart:
-    """Published curves alone, where no run of ours is comparable."""
-    layers = _published_layers(published, drawn, look(drawn))
+def published_chart(published: Sequence[Published], style_of: dict[str, Style]) -> alt.LayerChart:
+    """Published curves alone, for sources that are not comparable with our runs."""
+    layers = _published_layers(published, style_of, style_encoding(style_of))
     layers[0] = layers[0].encode(x=alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False)))
     layers[0] = layers[0].encode(y=alt.Y("mean:Q", title="published score").scale(zero=False))
     return alt.LayerChart(layer=layers).add_params(alt.param(name="hidden", value=[]))

@@ -1,4 +1,4 @@
-"""What strategies gain over random, label count by label count, beside what was published."""
+"""Gains over random by label count: those of a section and published ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from leaderboard.charts.marks import (
     BAND_OPACITY,
     FEWEST_BAND_SEEDS,
     PADDING_PIXELS,
-    areas,
-    bounds,
+    band_encoding,
     dots,
-    hidden_at_first,
+    hidden_parameter,
     interval_tooltip,
-    look,
-    shown,
+    style_encoding,
+    visible_rows,
+    without_nan,
     zero_rule,
 )
 from leaderboard.charts.styles import Style
@@ -28,70 +28,88 @@ from leaderboard.scoring.statistics import interval
 
 
 def gains(section: Section) -> list[dict[str, Any]]:
-    """Score minus random's under the same seed, a row a strategy and label count; none where random has no run."""
-    below = _scores(section, BASELINE)
+    """The score minus random's under the same seeds, a row per strategy and label count.
+
+    Strategies that share no seed with random have no row.
+    """
+    random = _scores(section, BASELINE)
     rows = []
     for name in section.by_name.keys() - {BASELINE}:
         own = _scores(section, name)
-        shared = sorted(own.keys() & below.keys())
-        for place, labeled in enumerate(section.labels if shared else ()):
-            gain = interval([own[seed][place] - below[seed][place] for seed in shared])
-            rows.append({"strategy": name, "labeled": labeled, "seeds": len(shared)} | bounds(gain._asdict()))
+        shared = sorted(own.keys() & random.keys())
+        for index, labeled in enumerate(section.labels if shared else ()):
+            gain = interval([own[seed][index] - random[seed][index] for seed in shared])
+            rows.append({"strategy": name, "labeled": labeled, "seeds": len(shared)} | without_nan(gain._asdict()))
     return sorted(rows, key=lambda row: (row["strategy"], row["labeled"]))
 
 
 def _scores(section: Section, strategy: str) -> Mapping[int, Sequence[float]]:
+    """The scores of all rounds, by seed; empty if the strategy has no run."""
     return {record.seed: record.score for entry in section.only((strategy,)).entries for record in entry.records}
 
 
-def published_gains(published: Sequence[Published], drawn: Mapping[str, Style]) -> list[dict[str, Any]]:
-    """The same of published means, as rows of a chart; a source without random gives none."""
+def published_gains(published: Sequence[Published], style_of: Mapping[str, Style]) -> list[dict[str, Any]]:
+    """The published score minus that of random in the same source, a row per strategy and label count.
+
+    Sources without random are left out.
+    """
     return [
-        {"strategy": strategy, "labeled": labeled, "mean": score - below, "source": each.title}
-        for each in published
-        if BASELINE in each.scores
-        for strategy, scores in each.scores.items()
-        if strategy in drawn and strategy != BASELINE
-        for labeled, score, below in zip(each.labeled, scores, each.scores[BASELINE], strict=True)
+        {"strategy": strategy, "labeled": labeled, "mean": score - random, "source": source.title}
+        for source in published
+        if BASELINE in source.scores
+        for strategy, scores in source.scores.items()
+        if strategy in style_of and strategy != BASELINE
+        for labeled, score, random in zip(source.labeled, scores, source.scores[BASELINE], strict=True)
     ]
 
 
 def gain_chart(
-    section: Section, drawn: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
+    section: Section, style_of: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
 ) -> alt.LayerChart | None:
-    """Gain over random by labels: points and lines for means, bands for 95 % intervals from four seeds on.
+    """Gains over random by labels: lines for means, bands for 95 % intervals from four seeds on.
 
-    Crosses and dotted lines are published, mostly at other label counts: with them the labels are on a logarithmic axis.
-    None where there is nothing to compare.
+    Published gains are dotted lines with crosses. Their label counts are often much larger, so the axis of labels is
+    logarithmic if there are any.
+
+    Args:
+        section: the section.
+        style_of: the style of every strategy.
+        published: published curves, of any protocol.
+        legend_columns: the columns of the legend; 0 for none.
+
+    Returns:
+        None if no strategy shares a seed with random.
     """
     rows = gains(section)
     if not rows:
         return None
-    theirs = published_gains(published, drawn)
-    ticks: dict[str, Any] = {"labelOverlap": True} if theirs else {"values": section.labels}
-    axis: dict[str, Any] = {"type": "log"} if theirs else {"zero": False}
+    published_rows = published_gains(published, style_of)
+    ticks: dict[str, Any] = {"labelOverlap": True} if published_rows else {"values": section.labels}
+    axis: dict[str, Any] = {"type": "log"} if published_rows else {"zero": False}
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, **ticks))
     labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
     gain = alt.Y("mean:Q", title=f"{section.metric_title} minus {BASELINE}")
-    mean, *bounded = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
+    mean, *limits = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
     tooltip = ["strategy:N", alt.Tooltip("labeled:Q", title="labeled images", format=",d"), mean]
-    looks = look({name: style for name, style in drawn.items() if name != BASELINE}, legend_columns)
-    ours = shown(rows).encode(x=labels, y=gain, **looks)
-    bands = shown([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS]).encode(
-        x=labels, y="lower:Q", y2="upper:Q", **areas(looks, legend_columns)
+    looks = style_encoding({name: style for name, style in style_of.items() if name != BASELINE}, legend_columns)
+    lines = visible_rows(rows).encode(x=labels, y=gain, **looks)
+    bands = visible_rows([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS]).encode(
+        x=labels, y="lower:Q", y2="upper:Q", **band_encoding(looks, legend_columns)
     )
     layers: list[alt.Chart] = [
         zero_rule(),
         bands.mark_area(opacity=BAND_OPACITY),
-        ours.mark_line(strokeWidth=2),
-        dots(ours, [*tooltip, *bounded, "seeds:Q"]),
+        lines.mark_line(strokeWidth=2),
+        dots(lines, [*tooltip, *limits, "seeds:Q"]),
     ]
-    if theirs:
-        other = shown(theirs).encode(
+    if published_rows:
+        published_lines = visible_rows(published_rows).encode(
             x=labels, y=gain, detail="source:N", color=looks["color"], strokeDash=alt.value([1, 3])
         )
         layers += [
-            other.mark_line(strokeWidth=1.5),
-            other.mark_point(size=14, shape="cross", filled=True, opacity=1).encode(tooltip=[*tooltip, "source:N"]),
+            published_lines.mark_line(strokeWidth=1.5),
+            published_lines.mark_point(size=14, shape="cross", filled=True, opacity=1).encode(
+                tooltip=[*tooltip, "source:N"]
+            ),
         ]
-    return alt.LayerChart(layer=layers).add_params(hidden_at_first(section))
+    return alt.LayerChart(layer=layers).add_params(hidden_parameter(section))

@@ -1,4 +1,4 @@
-"""What the charts of a section share: which strategies they begin with, their marks, and their colors."""
+"""Parts that charts of a section share: the initially visible strategies, marks, colors and tooltips."""
 
 from __future__ import annotations
 
@@ -16,40 +16,49 @@ HEIGHT_PIXELS = 300
 PADDING_PIXELS = 12
 BAND_OPACITY = 0.14
 FEWEST_BAND_SEEDS = 4
-"""A 95 % interval of two seeds reaches 12.7 standard errors either way, of three 4.3: in a chart it hides the others."""
+"""The fewest seeds for a band. Half the width of a 95 % interval is 12.7 standard errors for two seeds and 4.3 for three: bands
+as wide as that would cover the other curves."""
 MOST_LINES = 8
-"""Where a section has more strategies, a chart begins with random, learning loss, and those of most seeds, the best first."""
+"""The number of strategies that are visible at first in a chart of a section with more."""
 
 
-def shown_first(section: Section) -> list[str]:
-    """The strategies that a chart of a section begins with."""
-    first = {BASELINE, REFERENCE_METHOD} & section.by_name.keys()
-    for each in sorted(section.standings, key=lambda each: -each.seeds):
-        if len(first) < MOST_LINES:
-            first.add(each.strategy)
-    return [each.strategy for each in section.standings if each.strategy in first]
+def initial_strategies(section: Section) -> list[str]:
+    """The strategies that are visible at first in a chart, in the order of their ranks.
+
+    Random and learning loss, then the strategies with the most seeds, the better ones first, up to `MOST_LINES`.
+    """
+    visible = {BASELINE, REFERENCE_METHOD} & section.by_name.keys()
+    for standing in sorted(section.standings, key=lambda standing: -standing.seeds):
+        if len(visible) < MOST_LINES:
+            visible.add(standing.strategy)
+    return [standing.strategy for standing in section.standings if standing.strategy in visible]
 
 
-def hidden_at_first(section: Section) -> alt.Parameter:
-    """The parameter that lists the strategies left out: at first all but those that a chart begins with."""
-    first = {*shown_first(section)}
-    return alt.param(name="hidden", value=[name for name in section.by_name if name not in first])
+def hidden_parameter(section: Section) -> alt.Parameter:
+    """The parameter of a chart that lists the hidden strategies; the site's buttons change it."""
+    visible = {*initial_strategies(section)}
+    return alt.param(name="hidden", value=[name for name in section.by_name if name not in visible])
 
 
-def shown(rows: list[dict[str, Any]]) -> alt.Chart:
-    """A chart of rows, without those of hidden strategies."""
+def visible_rows(rows: list[dict[str, Any]]) -> alt.Chart:
+    """A chart of the rows whose strategy is not hidden."""
     return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
 
 
 def dots(lines: alt.Chart, tooltip: Sequence[alt.Tooltip | str]) -> alt.Chart:
-    """The points of lines; their edges are not dashed."""
+    """The points of a line chart, with tooltips. Their outlines are solid even if the lines are dashed."""
     marks = lines.mark_point(filled=True, size=46, opacity=1)
     return marks.encode(strokeDash=alt.value([1, 0]), tooltip=list(tooltip))
 
 
-def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
-    """Color, dash and shape of each strategy; in the page the legend is HTML."""
-    names = list(drawn)
+def style_encoding(style_of: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
+    """The encoding of strategies by color, dash and shape.
+
+    Args:
+        style_of: the style of every strategy, in the order of the legend.
+        legend_columns: the columns of the legend; 0 for none.
+    """
+    names = list(style_of)
     legend = alt.Legend(
         title=None,
         orient="bottom",
@@ -59,30 +68,38 @@ def look(drawn: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
         labelFontSize=12,
         symbolLimit=0,
     )
-    legend_shown = legend if legend_columns else None
+    color_legend = legend if legend_columns else None
     ranges = {
-        "color": (alt.Color, [style.color for style in drawn.values()], legend_shown),
-        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in drawn.values()], None),
-        "shape": (alt.Shape, [style.shape for style in drawn.values()], legend_shown),
+        "color": (alt.Color, [style.color for style in style_of.values()], color_legend),
+        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in style_of.values()], None),
+        "shape": (alt.Shape, [style.shape for style in style_of.values()], color_legend),
     }
     return {
-        name: channel("strategy:N", legend=legended).scale(domain=names, range=values)
-        for name, (channel, values, legended) in ranges.items()
+        name: channel("strategy:N", legend=channel_legend).scale(domain=names, range=values)
+        for name, (channel, values, channel_legend) in ranges.items()
     }
 
 
-def areas(looks: dict[str, Any], legend_columns: int) -> dict[str, Any]:
-    """What of `look` a band has: a shape would put points on its edge, and legends merge where layers carry the same."""
+def band_encoding(looks: dict[str, Any], legend_columns: int) -> dict[str, Any]:
+    """The part of `style_encoding` that a band can have: without a shape, which would draw points on its edges.
+
+    With a legend it keeps the dash, because the legends of layers merge only if the layers have the same channels.
+    """
     return {name: looks[name] for name in (("color", "strokeDash") if legend_columns else ("color",))}
 
 
-def bounds(numbers: dict[str, float]) -> dict[str, float | None]:
-    """The same numbers, with nothing for NaN: JSON has no word for it."""
+def without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
+    """The same numbers with None in place of NaN, which JSON does not have."""
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
 
 def interval_tooltip(title: str, digits: str) -> list[alt.Tooltip]:
-    """What a point says of its mean and of the 95 % interval around it."""
+    """The tooltips of a mean and of its 95 % interval.
+
+    Args:
+        title: the name of the mean.
+        digits: the number format.
+    """
     return [
         alt.Tooltip("mean:Q", title=title, format=digits),
         alt.Tooltip("lower:Q", title="95 % from", format=digits),
@@ -91,5 +108,5 @@ def interval_tooltip(title: str, digits: str) -> list[alt.Tooltip]:
 
 
 def zero_rule() -> alt.Chart:
-    """A dashed line where nothing is gained."""
+    """A dashed line at a gain of zero."""
     return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")

@@ -1,4 +1,4 @@
-"""How often strategies beat each other, as a heat map."""
+"""The penalty matrix as a heat map."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ CELL_PIXELS = 26
 
 
 def penalty_chart(section: Section) -> alt.LayerChart:
-    """How often rows beat columns, as a heat map, the best first."""
-    found = section.penalties
-    names = list(found.strategies)
+    """The share of rounds in which the strategy of a row beats that of a column, the best strategies first."""
+    matrix = section.penalties
+    names = list(matrix.strategies)
     cells = [
-        {"row": row, "column": column, "wins": None if math.isnan(found.wins[i, j]) else float(found.wins[i, j])}
+        {"row": row, "column": column, "wins": None if math.isnan(matrix.wins[i, j]) else float(matrix.wins[i, j])}
         for i, row in enumerate(names)
         for j, column in enumerate(names)
         if i != j

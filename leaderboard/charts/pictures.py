@@ -1,4 +1,4 @@
-"""Pictures of charts: PNG and SVG."""
+"""Writes charts as PNG and SVG files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import altair as alt
 
 from leaderboard.charts.curves import curve_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.styles import styles
 from leaderboard.schema.records import Record, RecordError
 from leaderboard.scoring.sections import Section, sections
@@ -19,38 +19,46 @@ CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
 
 
 def section_chart(section: Section) -> alt.LayerChart:
-    """The learning curves of one section, with the strategies that a chart begins with, and a legend."""
-    few = section.only(shown_first(section))
-    chart = curve_chart(few, styles(few.by_name), legend_columns=LEGEND_COLUMNS)
+    """The learning curves of one section, with a legend, for its `initial_strategies`."""
+    reduced = section.only(initial_strategies(section))
+    chart = curve_chart(reduced, styles(reduced.by_name), legend_columns=LEGEND_COLUMNS)
     return chart.properties(width=2 * WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title)
 
 
-def curves_picture(found: Sequence[Section], path: Path) -> Path:
-    """Draw the learning curves of sections into one picture, side by side, each with the strategies that a chart begins with.
+def curves_picture(panels: Sequence[Section], path: Path) -> Path:
+    """Draw the learning curves of sections into one picture, a panel per section with its `initial_strategies`.
 
-    The ending of the path names its form: png or svg.
+    Args:
+        panels: the sections.
+        path: the picture; its suffix, png or svg, is the format.
+
+    Returns:
+        The path.
 
     Raises:
-        RecordError: there is nothing to draw.
+        RecordError: there is no section.
     """
-    if not found:
+    if not panels:
         msg = f"{path}: no complete record to draw; finish a run first"
         raise RecordError(msg)
-    few = [section.only(shown_first(section)) for section in found]
-    drawn = styles(name for section in few for name in section.by_name)
-    in_a_row = min(len(found), CHARTS_IN_A_ROW)
+    reduced = [section.only(initial_strategies(section)) for section in panels]
+    style_of = styles(name for section in reduced for name in section.by_name)
+    columns = min(len(panels), CHARTS_IN_A_ROW)
     charts = [
-        curve_chart(section, drawn, legend_columns=LEGEND_COLUMNS * in_a_row).properties(
+        curve_chart(section, style_of, legend_columns=LEGEND_COLUMNS * columns).properties(
             width=WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title
         )
-        for section in few
+        for section in reduced
     ]
-    whole = alt.concat(*charts, columns=in_a_row, spacing=SPACING_PIXELS, bounds="flush")
-    return save(whole.resolve_scale(color="shared", strokeDash="shared", shape="shared"), path)
+    figure = alt.concat(*charts, columns=columns, spacing=SPACING_PIXELS, bounds="flush")
+    return save(figure.resolve_scale(color="shared", strokeDash="shared", shape="shared"), path)
 
 
 def curves_png(records: Sequence[Record], path: Path) -> Path:
-    """Draw the learning curves of all sections of some records.
+    """Draw the learning curves of all sections of some records into one picture.
+
+    Returns:
+        The path.
 
     Raises:
         RecordError: there is no complete record to draw.
@@ -59,14 +67,14 @@ def curves_png(records: Sequence[Record], path: Path) -> Path:
 
 
 def save(chart: alt.LayerChart | alt.ConcatChart, path: Path) -> Path:
-    """Write a chart as a picture, whole or not at all; the ending names its form."""
+    """Write a chart as a picture, atomically; the suffix of the path, png or svg, is the format."""
     chart = chart.configure_view(stroke=None)
     chart = chart.configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e6e6")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        chart.save(beside, scale_factor=2)
-        beside.replace(path)
+        chart.save(temporary, scale_factor=2)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""How strategies are drawn: the same color, dash and shape wherever they appear."""
+"""The styles of strategies: a strategy has the same color, dash and shape in all charts of a page."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 
-# Okabe & Ito (2008), "Color universal design": told apart under every common color vision. Their black is a grey here,
-# seen on white and on black paper alike; their yellow is left out, for it is faint on white.
+# Okabe & Ito (2008), "Color universal design": distinguishable with every common kind of color vision. Their black is replaced
+# by a grey that is visible on a white and on a black background; their yellow is left out because it is faint on white.
 GREY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = (GREY, BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 SHAPES = ("circle", "square", "triangle-up", "diamond")
-"""When the palette runs out it starts again with the next dash and the next shape, so that points differ as lines do."""
+"""After the last color of the palette, styles repeat the colors with the next dash and shape, so that points differ, too."""
 
 
 class Style(NamedTuple):
-    """How a strategy is drawn wherever it appears."""
+    """Color, dash and shape of a strategy in charts."""
 
     color: str
     dash: tuple[int, ...]
@@ -35,15 +35,15 @@ RESERVED = {
 
 
 def styles(strategies: Iterable[str]) -> dict[str, Style]:
-    """A style for each strategy: its own where one is reserved, otherwise the next free one, in the order of names."""
+    """The styles of strategies by name: a reserved one if there is one, else the next free one in the order of names."""
     names = sorted(set(strategies))
-    every = [
-        Style(color, dash, SHAPES[(place + turn) % len(SHAPES)])
-        for turn in range(len(SHAPES))
-        for place, dash in enumerate(DASHES)
+    combinations = [
+        Style(color, dash, SHAPES[(index + offset) % len(SHAPES)])
+        for offset in range(len(SHAPES))
+        for index, dash in enumerate(DASHES)
         for color in PALETTE
     ]
-    free = [style for style in every if style not in RESERVED.values()]
-    strangers = [name for name in names if name not in RESERVED]
-    given = {name: free[place % len(free)] for place, name in enumerate(strangers)}
-    return {name: given.get(name) or RESERVED[name] for name in names}
+    free = [style for style in combinations if style not in RESERVED.values()]
+    unreserved = [name for name in names if name not in RESERVED]
+    assigned = {name: free[index % len(free)] for index, name in enumerate(unreserved)}
+    return {name: assigned.get(name) or RESERVED[name] for name in names}

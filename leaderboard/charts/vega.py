@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite, for the page; as pictures: `leaderboard.charts.pictures`."""
+"""Charts as Vega-Lite specifications for the site. `leaderboard.charts.pictures` writes them as files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import altair as alt
 import vl_convert
 
 
-def page_spec(chart: alt.LayerChart | alt.Chart, described: str, **size: Any) -> dict[str, Any]:
-    """A chart as Vega-Lite, as wide as its box unless it has a width."""
-    return chart.properties(description=described, **size).to_dict()
+def page_spec(chart: alt.LayerChart | alt.Chart, description: str, **size: Any) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart.
+
+    Args:
+        chart: the chart.
+        description: the alternative text.
+        size: width and height; the width "container" is that of the surrounding HTML element.
+    """
+    return chart.properties(description=description, **size).to_dict()
 
 
 def script() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one classic script, in the version that the charts are written in."""
+    """Vega, Vega-Lite and Vega-Embed in one classic script, in the version that Altair writes specifications for."""
     version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)

@@ -1,1 +1,1 @@
-"""Records, badges and published curves: what is stored."""
+"""The file formats: records of runs, badges of submissions, and published curves."""

@@ -1,4 +1,4 @@
-"""Badges: what of a submission was rerun, by whom, where, and with what outcome."""
+"""Badges: the outcome of verifying a submission, with the runs that were repeated, the machine and the person."""
 
 from __future__ import annotations
 
@@ -19,31 +19,38 @@ FILE = "verification.json"
 class Badge(Part):
     """The outcome of a verification.
 
-    `replayed`: reruns on the rendered scenes were equal to each other, and agree with the submitted records as far as another
-    class of machines, or chance, allows. `verified`: they were equal to the submitted records bit for bit. `failed`: see `faults`.
+    The states: `self-reported`, no rerun was made; `replayed`, the reruns on the rendered scenes are equal to each other and
+    agree with the submitted records within the differences expected between machines and seeds; `verified`, the reruns are
+    equal to the submitted records bit for bit; `failed`, for the reasons in `faults`.
     """
 
     state: State = "self-reported"
     when: Text = ""
-    """Date, UTC."""
+    """Date of the verification, UTC."""
     who: Text = ""
+    """The person who made the verification."""
     machine: Machine | None = None
+    """The machine of the reruns."""
     commit: Text = ""
+    """The commit of this repository that the reruns used."""
     digest: Text = ""
-    """SHA-256 of what was verified: code, `meta.toml` and records. Where they have changed since, the badge is void."""
+    """SHA-256 of the code, `meta.toml` and records that were verified. If they change, the badge is no longer valid."""
     replayed: Replayed = ()
-    """Task, track and seed of every rerun: the badge vouches for nothing else."""
+    """Protocol, track and seed of every rerun. The badge covers these only."""
     faults: Lines = ()
-    """Why it failed."""
+    """The reasons of a failure."""
     notes: Lines = ()
-    """What was compared."""
+    """The comparisons that were made."""
 
 
 def read_badge(folder: Path) -> Badge:
-    """That of a submission's folder; `self-reported` where nobody has verified it.
+    """Read the badge of a submission's folder.
+
+    Returns:
+        The badge. A `self-reported` one if the folder has none, or if the submission has changed since its verification.
 
     Raises:
-        RecordError: the file is no badge.
+        RecordError: the file is not a valid badge.
     """
     path = folder / FILE
     if not path.exists():
@@ -51,25 +58,25 @@ def read_badge(folder: Path) -> Badge:
     try:
         badge = Badge.model_validate_json(read_bytes(path))
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]["msg"]
+        reason = error.errors(include_url=False)[0]["msg"]
     except ValueError as error:
-        fault = str(error)
+        reason = str(error)
     else:
         if badge.digest == digest(folder):
             return badge
-        return Badge(notes=("code, meta.toml or records have changed since it was verified",))
-    msg = f"{path}: not a badge ({fault}); verify the submission again"
+        return Badge(notes=("code, meta.toml or records have changed since the verification",))
+    msg = f"{path}: not a badge ({reason}); verify the submission again"
     raise RecordError(msg)
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the code, the author's words and the records of a submission."""
-    whole = hashlib.sha256()
+    """The SHA-256 of a submission: its code, its `meta.toml` and its records, in hexadecimal."""
+    total = hashlib.sha256()
     for path in (folder / "strategy.py", folder / "meta.toml", *sorted((folder / "records").rglob("*.json"))):
-        whole.update(f"{path.relative_to(folder)}\0{hashlib.sha256(read_bytes(path)).hexdigest()}\n".encode())
-    return whole.hexdigest()
+        total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(read_bytes(path)).hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def write_badge(badge: Badge, folder: Path) -> None:
-    """Write it whole or not at all."""
+    """Write a badge into the folder of its submission, atomically."""
     write_whole(folder / FILE, badge.model_dump_json(indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Figures from papers and independent runs: drawn beside ours, never ranked with them."""
+"""Published learning curves, from papers and independent runs: drawn beside our curves and never ranked."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ FILE = Path(__file__).parents[1] / "published.toml"
 
 
 class Published(Part):
-    """The curves of one source on one protocol."""
+    """The learning curves of one source for one experiment."""
 
     protocol: str = ""
-    """The task protocol that repeats the experiment; none of ours where it is empty."""
+    """The name of the protocol that repeats the experiment; empty if there is none."""
     tasks: tuple[str, ...]
-    """Those on whose pages it is shown."""
+    """The names of the protocols whose pages show the curves."""
     source: Text
     certainty: Literal["plot", "raw", "quoted"]
+    """Where the figures come from: read off a plot, raw results of the authors, or quoted by a third party."""
     labeled: tuple[Annotated[int, Field(ge=1)], ...]
+    """The label counts."""
     scores: dict[str, tuple[Finite, ...]]
-    """By strategy, one a label count."""
+    """For each strategy, a score per label count, in the unit of the protocol's metric."""
 
     @model_validator(mode="after")
-    def _even(self) -> Published:
+    def _check_lengths(self) -> Published:
         for strategy, scores in self.scores.items():
             if len(scores) != len(self.labeled):
                 msg = f"{self.source}, {strategy}: {len(scores)} scores for {len(self.labeled)} label counts"
@@ -36,11 +38,12 @@ class Published(Part):
 
     @property
     def title(self) -> str:
-        """Where it is from, and how sure its figures are."""
-        read = {"plot": "read off the plot, within .003", "raw": "raw results", "quoted": "quoted by a third party"}
-        return f"{self.source} ({read[self.certainty]})"
+        """The source and how its figures were obtained."""
+        origins = {"plot": "read off the plot, within .003", "raw": "raw results", "quoted": "quoted by a third party"}
+        return f"{self.source} ({origins[self.certainty]})"
 
 
 def read_published(path: Path = FILE) -> tuple[Published, ...]:
-    """All that is kept."""
-    return tuple(Published.model_validate(each) for each in tomllib.loads(path.read_text(encoding="utf-8"))["curves"])
+    """Read the published curves of a TOML file; by default, those of this repository."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["curves"]
+    return tuple(Published.model_validate(table) for table in tables)

@@ -1,4 +1,4 @@
-"""Records: one JSON file per run, the only thing the leaderboard is computed from."""
+"""Records: one JSON file per run. All numbers of the leaderboard are computed from records."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from lossbench.errors import LossbenchError
 
 SCHEMA = 2
 LARGEST_BYTES = 64 << 20
+"""The largest file that is read: 64 MiB."""
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
-"""Of tasks and strategies: they become file names and addresses."""
+"""The name of a protocol or a strategy: it becomes a part of file names and links."""
 Text = Annotated[str, Field(max_length=200)]
 Track = Literal["shared", "native"]
 Split = Literal["test", "validation"]
 
 
 class RecordError(LossbenchError):
-    """A record that cannot be read: says which file, what is wrong, what to do."""
+    """A record is not valid. The message names the file, the fault and a remedy."""
 
 
 class Part(BaseModel):
-    """What every piece of a record shares: frozen, and no field that the schema does not know."""
+    """Base class of all parts of a record: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MetricInfo(Part):
-    """The metric by which a task is ranked."""
+    """The metric that ranks the strategies on a protocol."""
 
     name: Text
     unit: Text
@@ -50,7 +51,7 @@ class MetricInfo(Part):
 
 
 class Phases(Part):
-    """Seconds of one round, apart: `forward`, `score` and `pick` together are the selection's cost."""
+    """Seconds of one round by phase. `forward`, `score` and `pick` are the phases of selection."""
 
     fit: Seconds
     evaluate: Seconds
@@ -60,26 +61,28 @@ class Phases(Part):
 
     @property
     def select(self) -> float:
-        """Seconds from the trained model to the picked ids."""
+        """Seconds of selection: from the trained model to the picked ids."""
         return self.forward + self.score + self.pick
 
 
 class Round(Part):
-    """One round: a model trained on `labeled` images, its metrics, and what was then picked."""
+    """One round: the metrics of a model that was trained on `labeled` images, and the images picked with it."""
 
     labeled: Annotated[Count, Field(ge=1)]
+    """The number of labeled images."""
     metrics: dict[str, Finite]
+    """The metrics of the trained model by name, on the record's split."""
     picked: tuple[Count, ...] = ()
-    """Pool positions in the order of picking; empty in the last round, where nothing more is labeled."""
+    """Pool positions in the order of picking; empty in the last round."""
     group_counts: tuple[Count, ...] = ()
-    """How many of `picked` belong to each of the task's groups (an image can be in several, or in none)."""
+    """The number of `picked` images in each of the task's groups. An image can be in several groups or in none."""
     seconds: Phases
     peak_memory_mebibytes: Annotated[Finite, Field(ge=0)]
-    """Peak resident memory of the process since the run began or went on (on CUDA: of its tensors on the device)."""
+    """Peak resident memory of the process since the run was started or resumed; on CUDA, peak memory of tensors."""
 
 
 class Machine(Part):
-    """Where a run was made. Times are comparable, and runs on a CPU bit-equal, between equal machines only."""
+    """The machine of a run. Seconds compare between equal machines only, and so do runs on a CPU bit for bit."""
 
     processor: Text
     device: Text
@@ -89,36 +92,39 @@ class Machine(Part):
 
 
 class Record(Part):
-    """One run of one strategy on one task protocol under one seed."""
+    """One run of one strategy on one protocol under one seed."""
 
     schema_number: Literal[2] = SCHEMA
     protocol: Name
-    """Name of the task protocol, for instance `cifar10-mini`."""
+    """The name of the protocol, for instance `cifar10-mini`."""
     version: Annotated[int, Field(ge=1, le=9999)]
-    """Of the protocol: rises whenever a number of it changes. Records of different versions are never mixed."""
+    """The version of the protocol. It rises with every change of the protocol; records of different versions never mix."""
     track: Track
     strategy: Name
     reference: bool = False
-    """Whether it knows more than a strategy may (true losses, all labels): shown, never ranked."""
+    """Whether the run used true losses or labels that strategies may not read. Such runs are shown and never ranked."""
     seed: Count
     split: Split
-    """What the metrics were measured on; `validation` is for making choices and never on the board."""
+    """The images that the metrics were measured on. `validation` is for choosing settings and never on the leaderboard."""
     metric: MetricInfo
+    """The metric that ranks the strategies."""
     group_names: tuple[Text, ...]
+    """The names of the task's groups of images, in the order of `group_counts`."""
     config: dict[str, JsonValue]
-    """The whole task protocol, as read."""
+    """The complete protocol."""
     strategy_config: dict[str, JsonValue]
-    """The strategy's hyper-parameters."""
+    """The hyper-parameters of the strategy."""
     fingerprints: dict[str, str] = {}
-    """SHA-256 of what the run was built from besides this repository: data, pre-trained weights."""
+    """SHA-256 of the inputs from outside this repository, by name: data, pre-trained weights, a strategy's file."""
     machine: Machine
     commit: Text
+    """The commit of this repository that made the run."""
     planned_rounds: Annotated[Count, Field(ge=1)]
     rounds: tuple[Round, ...]
 
     @model_validator(mode="before")
     @classmethod
-    def _of_an_earlier_schema(cls, table: Any) -> Any:
+    def _upgrade(cls, table: Any) -> Any:
         return upgraded(cast("dict[str, Any]", table)) if isinstance(table, dict) else table
 
     @model_validator(mode="after")
@@ -126,83 +132,88 @@ class Record(Part):
         if len(self.rounds) > self.planned_rounds:
             msg = f"{len(self.rounds)} rounds are recorded, but only {self.planned_rounds} were planned"
             raise ValueError(msg)
-        picked = [image for one in self.rounds for image in one.picked]
+        picked = [image for round_ in self.rounds for image in round_.picked]
         if len(picked) != len(set(picked)):
             msg = "an image is picked twice"
             raise ValueError(msg)
-        if any(self.metric.name not in one.metrics for one in self.rounds):
-            msg = f"a round is without {self.metric.name}, the ranking metric"
+        if any(self.metric.name not in round_.metrics for round_ in self.rounds):
+            msg = f"a round lacks {self.metric.name}, the ranking metric"
             raise ValueError(msg)
-        labels = [one.labeled for one in self.rounds]
+        labels = [round_.labeled for round_ in self.rounds]
         if any(later <= earlier for earlier, later in pairwise(labels)):
             msg = f"label counts must rise from round to round, got {labels}"
             raise ValueError(msg)
         return self
 
     def going_on(self, machine: Machine, commit: str) -> Record:
-        """The same run, going on there: a second machine is named beside the first, whose seconds are then not its own."""
-        names = machine.model_dump()
-        both = {name: _followed(own, names[name]) for name, own in self.machine if isinstance(own, str)}
-        update = {"machine": self.machine.model_copy(update=both), "commit": _followed(self.commit, commit)}
+        """The record of this run when it is resumed on another machine or at another commit.
+
+        Its machine and commit name both, the earlier first, so that its seconds are not compared with those of either machine.
+        """
+        values = machine.model_dump()
+        joined = {name: _joined(value, values[name]) for name, value in self.machine if isinstance(value, str)}
+        update = {"machine": self.machine.model_copy(update=joined), "commit": _joined(self.commit, commit)}
         return self.model_copy(update=update)
 
     @property
     def complete(self) -> bool:
-        """Whether every planned round is there."""
+        """Whether the record has all planned rounds."""
         return len(self.rounds) == self.planned_rounds
 
     @property
     def score(self) -> tuple[float, ...]:
-        """The ranking metric, round by round."""
-        return tuple(one.metrics[self.metric.name] for one in self.rounds)
+        """The ranking metric of every round."""
+        return tuple(round_.metrics[self.metric.name] for round_ in self.rounds)
 
 
-def _followed(first: str, then: str) -> str:
-    """Two texts in the order of time, or the first alone where the other is its last part."""
-    return first if first.rsplit(", then ", maxsplit=1)[-1] == then else f"{first}, then {then}"[:200]
+def _joined(earlier: str, later: str) -> str:
+    """Two texts joined in the order of time; `earlier` alone if it already ends with `later`."""
+    return earlier if earlier.rsplit(", then ", maxsplit=1)[-1] == later else f"{earlier}, then {later}"[:200]
 
 
 def record_path(folder: Path, protocol: str, track: str, strategy: str, seed: int, split: str = "test") -> Path:
-    """Where the record of a run lies below `folder`."""
+    """The path of a run's record below `folder`."""
     suffix = "" if split == "test" else f"-{split}"
     return folder / protocol / f"{strategy}-{track}-s{seed}{suffix}.json"
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write a record whole or not at all."""
+    """Write a record atomically."""
     write_whole(path, record_text(record))
 
 
 def record_text(record: Record) -> str:
-    """A record as JSON: one line for each of its fields, and one for each round."""
+    """A record as JSON, with one line per field and one line per round."""
     table = json.loads(record.model_dump_json())
     fields = {name: json.dumps(value, ensure_ascii=False) for name, value in table.items()}
     if record.rounds:
-        rounds = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in table["rounds"])
-        fields["rounds"] = "[\n  " + ",\n  ".join(rounds) + "\n ]"
+        lines = (json.dumps(round_, ensure_ascii=False, separators=(",", ":")) for round_ in table["rounds"])
+        fields["rounds"] = "[\n  " + ",\n  ".join(lines) + "\n ]"
     return "{\n" + ",\n".join(f' "{name}": {value}' for name, value in fields.items()) + "\n}\n"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside the place first, then rename: a crash leaves the old file or the new one."""
+    """Write a text file atomically: a crash leaves the old file or the new one, never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")  # one name: what a killed process left is written over
+    temporary = path.with_name(
+        f".{path.name}.part"
+    )  # a fixed name, so that the file of a killed process is overwritten
     try:
-        beside.unlink(missing_ok=True)  # a link would lead elsewhere
-        with beside.open("x", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)  # if it is a symbolic link, do not write to its target
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file.
+    """Read the record in a file.
 
     Raises:
-        RecordError: the file is not a record of this schema; one line that names the file and the first fault.
+        RecordError: the file is not a valid record. The message is one line with the path and the first fault.
     """
     try:
         content = read_bytes(path)
@@ -210,8 +221,8 @@ def read_record(path: Path) -> Record:
         return Record.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        fault = f"{where}: {first['msg']}"
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        fault = f"{field}: {first['msg']}"
     except (OSError, ValueError, RecursionError) as error:
         fault = f"file: {error}"
     msg = f"{path}: not a valid record ({fault}); move it away and run again"
@@ -219,10 +230,10 @@ def read_record(path: Path) -> Record:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file from a stranger holds.
+    """Read an untrusted file.
 
     Raises:
-        ValueError: it is a link or no regular file, or too large for what it should be.
+        ValueError: it is a symbolic link, another file that is not regular, or larger than `LARGEST_BYTES`.
     """
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
@@ -232,18 +243,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _check_keys(content: bytes) -> None:
-    """Raise where an object names a key twice, for readers would disagree about which counts, and where NaN stands."""
+    """Raise a ValueError if an object has a duplicate key, which JSON parsers read differently, or a value is NaN or infinite."""
 
-    def distinct(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+    def check_pairs(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
             keys = [key for key, _ in pairs]
-            msg = f"key {next(key for key in keys if keys.count(key) > 1)[:60]!r} stands twice"
+            msg = f"duplicate key {next(key for key in keys if keys.count(key) > 1)[:60]!r}"
             raise ValueError(msg)
-        return found
+        return table
 
-    def refused(word: str) -> None:
-        msg = f"{word} is no number"
+    def refuse_constant(constant: str) -> None:
+        msg = f"{constant} is not a finite number"
         raise ValueError(msg)
 
-    json.loads(content, object_pairs_hook=distinct, parse_constant=refused)
+    json.loads(content, object_pairs_hook=check_pairs, parse_constant=refuse_constant)

@@ -1,46 +1,48 @@
-"""Records of earlier schemas in today's form."""
+"""Converts records of earlier schemas to the current schema."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 LOSS_PREDICTION = {"loss_weight": "weight", "margin": "margin", "detach_after": "detach_after", "taps": "taps"}
-"""Settings that stood in a task's recipe up to schema 1, and what they are called in the protocol's `loss_prediction`."""
+"""Settings of loss prediction: the name in a task's recipe in schema 1, and the name in the table `loss_prediction` now."""
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
-    """The same record in the newest schema; one of a schema that is not known stays as it is.
+    """A record as JSON, converted to the current schema; unchanged if its schema is not 1.
 
-    Schema 1 called a protocol's name `task` and its version `protocol`, and held the settings of loss prediction in the
-    recipe of the task.
+    In schema 1, the name of a protocol was `task`, its version was `protocol`, and the recipe of the task held the settings of
+    loss prediction.
     """
     if record.get("schema_number") != 1 or "task" not in record or "protocol" not in record:
         return record
-    named = {"schema_number": 2, "protocol": record["task"], "version": record["protocol"]}
+    renamed = {"schema_number": 2, "protocol": record["task"], "version": record["protocol"]}
     config = table_in(record, "config")
     if "task" in config:
         record = record | {"config": _upgraded_config(config)}
-    return named | {name: value for name, value in record.items() if name not in {"schema_number", "task", "protocol"}}
+    return renamed | {
+        name: value for name, value in record.items() if name not in {"schema_number", "task", "protocol"}
+    }
 
 
 def _upgraded_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A protocol as schema 1 wrote it, in the form of schema 2."""
+    """A protocol of schema 1, converted to schema 2."""
     task = table_in(config, "task")
     recipe, pretraining = table_in(task, "recipe"), table_in(task, "pretraining")
     settings = {new: recipe[old] for old, new in LOSS_PREDICTION.items() if old in recipe}
     if recipe:
-        task = task | {"recipe": _without(recipe)}
-    if before := table_in(pretraining, "recipe"):
-        task = task | {"pretraining": pretraining | {"recipe": _without(before)}}
-    named = {"version" if name == "protocol" else name: value for name, value in config.items()}
-    return named | {"task": task, "loss_prediction": settings}
+        task = task | {"recipe": _without_loss_prediction(recipe)}
+    if pretraining_recipe := table_in(pretraining, "recipe"):
+        task = task | {"pretraining": pretraining | {"recipe": _without_loss_prediction(pretraining_recipe)}}
+    renamed = {"version" if name == "protocol" else name: value for name, value in config.items()}
+    return renamed | {"task": task, "loss_prediction": settings}
 
 
 def table_in(table: dict[str, Any], name: str) -> dict[str, Any]:
-    """A table inside another; an empty one where there is none."""
+    """The table under a name in another table; an empty one if there is none."""
     value = table.get(name)
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _without(recipe: dict[str, Any]) -> dict[str, Any]:
+def _without_loss_prediction(recipe: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in recipe.items() if name not in LOSS_PREDICTION}

@@ -1,4 +1,4 @@
-"""A board: everything that a page shows, gathered before anything is drawn."""
+"""The board: all data that the site shows."""
 
 from __future__ import annotations
 
@@ -18,130 +18,148 @@ from leaderboard.scoring.sections import Section, incomplete, sections
 
 
 class About(NamedTuple):
-    """What is known of a strategy besides its runs."""
+    """The description of a strategy."""
 
     paper: str
     kind: str
     needs: str
+    """The inputs that it uses."""
     cost: str
+    """The complexity of selection."""
     summary: str
     """One sentence."""
 
     @property
     def year(self) -> int | None:
-        """Of the paper, where it names one."""
-        found = re.findall(r"\b(?:19[5-9]|20[0-9])\d\b", self.paper)
-        return int(found[-1]) if found else None
+        """The year of the paper; None if the description names none."""
+        years = re.findall(r"\b(?:19[5-9]|20[0-9])\d\b", self.paper)
+        return int(years[-1]) if years else None
 
 
 UNKNOWN = About("not given", "not given", "not given", "not given", "")
 
 
 class Sheet(NamedTuple):
-    """A picture of what a run picked first and last."""
+    """A contact sheet: a picture of the first and last picks of a run."""
 
     image: bytes
-    """PNG."""
+    """A PNG file."""
     alt: str
+    """The alternative text."""
 
 
 class Lead(NamedTuple):
-    """Since its paper's year, this strategy's mean area has been the best of a section."""
+    """A strategy whose mean area was the best of a section when its paper appeared."""
 
     year: int
+    """The year of the paper."""
     strategy: str
     area: float
 
 
 @dataclass(frozen=True)
 class Board:
-    """Records, and what is said beside them."""
+    """Records, with the descriptions, plans, published curves and badges that belong to them."""
 
     records: Sequence[Record]
     strategies: Mapping[str, About] = field(default_factory=dict)
+    """The descriptions of strategies by name."""
     plans: Sequence[Plan] = ()
     published: Sequence[Published] = ()
     badges: Mapping[str, Badge] = field(default_factory=dict)
-    """Of the strategies that were submitted."""
+    """The badges of submissions, by the name of the strategy."""
     damages: Sequence[str] = ()
-    """One line for each file that could not be used."""
+    """A line per file that could not be used: its path and the reason."""
     sheet: Callable[[Record], Sheet | None] = lambda _: None
-    """Draws what a run picked; nothing where its images may not be shown."""
+    """Draws the contact sheet of a run; None if its images may not be shown."""
 
     def badge(self, section: Section, strategy: str) -> Badge | None:
-        """What a submission may show beside its runs of a section: it vouches for what was rerun, and for nothing else."""
+        """The badge of a submission in one section; None if the strategy is not a submission.
+
+        A successful verification counts in the sections that it repeated; in the others the badge is `self-reported`.
+        """
         badge = self.badges.get(strategy)
         if badge is None or badge.state == "failed":
             return badge
-        rerun = {(task, track) for task, track, _ in badge.replayed}
-        return badge if (section.key.protocol, section.key.track) in rerun else Badge()
+        replayed = {(protocol, track) for protocol, track, _ in badge.replayed}
+        return badge if (section.key.protocol, section.key.track) in replayed else Badge()
 
     @cached_property
     def sections(self) -> list[Section]:
-        """Of test records; those of the validation split serve choices and are not shown. Tasks of a plan come first.
+        """The sections of all records of the test split, those with planned comparisons first.
 
-        A submission that failed its verification is shown like a reference, and not ranked.
+        The strategy of a submission that failed its verification is marked as a reference and therefore not ranked.
         """
-        planned = {task for plan in self.plans for task, _ in plan.protocols}
+        planned = {protocol for plan in self.plans for protocol, _ in plan.protocols}
         failed = {name for name, badge in self.badges.items() if badge.state == "failed"}
-        found = sections(
+        test_sections = sections(
             record.model_copy(update={"reference": True}) if record.strategy in failed else record
             for record in self.records
             if record.split == "test"
         )
-        return sorted(found, key=lambda section: section.key.protocol not in planned)
+        return sorted(test_sections, key=lambda section: section.key.protocol not in planned)
 
     @cached_property
     def contrasts(self) -> list[Contrast]:
-        """Of all plans."""
-        return [each for plan in self.plans for each in contrasts(self.sections, plan)]
+        """The planned comparisons of all plans."""
+        return [contrast for plan in self.plans for contrast in contrasts(self.sections, plan)]
 
     @cached_property
     def incomplete(self) -> list[Record]:
-        """Test runs that lack a planned round."""
+        """The runs of the test split that lack a planned round."""
         return incomplete(record for record in self.records if record.split == "test")
 
     @property
     def validation_runs(self) -> int:
-        """How many are left out because they serve choices."""
+        """The number of runs on the validation split, which are not shown."""
         return sum(record.split != "test" for record in self.records)
 
     @cached_property
     def names(self) -> list[str]:
-        """All strategies that have a complete test run."""
+        """All strategies with a complete run on the test split."""
         return sorted({entry.strategy for section in self.sections for entry in section.entries})
 
     def about(self, strategy: str) -> About:
-        """What is known of it."""
+        """The description of a strategy; `UNKNOWN` if there is none."""
         return self.strategies.get(strategy, UNKNOWN)
 
     def contrasts_of(self, key: Key) -> list[Contrast]:
         """The planned comparisons of one section."""
-        return [each for each in self.contrasts if each.key == key]
+        return [contrast for contrast in self.contrasts if contrast.key == key]
 
     def published_for(self, section: Section, *, same_protocol: bool) -> list[Published]:
-        """Published figures for a section: of the protocol that it runs, or of others that its page shows."""
+        """The published curves that a section's page shows.
+
+        Args:
+            section: the section.
+            same_protocol: True for curves of the section's own protocol, False for those of other experiments.
+        """
         name = section.key.protocol
-        return [each for each in self.published if name in each.tasks and (each.protocol == name) == same_protocol]
+        return [
+            source for source in self.published if name in source.tasks and (source.protocol == name) == same_protocol
+        ]
 
     def history(self, section: Section) -> list[Lead]:
-        """Which strategy's area was the best at hand when its paper came out, and better than random's.
+        """The strategies that had the best area of a section when their papers appeared, by year; all better than random.
 
-        Strategies without a year are left out, and submissions that nobody reran.
+        Strategies without a year and submissions without a rerun are left out.
         """
-        known = [each for each in section.standings if each.rank and not self._only_reported(section, each.strategy)]
-        dated = [(self.about(each.strategy).year, each) for each in known]
+        dated = [
+            (year, standing)
+            for standing in section.standings
+            if standing.rank and not self._self_reported(section, standing.strategy)
+            if (year := self.about(standing.strategy).year)
+        ]
         random = section.standing(BASELINE)
         best = random.level if random else -section.sign * math.inf
         leads: list[Lead] = []
-        for year, each in sorted(
-            ((year, each) for year, each in dated if year), key=lambda pair: (pair[0], pair[1].rank or 0)
-        ):
-            if section.sign * (each.level - best) > 0:
-                best = each.level
-                leads.append(Lead(year, each.strategy, each.area.mean))
+        for year, standing in sorted(dated, key=lambda pair: (pair[0], pair[1].rank or 0)):
+            if section.sign * (standing.level - best) > 0:
+                best = standing.level
+                leads.append(Lead(year, standing.strategy, standing.area.mean))
         return leads
 
-    def _only_reported(self, section: Section, strategy: str) -> bool:
+    def _self_reported(self, section: Section, strategy: str) -> bool:
+        """Whether the strategy is a submission without a rerun in this section."""
         badge = self.badge(section, strategy)
         return badge is not None and badge.state == "self-reported"

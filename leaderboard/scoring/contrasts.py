@@ -1,4 +1,4 @@
-"""Contrasts: the comparisons that a sweep named before its runs. Only these carry a p; all else is exploratory."""
+"""Contrasts: the planned comparisons of sweeps. Only these have p-values; all other comparisons are exploratory."""
 
 from __future__ import annotations
 
@@ -16,57 +16,64 @@ from leaderboard.scoring.statistics import Interval, holm, interval, paired, sig
 
 
 class Plan(NamedTuple):
-    """The comparisons that a sweep named before its runs: only these carry a p."""
+    """The comparisons that a sweep declares before its runs are made."""
 
     name: str
+    """The name of the sweep."""
     protocols: tuple[tuple[str, int], ...]
-    """Names and numbers of the task protocols."""
+    """Name and version of every protocol."""
     tracks: tuple[str, ...]
     seeds: tuple[int, ...]
-    """Those that were planned, and no others, count."""
+    """The planned seeds. Runs under other seeds are ignored."""
     contrasts: tuple[tuple[str, str], ...]
-    """Pairs of strategies: the first minus the second."""
+    """Pairs of strategies: the area of the first minus that of the second is tested."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One planned comparison of areas, over the planned seeds that both strategies have."""
+    """A planned comparison of the areas of two strategies, over the planned seeds that both have."""
 
     plan: str
+    """The name of the sweep."""
     key: Key
     strategy: str
     baseline: str
+    """The strategy whose area is subtracted."""
     difference: Interval
+    """The paired difference of areas."""
     seeds: int
+    """The number of planned seeds that both strategies have."""
     planned_seeds: int
+    """The number of planned seeds."""
     p: float
-    """Two-sided, by flipping signs; NaN until all planned seeds are there."""
+    """Two-sided p-value of a sign-flip test; NaN until both strategies have all planned seeds."""
     corrected: float
-    """Holm's, over all contrasts of the plan, of which one that is not complete counts as 1; NaN for that one."""
+    """The p-value after Holm's correction over all contrasts of the plan, where a NaN counts as 1; NaN if `p` is."""
 
 
-def contrasts(found: Sequence[Section], plan: Plan) -> list[Contrast]:
-    """The planned comparisons that have runs, in the order of the plan; test scores only."""
-    sections = {section.key: section for section in found}
+def contrasts(sections: Sequence[Section], plan: Plan) -> list[Contrast]:
+    """The planned comparisons that have runs on the test split, in the order of the plan."""
+    by_key = {section.key: section for section in sections}
     planned = [
-        (Key(task, number, track, "test"), *pair)
-        for task, number in plan.protocols
+        (Key(protocol, version, track, "test"), *pair)
+        for protocol, version in plan.protocols
         for track in plan.tracks
         for pair in plan.contrasts
     ]
-    gaps = [_gaps(sections.get(key), first, second, plan.seeds) for key, first, second in planned]
-    p_values = [sign_flip(gap) if len(gap) == len(plan.seeds) else math.nan for gap in gaps]
-    counted = holm([1.0 if math.isnan(p) else p for p in p_values])
-    corrected = [math.nan if math.isnan(p) else holms for p, holms in zip(p_values, counted, strict=True)]
+    differences = [_differences(by_key.get(key), first, second, plan.seeds) for key, first, second in planned]
+    p_values = [sign_flip(values) if len(values) == len(plan.seeds) else math.nan for values in differences]
+    holm_values = holm([1.0 if math.isnan(p) else p for p in p_values])
+    corrected = [math.nan if math.isnan(p) else value for p, value in zip(p_values, holm_values, strict=True)]
     return [
-        Contrast(plan.name, key, first, second, interval(gap), len(gap), len(plan.seeds), p, holms)
-        for (key, first, second), gap, p, holms in zip(planned, gaps, p_values, corrected, strict=True)
-        if len(gap)
+        Contrast(plan.name, key, first, second, interval(values), len(values), len(plan.seeds), p, corrected_p)
+        for (key, first, second), values, p, corrected_p in zip(planned, differences, p_values, corrected, strict=True)
+        if len(values)
     ]
 
 
-def _gaps(section: Section | None, first: str, second: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+def _differences(section: Section | None, first: str, second: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+    """The differences of the areas of two strategies under the planned seeds; empty without a section."""
     if section is None:
         return np.zeros(0)
-    own = {seed: area for seed, area in section.areas(first).items() if seed in seeds}
-    return paired(own, section.areas(second))
+    planned = {seed: area for seed, area in section.areas(first).items() if seed in seeds}
+    return paired(planned, section.areas(second))

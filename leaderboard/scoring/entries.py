@@ -1,4 +1,4 @@
-"""Entries: the runs of one strategy that may be compared, with their means over the seeds. Computed, never stored."""
+"""Entries: the comparable runs of one strategy, and their means over seeds. Computed from records, never stored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from leaderboard.schema.records import Machine, Record, Round
 from leaderboard.scoring.statistics import BySeed, Interval, area_under_curve, interval
 
 BASELINE, REFERENCE_METHOD = "random", "learning-loss"
-"""The strategies that all others are compared with."""
+"""The two strategies that every strategy is compared with: random picks, and learning loss (Yoo & Kweon 2019)."""
 FULL_POOL = "full-pool"
-"""Named so in records: no strategy but a training on all images that may be labeled."""
+"""The name, in records, of a training on the whole pool. It is not a strategy."""
 RANKING_ACCURACY = "ranking_accuracy"
-"""Key, in a round's metrics, of the share of pairs that lossnet orders right."""
+"""Key in a round's metrics: the share of image pairs that lossnet puts in the order of their true losses."""
 OWN_RANKING_ACCURACY = "auxiliary_ranking_accuracy"
-"""The same of the module that a strategy brings and picks by."""
+"""Key in a round's metrics: the same for a loss predictor that the strategy trains itself and picks with."""
 
 
 class Key(NamedTuple):
-    """What records must share to be compared."""
+    """The values that comparable records have in common."""
 
     protocol: str
     version: int
@@ -36,7 +36,7 @@ class Key(NamedTuple):
 
 
 class Hardware(NamedTuple):
-    """A class of machines whose seconds are compared."""
+    """A class of machines with comparable seconds."""
 
     processor: str
     device: str
@@ -52,7 +52,7 @@ class Hardware(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Means of a round, in seconds, and the most memory that a run held; NaN where nothing was measured."""
+    """Mean seconds per round by phase, and the largest peak memory of a run; NaN if nothing was measured."""
 
     fit: float
     forward: float
@@ -62,18 +62,21 @@ class Costs(NamedTuple):
 
     @property
     def select(self) -> float:
-        """Seconds from the trained model to the picked images."""
+        """Seconds of selection per round: from the trained model to the picked images."""
         return self.forward + self.score + self.pick
 
 
 class Point(NamedTuple):
-    """A strategy at one number of labels."""
+    """A point of a strategy's learning curve."""
 
     labeled: int
+    """The number of labeled images."""
     score: Interval
+    """The ranking metric, over the seeds."""
     seeds: int
+    """The number of runs."""
     ranking: Interval
-    """Share of pairs of held-out images that lossnet orders right."""
+    """Ranking accuracy of lossnet on held-out images, over the seeds."""
 
 
 @dataclass(frozen=True)
@@ -83,64 +86,72 @@ class Entry:
     strategy: str
     reference: bool
     records: tuple[Record, ...]
-    """By seed."""
+    """In the order of their seeds."""
 
     @cached_property
     def areas(self) -> BySeed:
-        """The mean score over the budget."""
-        return self.by_seed(lambda record: area_under_curve([one.labeled for one in record.rounds], record.score))
+        """The area under the learning curve: the mean score over the budget."""
+        return self.by_seed(lambda record: area_under_curve([round_.labeled for round_ in record.rounds], record.score))
 
     @cached_property
     def last(self) -> BySeed:
-        """The score at the end of the budget."""
+        """The score of the last round."""
         return self.by_seed(lambda record: record.score[-1])
 
-    def by_seed(self, number: Callable[[Record], float]) -> BySeed:
-        """A number of each run."""
-        return {record.seed: number(record) for record in self.records}
+    def by_seed(self, value: Callable[[Record], float]) -> BySeed:
+        """The value of a function of a record, for every run."""
+        return {record.seed: value(record) for record in self.records}
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """Means over the seeds, round by round."""
+        """The mean learning curve: a point per round."""
         return tuple(
             Point(
                 labeled=rounds[0].labeled,
                 score=interval([record.score[number] for record in self.records]),
                 seeds=len(rounds),
-                ranking=interval([ranking_accuracy(one) for one in rounds]),
+                ranking=interval([ranking_accuracy(round_) for round_ in rounds]),
             )
             for number, rounds in enumerate(zip(*(record.rounds for record in self.records), strict=True))
         )
 
     def costs(self, hardware: Hardware) -> Costs:
-        """On one class of machines."""
+        """The costs of the runs on one class of machines. The last round, which selects nothing, counts for `fit` only."""
         runs = [record for record in self.records if Hardware.of(record.machine) == hardware]
-        rounds = [one for record in runs for one in record.rounds]
-        selected = [one.seconds for one in rounds if one.picked]
+        rounds = [round_ for record in runs for round_ in record.rounds]
+        selections = [round_.seconds for round_ in rounds if round_.picked]
         return Costs(
-            fit=mean([one.seconds.fit for one in rounds]),
-            forward=mean([each.forward for each in selected]),
-            score=mean([each.score for each in selected]),
-            pick=mean([each.pick for each in selected]),
-            peak_mebibytes=max((one.peak_memory_mebibytes for one in rounds), default=math.nan),
+            fit=mean([round_.seconds.fit for round_ in rounds]),
+            forward=mean([seconds.forward for seconds in selections]),
+            score=mean([seconds.score for seconds in selections]),
+            pick=mean([seconds.pick for seconds in selections]),
+            peak_mebibytes=max((round_.peak_memory_mebibytes for round_ in rounds), default=math.nan),
         )
 
     def seconds_so_far(self, hardware: Hardware) -> list[float]:
-        """Of training and selection until each score was known; the mean of the runs on one class of machines."""
+        """Cumulative seconds of training and selection, up to the score of each round.
+
+        Means over the runs on one class of machines; empty if there are none.
+        """
         runs = [record for record in self.records if Hardware.of(record.machine) == hardware]
-        spent, total = [], 0.0
+        totals, total = [], 0.0
         for rounds in zip(*(record.rounds for record in runs), strict=True):
-            total += mean([one.seconds.fit for one in rounds])
-            spent.append(total)
-            total += mean([one.seconds.select for one in rounds])
-        return spent
+            total += mean([round_.seconds.fit for round_ in rounds])
+            totals.append(total)
+            total += mean([round_.seconds.select for round_ in rounds])
+        return totals
 
 
-def ranking_accuracy(one: Round, *, own: bool = False) -> float:
-    """Of lossnet in one round, or of the strategy's own module; NaN where it was not trained."""
-    return one.metrics.get(OWN_RANKING_ACCURACY if own else RANKING_ACCURACY, math.nan)
+def ranking_accuracy(round_: Round, *, own: bool = False) -> float:
+    """The ranking accuracy of a loss predictor in one round; NaN if it was not trained.
+
+    Args:
+        round_: a round of a record.
+        own: whether to give that of the strategy's own loss predictor instead of lossnet's.
+    """
+    return round_.metrics.get(OWN_RANKING_ACCURACY if own else RANKING_ACCURACY, math.nan)
 
 
 def mean(values: Sequence[float]) -> float:
-    """NaN of nothing."""
+    """The arithmetic mean; NaN if there are no values."""
     return sum(values) / len(values) if values else math.nan

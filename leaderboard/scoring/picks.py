@@ -1,4 +1,4 @@
-"""Picks: what strategies chose, and how much of it others chose too."""
+"""Picks: the groups of the picked images, and the overlap between the picks of strategies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leaderboard.scoring.sections import Section
 
 
 class GroupShare(NamedTuple):
-    """What share of the images that a strategy picked belongs to a group; the mean over the seeds."""
+    """The share of a strategy's picks that belongs to a group, as a mean over the seeds."""
 
     group: str
     strategy: str
@@ -23,32 +23,36 @@ class GroupShare(NamedTuple):
 
 
 def group_shares(section: Section, strategy: str) -> list[GroupShare]:
-    """Of a strategy and, for comparison, of random; nothing where no image was picked."""
-    names = section.records[0].group_names
-    found = []
-    for each in dict.fromkeys((strategy, BASELINE)):
-        shares = _mean_shares(section.by_name[each], len(names)) if each in section.by_name else None
+    """The group shares of a strategy and, for comparison, of random; empty if no image was picked."""
+    groups = section.records[0].group_names
+    rows = []
+    for name in dict.fromkeys((strategy, BASELINE)):
+        shares = _mean_shares(section.by_name[name], len(groups)) if name in section.by_name else None
         if shares is not None:
-            found += [GroupShare(name, each, float(share)) for name, share in zip(names, shares, strict=True)]
-    return found
+            rows += [GroupShare(group, name, float(share)) for group, share in zip(groups, shares, strict=True)]
+    return rows
 
 
 def _mean_shares(entry: Entry, groups: int) -> NDArray[np.float64] | None:
+    """The share of each group in the picks, as a mean over the runs; None if no run counted its groups."""
     runs = []
     for record in entry.records:
-        counts = [one.group_counts for one in record.rounds if one.picked]
-        if counts and all(len(each) == groups for each in counts):
+        counts = [round_.group_counts for round_ in record.rounds if round_.picked]
+        if counts and all(len(count) == groups for count in counts):
             runs.append(np.sum(counts, 0) / len(picks(record)))
     return np.mean(runs, 0) if runs else None
 
 
 def picks(record: Record) -> frozenset[int]:
-    """All images that a run picked."""
-    return frozenset(image for one in record.rounds for image in one.picked)
+    """All images that a run picked, as pool positions."""
+    return frozenset(image for round_ in record.rounds for image in round_.picked)
 
 
 def overlap(first: Entry, second: Entry) -> float:
-    """What share of its picks the first has in common with the second, over whole runs; the mean over shared seeds."""
+    """The share of the picks of `first` that `second` picked, too, in the run of the same seed.
+
+    All rounds of a run together; the mean over the seeds that both have, NaN if there are none.
+    """
     others = {record.seed: picks(record) for record in second.records}
     shares = [
         len(picks(record) & others[record.seed]) / len(picks(record))
@@ -59,13 +63,13 @@ def overlap(first: Entry, second: Entry) -> float:
 
 
 def overlaps(section: Section, strategy: str) -> list[tuple[str, float]]:
-    """The overlap with every other strategy of a section, the largest first."""
+    """The other strategies of a section by name, with their overlap, the largest first."""
     own = section.by_name[strategy]
-    found = [(each.strategy, overlap(own, each)) for each in section.entries if each.strategy != strategy]
-    return sorted((pair for pair in found if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
+    pairs = [(entry.strategy, overlap(own, entry)) for entry in section.entries if entry.strategy != strategy]
+    return sorted((pair for pair in pairs if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
 
 
 def seed_overlap(entry: Entry) -> float:
-    """What share of its picks a run has in common with the same strategy's run under another seed; the mean over pairs."""
-    runs: Sequence[frozenset[int]] = [each for each in map(picks, entry.records) if each]
-    return mean([len(one & other) / len(one) for one in runs for other in runs if one is not other])
+    """The overlap between the runs of one strategy under different seeds: the mean over all pairs of runs."""
+    runs: Sequence[frozenset[int]] = [ids for ids in map(picks, entry.records) if ids]
+    return mean([len(first & second) / len(first) for first in runs for second in runs if first is not second])

@@ -1,4 +1,4 @@
-"""The numbers of a board as tables: rows of named values, for CSV files and for data frames."""
+"""The numbers of a board as tables: lists of rows with named columns, for CSV files and data frames."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ from typing import Any
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.picks import group_shares, overlap
 from leaderboard.scoring.sections import Section
-from leaderboard.scoring.statistics import NOTHING, Interval
+from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies
 
 Row = dict[str, Any]
 
 
 def tables(board: Board) -> dict[str, list[Row]]:
-    """Every table of a board, by name."""
-    found = board.sections
+    """All tables of a board, by name."""
+    sections = board.sections
     return {
-        "standings": standings(found),
-        "curves": curves(found),
-        "penalties": _together(found, _penalties),
-        "overlaps": _together(found, _overlaps),
-        "groups": _together(found, _groups),
-        "variations": _together(found, lambda section: _variations(board, section)),
+        "standings": standings(sections),
+        "curves": curves(sections),
+        "penalties": _table(sections, _penalties),
+        "overlaps": _table(sections, _overlaps),
+        "groups": _table(sections, _groups),
+        "variations": _table(sections, lambda section: _variations(board, section)),
         "contrasts": [
-            each.key._asdict()
-            | {"plan": each.plan, "strategy": each.strategy, "minus": each.baseline}
-            | _columns("area_difference", each.difference)
-            | {"seeds": each.seeds, "p_sign_flip": each.p, "p_holm": each.corrected}
-            for each in board.contrasts
+            contrast.key._asdict()
+            | {"plan": contrast.plan, "strategy": contrast.strategy, "minus": contrast.baseline}
+            | _columns("area_difference", contrast.difference)
+            | {"seeds": contrast.seeds, "p_sign_flip": contrast.p, "p_holm": contrast.corrected}
+            for contrast in board.contrasts
         ],
     }
 
 
 def standings(sections: Iterable[Section]) -> list[Row]:
-    """A row for each strategy of each section, the best first."""
-    return _together(sections, _standings)
+    """A row per section and strategy, the best strategy first."""
+    return _table(sections, _standings)
 
 
 def curves(sections: Iterable[Section]) -> list[Row]:
-    """A row for each strategy and label count of each section: means over the seeds."""
-    return _together(sections, _curves)
+    """A row per section, strategy and label count, with means over the seeds."""
+    return _table(sections, _curves)
 
 
-def _together(sections: Iterable[Section], rows: Callable[[Section], Iterable[Row]]) -> list[Row]:
+def _table(sections: Iterable[Section], rows: Callable[[Section], Iterable[Row]]) -> list[Row]:
+    """The rows of all sections, each with the columns that identify its section."""
     return [_key(section) | row for section in sections for row in rows(section)]
 
 
@@ -57,37 +58,37 @@ def _columns(name: str, values: Interval) -> dict[str, float]:
 
 
 def _standings(section: Section) -> Iterator[Row]:
-    for each in section.standings:
+    for standing in section.standings:
         yield (
-            {"strategy": each.strategy, "rank": each.rank, "seeds": each.seeds}
-            | _columns("area", each.area)
-            | _columns("last", each.last)
-            | _columns("area_minus_random", each.to_baseline)
-            | _columns("area_minus_learning_loss", each.to_paper)
-            | {"probability_of_improvement": each.improvement}
-            | _columns("normalized_gain", each.gain)
-            | _columns("labels_to_reach_random", each.reach)
-            | {"runs_that_reach_random": each.reached}
-            | _columns("ranking_accuracy", each.ranking)
-            | _columns("own_ranking_accuracy", each.own_ranking)
-            | {f"{name}_seconds": getattr(each.costs, name) for name in ("fit", "forward", "score", "pick")}
-            | {"peak_mebibytes": each.costs.peak_mebibytes, "machine": str(section.hardware)}
+            {"strategy": standing.strategy, "rank": standing.rank, "seeds": standing.seeds}
+            | _columns("area", standing.area)
+            | _columns("last", standing.last)
+            | _columns("area_minus_random", standing.to_baseline)
+            | _columns("area_minus_learning_loss", standing.to_reference_method)
+            | {"probability_of_improvement": standing.improvement}
+            | _columns("normalized_gain", standing.gain)
+            | _columns("labels_to_reach_random", standing.reach)
+            | {"runs_that_reach_random": standing.reached}
+            | _columns("ranking_accuracy", standing.ranking)
+            | _columns("own_ranking_accuracy", standing.own_ranking)
+            | {f"{name}_seconds": getattr(standing.costs, name) for name in ("fit", "forward", "score", "pick")}
+            | {"peak_mebibytes": standing.costs.peak_mebibytes, "machine": str(section.hardware)}
         )
 
 
 def _groups(section: Section) -> Iterator[Row]:
     for strategy in section.by_name:
-        for each in group_shares(section, strategy):
-            if each.strategy == strategy:  # random stands beside all others
-                yield {"strategy": strategy, "group": each.group, "share_of_picks": each.share}
+        for share in group_shares(section, strategy):
+            if share.strategy == strategy:  # `group_shares` adds random to every other strategy
+                yield {"strategy": strategy, "group": share.group, "share_of_picks": share.share}
 
 
 def _variations(board: Board, section: Section) -> Iterator[Row]:
-    found = variations(board.sections, section)
-    for each in found:
-        for name in varied_strategies(found):
-            gain, change = (values.get(name, NOTHING) for values in (each.gains, each.changes))
-            row = {"variation": each.name, "strategy": name}
+    columns = variations(board.sections, section)
+    for variation in columns:
+        for name in varied_strategies(columns):
+            gain, change = (values.get(name, NO_INTERVAL) for values in (variation.gains, variation.changes))
+            row = {"variation": variation.name, "strategy": name}
             yield row | _columns("area_minus_random", gain) | _columns("minus_unvaried", change)
 
 
@@ -99,11 +100,11 @@ def _curves(section: Section) -> Iterator[Row]:
 
 
 def _penalties(section: Section) -> Iterator[Row]:
-    found = section.penalties
-    for row, winner in enumerate(found.strategies):
-        for column, loser in enumerate(found.strategies):
+    matrix = section.penalties
+    for row, winner in enumerate(matrix.strategies):
+        for column, loser in enumerate(matrix.strategies):
             if row != column:
-                yield {"winner": winner, "loser": loser, "share_of_rounds": found.wins[row, column]}
+                yield {"winner": winner, "loser": loser, "share_of_rounds": matrix.wins[row, column]}
 
 
 def _overlaps(section: Section) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What is said of a strategy in a section, and of a pair of strategies."""
+"""The results of a strategy in a section, and of pairs of strategies."""
 
 from __future__ import annotations
 
@@ -14,61 +14,75 @@ from leaderboard.scoring.statistics import Interval, beats, paired
 
 @dataclass(frozen=True)
 class Standing:
-    """A strategy in a section. Intervals are over the seeds; differences pair runs of one seed."""
+    """The results of a strategy in a section. Intervals are over seeds; differences pair the runs of the same seed.
+
+    All fields of an interval are NaN if there is nothing to compute it from.
+    """
 
     strategy: str
     rank: int | None
-    """By `level`; None for a reference."""
+    """The rank by `level`; None for a reference."""
     seeds: int
+    """The number of runs."""
     area: Interval
+    """The area under the learning curve: the mean score over the budget."""
     level: float
-    """Random's mean area and what it gains over random under the same seeds: its mean area, where it has all of them."""
+    """Random's mean area plus the strategy's mean difference to random under the same seeds.
+
+    It equals the mean area if both strategies have the same seeds.
+    """
     last: Interval
+    """The score of the last round."""
     to_baseline: Interval
-    """Area minus that of the random strategy; nothing for itself."""
-    to_paper: Interval
-    """Area minus that of learning loss; nothing for itself."""
+    """Area minus that of random."""
+    to_reference_method: Interval
+    """Area minus that of learning loss."""
     improvement: float
-    """Probability that a run of it has a better area than a run of random, of the seeds that both have."""
+    """Probability that a run of the strategy has a better area than a run of random, over the seeds that both have."""
     gain: Interval
-    """Normalised gain of the last score: the share of the way from random to the full pool."""
+    """Normalized gain of the last score: (strategy - random) / (full pool - random)."""
     pairs: tuple[int, int]
-    """How many seeds it shares with random, and with learning loss."""
+    """The number of seeds shared with random, and with learning loss."""
     reach: Interval
-    """Labels at which it is as good as random in the end; nothing when a run never is."""
+    """The number of labels at which the strategy reaches random's last score; NaN if a run does not reach it."""
     reached: int | None
-    """In how many runs it is; None where there is no run of random."""
+    """The number of runs that reach it; None if there are no runs of random."""
     ranking: Interval
-    """Of lossnet in the last round."""
+    """Ranking accuracy of lossnet in the last round."""
     own_ranking: Interval
-    """Of the module that it picks by, where that is its own."""
+    """Ranking accuracy, in the last round, of a loss predictor that the strategy trains itself."""
     costs: Costs
 
 
 @dataclass(frozen=True)
 class Penalties:
-    """How often a row beats a column: the share of rounds in which a paired t-test says so (Ash et al. 2020)."""
+    """The penalty matrix (Ash et al. 2020): how often one strategy beats another, by paired t-tests."""
 
     strategies: tuple[str, ...]
+    """The strategies of the rows and of the columns."""
     wins: NDArray[np.float64]
-    """(s, s), over the rounds after the first, which all strategies share; NaN where fewer than two seeds are shared."""
+    """(s, s), the share of rounds in which the row beats the column; NaN if they share fewer than two seeds.
+
+    The first round, which all strategies have in common, does not count.
+    """
     rounds: int
+    """The number of rounds after the first."""
 
     @property
     def losses(self) -> NDArray[np.float64]:
-        """(s,) how often each strategy loses: the mean of its column, the diagonal left out."""
+        """(s,) how often a strategy is beaten: the mean of its column without the diagonal."""
         others = np.where(np.eye(len(self.strategies), dtype=bool), np.nan, self.wins)
         known = ~np.isnan(others)
         return np.where(known.any(0), np.nansum(others, 0) / np.maximum(known.sum(0), 1), np.nan)
 
 
 def penalties(entries: Sequence[Entry], rounds: int, sign: float) -> Penalties:
-    """How often each of some strategies beats each other one.
+    """The penalty matrix of some strategies.
 
     Args:
-        entries: their runs.
-        rounds: how many there are after the first.
-        sign: 1 where a larger score is better, else -1.
+        entries: the runs of the strategies, in the order of the rows.
+        rounds: the number of rounds after the first.
+        sign: 1 if a larger score is better, else -1.
     """
     wins = np.full((len(entries), len(entries)), np.nan)
     for row, first in enumerate(entries):
@@ -77,10 +91,11 @@ def penalties(entries: Sequence[Entry], rounds: int, sign: float) -> Penalties:
             if row == column:
                 wins[row, column] = 0
             elif len(shared) > 1 and rounds:
-                wins[row, column] = mean([_beats(first, second, place, sign) for place in range(1, rounds + 1)])
+                wins[row, column] = mean([_beats(first, second, index, sign) for index in range(1, rounds + 1)])
     return Penalties(tuple(entry.strategy for entry in entries), wins, rounds)
 
 
-def _beats(first: Entry, second: Entry, place: int, sign: float) -> bool:
-    own, other = (entry.by_seed(lambda record: sign * record.score[place]) for entry in (first, second))
+def _beats(first: Entry, second: Entry, index: int, sign: float) -> bool:
+    """Whether the first strategy beats the second in a round."""
+    own, other = (entry.by_seed(lambda record: sign * record.score[index]) for entry in (first, second))
     return beats(paired(own, other))

@@ -1,4 +1,4 @@
-"""Folders of records, as they are found: what can be used, and what is damaged and why."""
+"""Reads folders of records, and separates the valid ones from those that are damaged or not comparable."""
 
 from __future__ import annotations
 
@@ -10,98 +10,118 @@ from typing import NamedTuple
 from leaderboard.schema.records import Record, RecordError, read_record, record_path
 from leaderboard.scoring.entries import FULL_POOL, Key
 
-MADE_HERE = ("trunk", "strategy")
-"""Fingerprints of what a run makes or brings itself: they may differ between comparable runs."""
+VARIABLE_FINGERPRINTS = ("trunk", "strategy")
+"""Fingerprints that may differ between comparable runs: a trunk pre-trained on this machine, and the strategy's file."""
+
+Records = dict[Path, Record]
+"""Records by path."""
 
 
 class Survey(NamedTuple):
-    """What lies below a folder."""
+    """The result of reading folders of records."""
 
     records: list[Record]
-    """In the order of their paths."""
+    """The valid and comparable records, in the order of their paths."""
     damages: list[str]
-    """One line for each file that is left out: where it is, what is wrong."""
+    """A line per file that is left out: its path and the reason."""
 
 
 def survey(folder: Path, submitted: Mapping[Path, str] | None = None) -> Survey:
-    """Every record below a folder that can be read, that is named like its run, and that fits its neighbors.
+    """Read all records below some folders.
+
+    A record is left out if it is not valid, if its file name is not that of its run, if its run was already read, or if it is
+    not comparable with the other runs of its protocol.
 
     Args:
-        folder: searched with all folders in it.
-        submitted: further folders, each of which may hold records of one strategy alone.
+        folder: the leaderboard's own records; subfolders are searched, too.
+        submitted: folders of submissions, with the only strategy whose records the folder may hold.
     """
-    found: dict[Path, Record] = {}
+    records: Records = {}
     damages = []
-    for place, owner in {folder: None, **(submitted or {})}.items():
-        for path in sorted(place.rglob("*.json")):
+    for root, owner in {folder: None, **(submitted or {})}.items():
+        for path in sorted(root.rglob("*.json")):
             try:
-                found[path] = read_record(path)
+                records[path] = read_record(path)
             except RecordError as error:
                 damages.append(str(error))
                 continue
-            if owner not in {None, found[path].strategy}:
-                damages.append(f"{path}: a record of {found.pop(path).strategy} in the submission of {owner}")
-    own = {path for path in found if path.is_relative_to(folder)}
-    for faults in (_misnamed, _repeated, lambda left: _strangers(left, own)):
-        for path, fault in faults(found).items():
+            if owner not in {None, records[path].strategy}:
+                damages.append(f"{path}: a record of {records.pop(path).strategy} in the submission of {owner}")
+    own = {path for path in records if path.is_relative_to(folder)}
+    for check in (_misnamed, _duplicates, lambda remaining: _not_comparable(remaining, own)):
+        for path, fault in check(records).items():
             damages.append(f"{path}: {fault}")
-            del found[path]
-    return Survey(list(found.values()), sorted(damages))
+            del records[path]
+    return Survey(list(records.values()), sorted(damages))
 
 
-def _misnamed(found: dict[Path, Record]) -> dict[Path, str]:
+def _misnamed(records: Records) -> dict[Path, str]:
+    """Faults, by path, of records whose file name is not that of their run."""
     names = {
-        path: record_path(Path(), one.protocol, one.track, one.strategy, one.seed, one.split).name
-        for path, one in found.items()
+        path: record_path(Path(), record.protocol, record.track, record.strategy, record.seed, record.split).name
+        for path, record in records.items()
     }
-    return {path: f"the record in it is of {name}" for path, name in names.items() if path.name != name}
+    return {
+        path: f"its name must be {name}, that of the run in it" for path, name in names.items() if path.name != name
+    }
 
 
-def _repeated(found: dict[Path, Record]) -> dict[Path, str]:
+def _duplicates(records: Records) -> dict[Path, str]:
+    """Faults, by path, of records of a run that an earlier path holds, too."""
     first: dict[tuple[object, ...], Path] = {}
     faults = {}
-    for path, one in found.items():
-        earlier = first.setdefault((*Key.of(one), one.strategy, one.seed), path)
+    for path, record in records.items():
+        earlier = first.setdefault((*Key.of(record), record.strategy, record.seed), path)
         if earlier != path:
-            faults[path] = f"the same run as {earlier}; keep one of the two"
+            faults[path] = f"the same run as {earlier}; delete one of the two"
     return faults
 
 
-def _strangers(found: dict[Path, Record], own: Container[Path]) -> dict[Path, str]:
-    """Runs whose numbers or data are not those of most of the board's own runs of their protocol; without any, of most."""
-    whole = {path: one for path, one in found.items() if one.complete}
-    odd = _minority(found, own, lambda one: (Key.of(one),), _protocol)
-    odd += _minority(whole, own, lambda one: (Key.of(one), one.strategy == FULL_POOL), lambda one: repr(_labels(one)))
-    odd += _minority(found, own, lambda one: (Key.of(one), one.strategy), lambda one: repr(one.strategy_config))
-    usual = {path: f"most runs of {one.protocol}, version {one.version}" for path, one in found.items()}
-    elsewhere = _minority(found, own, lambda one: (Key.of(one),), _data)
-    return {path: f"other images or labels than {usual[path]}: their scores do not compare" for path in elsewhere} | {
-        path: f"other numbers than {usual[path]}; raise the version of the protocol" for path in odd
+def _not_comparable(records: Records, own: Container[Path]) -> dict[Path, str]:
+    """Faults, by path, of records whose settings or data differ from those of most runs of their protocol and version."""
+    complete = {path: record for path, record in records.items() if record.complete}
+    settings = _minority(records, own, lambda record: (Key.of(record),), _protocol)
+    settings += _minority(complete, own, lambda record: (Key.of(record), record.strategy == FULL_POOL), _labels)
+    settings += _minority(
+        records, own, lambda record: (Key.of(record), record.strategy), lambda record: repr(record.strategy_config)
+    )
+    data = _minority(records, own, lambda record: (Key.of(record),), _data)
+    most = {path: f"most runs of {record.protocol}, version {record.version}" for path, record in records.items()}
+    return {path: f"other images or labels than {most[path]}; scores on them are not comparable" for path in data} | {
+        path: f"other settings than {most[path]}; raise the version of its protocol" for path in settings
     }
 
 
-def _protocol(one: Record) -> str:
-    return repr((one.metric, one.group_names, sorted(one.config.items())))
+def _protocol(record: Record) -> str:
+    return repr((record.metric, record.group_names, sorted(record.config.items())))
 
 
-def _data(one: Record) -> str:
-    return repr(sorted((name, digest) for name, digest in one.fingerprints.items() if name not in MADE_HERE))
+def _data(record: Record) -> str:
+    fingerprints = record.fingerprints.items()
+    return repr(sorted((name, digest) for name, digest in fingerprints if name not in VARIABLE_FINGERPRINTS))
 
 
-def _labels(one: Record) -> list[int]:
-    return [each.labeled for each in one.rounds]
+def _labels(record: Record) -> str:
+    return repr([round_.labeled for round_ in record.rounds])
 
 
 def _minority(
-    found: dict[Path, Record],
+    records: Records,
     own: Container[Path],
     group: Callable[[Record], tuple[object, ...]],
-    numbers: Callable[[Record], str],
+    value: Callable[[Record], str],
 ) -> list[Path]:
-    """Those that differ from most records of their group; where the board has own records in it, these alone count."""
+    """The paths of records that differ from most records of their group.
+
+    Args:
+        records: the records.
+        own: paths of the leaderboard's own records. If a group has such, they alone decide which value is the most common.
+        group: the group of a record.
+        value: the value in which the records of a group are compared.
+    """
     counts: dict[tuple[object, ...], tuple[Counter[str], Counter[str]]] = {}
-    for path, one in found.items():
-        strangers, ours = counts.setdefault(group(one), (Counter(), Counter()))
-        (ours if path in own else strangers)[numbers(one)] += 1
-    usual = {key: (ours or strangers).most_common(1)[0][0] for key, (strangers, ours) in counts.items()}
-    return [path for path, one in found.items() if numbers(one) != usual[group(one)]]
+    for path, record in records.items():
+        submitted_counts, own_counts = counts.setdefault(group(record), (Counter(), Counter()))
+        (own_counts if path in own else submitted_counts)[value(record)] += 1
+    most = {key: (ours or submitted).most_common(1)[0][0] for key, (submitted, ours) in counts.items()}
+    return [path for path, record in records.items() if value(record) != most[group(record)]]

@@ -1,4 +1,4 @@
-"""How what strategies gain over random changes when a protocol is varied: wrong labels, rare groups, other budgets."""
+"""Variations of a protocol (label noise, rare groups, other budgets) and their effect on the gains over random."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from functools import cached_property
 
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
-from leaderboard.scoring.statistics import NOTHING, BySeed, Interval, interval, paired
+from leaderboard.scoring.statistics import NO_INTERVAL, BySeed, Interval, interval, paired
 
 UNVARIED = "clean"
+"""The name of the base among its variations."""
 
 
 @dataclass(frozen=True)
 class Variation:
-    """A section beside the one whose protocol it varies, or that one beside itself."""
+    """The section of a variation and that of its base; the base counts as a variation of itself."""
 
     section: Section
     base: Section
 
     @property
     def name(self) -> str:
-        """What its protocol's name adds to that of the base."""
-        own = self.section.key.protocol.removeprefix(self.base.key.protocol).strip("-")
-        return own or UNVARIED
+        """The protocol's name without that of the base, for instance `noise`."""
+        suffix = self.section.key.protocol.removeprefix(self.base.key.protocol).strip("-")
+        return suffix or UNVARIED
 
     @cached_property
     def gains(self) -> Mapping[str, Interval]:
-        """Area minus random's, by strategy: over the seeds that both have."""
-        return {name: interval([*each.values()]) for name, each in self._by_seed(self.section).items()}
+        """Area minus random's for every strategy, over the seeds that both have."""
+        return {name: interval([*gains.values()]) for name, gains in self._gains_by_seed(self.section).items()}
 
     @cached_property
     def changes(self) -> Mapping[str, Interval]:
-        """The gain minus that on the base, by strategy: over the seeds that all four runs have.
+        """The gain minus that on the base for every strategy, over the seeds that both have in both sections.
 
-        Nothing where the budget is another too: areas over different label counts do not compare.
+        NaN if the label counts differ from those of the base: the areas are then not comparable.
         """
-        before = self._by_seed(self.base) if self.section.labels == self.base.labels else {}
+        base = self._gains_by_seed(self.base) if self.section.labels == self.base.labels else {}
         return {
-            name: interval(paired(gains, before[name])) if name in before else NOTHING
-            for name, gains in self._by_seed(self.section).items()
+            name: interval(paired(gains, base[name])) if name in base else NO_INTERVAL
+            for name, gains in self._gains_by_seed(self.section).items()
         }
 
     @staticmethod
-    def _by_seed(section: Section) -> dict[str, BySeed]:
+    def _gains_by_seed(section: Section) -> dict[str, BySeed]:
+        """The gains over random of the ranked strategies, seed by seed."""
         random = section.areas(BASELINE)
-        ranked = [each.strategy for each in section.standings if each.rank and each.strategy != BASELINE]
+        ranked = [
+            standing.strategy for standing in section.standings if standing.rank and standing.strategy != BASELINE
+        ]
         areas = {name: section.areas(name) for name in ranked}
         return {
             name: {seed: own[seed] - random[seed] for seed in own.keys() & random.keys()} for name, own in areas.items()
@@ -54,15 +58,17 @@ class Variation:
 
 
 def variations(sections: Sequence[Section], base: Section) -> list[Variation]:
-    """The base first, then what varies it on its track; nothing where no section does."""
+    """The base and its variations on the same track, the base first; empty if it has no variation."""
     same = (base.key.version, base.key.track)  # a variation has the version of its base
     varied = [
-        each for each in sections if each.base == base.key.protocol and (each.key.version, each.key.track) == same
+        section
+        for section in sections
+        if section.base == base.key.protocol and (section.key.version, section.key.track) == same
     ]
-    return [Variation(each, base) for each in (base, *varied)] if varied else []
+    return [Variation(section, base) for section in (base, *varied)] if varied else []
 
 
-def varied_strategies(found: Sequence[Variation]) -> list[str]:
-    """Those that were run on more than the base, in its order."""
-    varied = {name for each in found[1:] for name in each.gains}
-    return [name for name in dict.fromkeys(name for each in found for name in each.gains) if name in varied]
+def varied_strategies(columns: Sequence[Variation]) -> list[str]:
+    """The strategies with runs on a variation other than the base, in the order of the base."""
+    varied = {name for variation in columns[1:] for name in variation.gains}
+    return [name for name in dict.fromkeys(name for column in columns for name in column.gains) if name in varied]

@@ -1,4 +1,4 @@
-"""The page's tables as CSV and its charts as pictures, for papers."""
+"""Exports the site's tables as CSV files and its charts as pictures, for papers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from leaderboard.charts.curves import curve_chart, seconds_chart
 from leaderboard.charts.gains import gain_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
@@ -25,7 +25,11 @@ FORMATS = ("svg", "png")
 
 
 def write(board: Board, folder: Path) -> list[Path]:
-    """Write everything into a folder, and give what was written."""
+    """Write all tables and charts of a board into a folder.
+
+    Returns:
+        The paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, rows in tables(board).items():
@@ -34,22 +38,25 @@ def write(board: Board, folder: Path) -> list[Path]:
     for section in board.sections:
         stem = f"{section.key.protocol}-p{section.key.version}-{section.key.track}"
         for name, chart in pictures(board, section):
-            paths += [save(chart, folder / f"{stem}-{name}.{each}") for each in FORMATS]
+            paths += [save(chart, folder / f"{stem}-{name}.{suffix}") for suffix in FORMATS]
     return paths
 
 
 def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerChart]]:
-    """Its charts by name. On paper few lines can be told apart: those that its charts begin with."""
-    published = [each for same in (True, False) for each in board.published_for(section, same_protocol=same)]
-    few = section.only(shown_first(section))
-    drawn = styles(few.by_name)
+    """The charts of a section, with their names.
+
+    Charts of lines show the `initial_strategies` only, because more lines are hard to distinguish in print.
+    """
+    published = [source for same in (True, False) for source in board.published_for(section, same_protocol=same)]
+    reduced = section.only(initial_strategies(section))
+    style_of = styles(reduced.by_name)
     size = {"width": 2 * WIDTH_PIXELS, "height": HEIGHT_PIXELS}
-    yield "curves", curve_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
-    if gained := gain_chart(few, drawn, published, legend_columns=LEGEND_COLUMNS):
-        yield "gains", gained.properties(**size)
-    yield "seconds", seconds_chart(few, drawn, legend_columns=LEGEND_COLUMNS).properties(**size)
-    if varied := variations(board.sections, section):
-        every = styles(varied_strategies(varied))
-        yield "stress", stress_chart(varied, every, legend_columns=LEGEND_COLUMNS).properties(**size)
-    yield "gain-seconds", pareto_chart(section, styles(section.by_name), everyone=True).properties(**size)
+    yield "curves", curve_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
+    if gains := gain_chart(reduced, style_of, published, legend_columns=LEGEND_COLUMNS):
+        yield "gains", gains.properties(**size)
+    yield "seconds", seconds_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
+    if columns := variations(board.sections, section):
+        varied_styles = styles(varied_strategies(columns))
+        yield "stress", stress_chart(columns, varied_styles, legend_columns=LEGEND_COLUMNS).properties(**size)
+    yield "gain-seconds", pareto_chart(section, styles(section.by_name), show_all=True).properties(**size)
     yield "penalties", penalty_chart(section)

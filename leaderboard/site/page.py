@@ -1,4 +1,4 @@
-"""The page: a pure function of a board, in one static folder that opens from disk and asks nothing of a network."""
+"""Builds the static site of a board: a folder that opens from disk and loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -21,68 +21,73 @@ from leaderboard.site.tables import number, seconds, seed_line
 from leaderboard.site.views import sparkline, strategy_parts, task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
-"""Marks a folder as a page of ours, which the next build may replace."""
+"""Marks a folder as a site of Lossbench, which a later build may replace."""
 ASSETS = ("style.css", "page.js")
 
 
 def build_page(board: Board, folder: Path) -> Path:
-    """Build the page into `folder`, all of it or nothing, and give its index.html.
+    """Build the site into a folder, atomically; an earlier site there is replaced.
+
+    Returns:
+        The path of its index.html.
 
     Raises:
-        FileExistsError: the folder holds something else than an earlier page.
-        RecordError: runs that cannot stand side by side.
+        FileExistsError: the folder contains files and is not an earlier site.
+        RecordError: runs of a section are not comparable.
     """
     folder = folder.resolve()
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(beside, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
         for name, content in _files(board):
-            path = beside / name
+            path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        _swap(beside, folder)
+        _swap(temporary, folder)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder / "index.html"
 
 
 def section_link(section: Section) -> str:
-    """Where a section's page lies within the folder."""
+    """The path of a section's page within the site."""
     return f"tasks/{section.key.protocol}-p{section.key.version}-{section.key.track}.html"
 
 
 def strategy_link(strategy: str) -> str:
-    """Where a strategy's page lies within the folder."""
+    """The path of a strategy's page within the site."""
     return f"strategies/{strategy}.html"
 
 
 def record_link(record: Record) -> str:
-    """Where a record lies within the folder."""
+    """The path of a record within the site."""
     return f"records/{record.protocol}-p{record.version}/{record.strategy}-{record.track}-s{record.seed}.json"
 
 
 def sheet_link(record: Record) -> str:
-    """Where the picture of a run's picks lies within the folder."""
+    """The path of a run's contact sheet within the site."""
     return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.png"
 
 
 def _check_replaceable(folder: Path) -> None:
+    """Raise a FileExistsError if the folder contains files and is not an earlier site."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     index = folder / "index.html"
     if not index.is_file() or GENERATOR not in index.read_text(encoding="utf-8", errors="replace"):
-        msg = f"{folder}: holds something else than an earlier page; name a new or an empty folder"
+        msg = f"{folder}: not empty and not an earlier page of Lossbench; choose a new or an empty folder"
         raise FileExistsError(msg)
 
 
-def _swap(beside: Path, folder: Path) -> None:
+def _swap(temporary: Path, folder: Path) -> None:
+    """Move the new site to its folder; the old one is restored if that fails."""
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     if folder.exists():
         folder.rename(old)
     try:
-        beside.rename(folder)
+        temporary.rename(folder)
     except OSError:
         if old.exists():
             old.rename(folder)
@@ -91,9 +96,9 @@ def _swap(beside: Path, folder: Path) -> None:
 
 
 def _files(board: Board) -> Iterator[tuple[str, bytes]]:
-    """Every file of the page: its place in the folder, and what it holds."""
-    drawn = styles([*board.names, *(name for each in board.published for name in each.scores)])
-    environment = _environment(board, drawn)
+    """All files of the site: their paths within it, and their contents."""
+    style_of = styles([*board.names, *(name for source in board.published for name in source.scores)])
+    environment = _environment(board, style_of)
     for name in ASSETS:
         yield name, environment.get_template(name).render().encode()
     yield "vega.js", vega.script().encode()
@@ -104,17 +109,20 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
     for section in board.sections:
         here = section_link(section)
-        yield here, rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, drawn))
+        yield (
+            here,
+            rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, style_of)),
+        )
         for record in section.records:
             yield record_link(record), record_text(record).encode()
     for strategy in board.names:
-        parts = strategy_parts(board, strategy, drawn)
+        parts = strategy_parts(board, strategy, style_of)
         yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
         here = strategy_link(strategy)
         yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
 
 
-def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
+def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
     environment = Environment(
         loader=PackageLoader("leaderboard.site"),
         autoescape=True,
@@ -126,24 +134,25 @@ def _environment(board: Board, drawn: dict[str, Style]) -> Environment:
     environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
     environment.globals |= {
         "board": board,
-        "drawn": drawn,
+        "style_of": style_of,
         "baseline": BASELINE,
-        "paper": REFERENCE_METHOD,
+        "reference_method": REFERENCE_METHOD,
         "section_link": section_link,
         "strategy_link": strategy_link,
         "record_link": record_link,
         "sheet_link": sheet_link,
-        "seed_line": lambda section: seed_line([each.seeds for each in section.standings]),
+        "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
         "sparkline": sparkline,
     }
     return environment
 
 
-def _plural(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def _plural(count: int, singular: str, plural: str = "") -> str:
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def _rank_rows(board: Board) -> list[dict[str, Any]]:
+    """The rows of the table of ranks: all standings of all sections."""
     return [
         {"section": section, "standing": standing, "about": board.about(standing.strategy)}
         for section in board.sections

@@ -1,4 +1,4 @@
-"""Tables: the page's numbers for the terminal, at the end of a sweep."""
+"""Tables of scores for the terminal, shown after a sweep."""
 
 from __future__ import annotations
 
@@ -15,46 +15,56 @@ from leaderboard.scoring.sections import Section, incomplete, sections
 
 ABSENT = "\N{EN DASH}"
 DECIMALS = 3
-"""As many as a terminal of 80 columns has room for; the page has more."""
+"""The largest number of decimal places in a table, so that it fits 80 columns. The site shows more."""
 FEWEST_SEEDS = 5
-"""Below this number a table says that it ranks nothing."""
+"""The fewest seeds for a ranking; a table with fewer says that they are too few."""
 
 
 def number(value: float, decimals: int, *, sign: bool = False) -> str:
-    """A number for people: fixed decimals, a true minus, a dash where there is none."""
+    """Format a number with fixed decimals and a typographic minus sign; NaN becomes a dash.
+
+    Args:
+        value: the number.
+        decimals: the decimal places.
+        sign: whether a positive number gets a plus sign.
+    """
     if math.isnan(value):
         return ABSENT
     return f"{value:{'+' if sign else ''}z,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(value: float) -> str:
-    """Seconds at about three digits."""
-    return number(value, next((places for limit, places in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
+    """Format seconds with about three significant digits."""
+    return number(value, next((decimals for limit, decimals in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
 
 
 def seed_line(counts: Sequence[int]) -> str:
-    """How many seeds a table rests on and, below five, what that cannot show."""
+    """A sentence with the number of seeds per strategy and, below five, that they are too few for a ranking.
+
+    Args:
+        counts: the number of seeds of every strategy.
+    """
     fewest, most = min(counts), max(counts)
     amount = f"{fewest} seed{'s' if fewest > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
     if fewest >= FEWEST_SEEDS:
         return f"{amount}."
     if most >= FEWEST_SEEDS:
-        return f"{amount} a strategy; fewer than {FEWEST_SEEDS} show that it runs, not who wins."
-    return f"{amount} show{'s' if most == 1 else ''} that it runs, not who wins."
+        return f"{amount} per strategy; fewer than {FEWEST_SEEDS} are too few to rank strategies."
+    return f"{amount} {'is' if most == 1 else 'are'} too few to rank strategies."
 
 
 def task_tables(records: Sequence[Record]) -> list[Table]:
-    """A table per task protocol, track and split: strategies by label counts, means over the seeds."""
-    left_out = incomplete(records)
+    """A table per section: a row per strategy, a column per label count, means over the seeds."""
+    partial = incomplete(records)
     return [
-        _task_table(section, sum(Key.of(record) == section.key for record in left_out)) for section in sections(records)
+        _task_table(section, sum(Key.of(record) == section.key for record in partial)) for section in sections(records)
     ]
 
 
-def _task_table(section: Section, left_out: int) -> Table:
+def _task_table(section: Section, incomplete_runs: int) -> Table:
     caption = seed_line([standing.seeds for standing in section.standings])
-    if left_out:
-        caption += f" {left_out} incomplete run{'s' if left_out > 1 else ''} left out."
+    if incomplete_runs:
+        caption += f" {incomplete_runs} incomplete run{'s' if incomplete_runs > 1 else ''} left out."
     decimals = min(section.decimals, DECIMALS)
     table = Table(
         box=SIMPLE_HEAD,

@@ -1,14 +1,16 @@
-"""What the pages show of a section and of a strategy, besides what a section says itself: charts, overlaps, pictures."""
+"""The content of the pages that is prepared for the templates: chart specifications, overlaps, contact sheets, sparklines."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
 
+import altair as alt
+
 from leaderboard.charts.curves import curve_chart, published_chart, seconds_chart
 from leaderboard.charts.gains import gain_chart
 from leaderboard.charts.groups import group_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, shown_first
+from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.styles import Style
@@ -26,92 +28,105 @@ from leaderboard.scoring.variations import Variation, variations, varied_strateg
 SPARK_WIDTH, SPARK_HEIGHT = 72, 20
 SMALL_HEIGHT_PIXELS = 220
 Spec = dict[str, Any]
-"""A chart as Vega-Lite."""
+"""A chart as a Vega-Lite specification."""
 
 
 class TaskView(NamedTuple):
-    """The charts of a section's page; None for one that has nothing to show."""
+    """The charts of a section's page; None for a chart without data."""
 
     curves: Spec
     gains: Spec | None
-    spent: Spec
+    seconds: Spec
+    """Scores by seconds."""
     penalties: Spec | None
     pareto: Spec | None
     variations: list[Variation]
+    """The base and its variations."""
     varied: list[str]
-    """Strategies that were run on the variations."""
+    """The strategies with runs on the variations."""
     stress: Spec | None
     published: Spec | None
-    """Published curves of other protocols; those of the same one are drawn into `curves`."""
+    """Published curves of other experiments. Those of the section's own protocol are a part of `curves`."""
     sources: list[Published]
-    """Where those are from, and the others."""
-    shown: list[str]
-    """Strategies that the charts begin with."""
+    """The sources of all published curves on the page."""
+    initial: list[str]
+    """The strategies that are visible at first in the charts."""
 
 
 class Part(NamedTuple):
-    """What a strategy's page shows of one section."""
+    """The part of a strategy's page about one section."""
 
     section: Section
     standing: Standing
     record: Record
-    """The run of the lowest seed."""
+    """The run with the lowest seed."""
     legend: list[str]
+    """The strategies in the chart of learning curves."""
     curves: Spec
     groups: Spec | None
     shares: list[GroupShare]
+    """The numbers of the chart of groups."""
     overlaps: list[tuple[str, float]]
+    """The overlap with every other strategy."""
     seed_overlap: float
+    """The overlap between the strategy's own runs under different seeds."""
     sheet: Sheet | None
 
 
-def task_view(board: Board, section: Section, drawn: dict[str, Style]) -> TaskView:
-    """The charts of a section."""
-    own = {name: drawn[name] for name in section.by_name}
+def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> TaskView:
+    """The charts of a section's page."""
+    own = {name: style_of[name] for name in section.by_name}
     same, others = (board.published_for(section, same_protocol=same) for same in (True, False))
-    wide = {"width": "container", "height": HEIGHT_PIXELS}
+    size = {"width": "container", "height": HEIGHT_PIXELS}
     title, metric = section.title, section.metric_title
-    several = len(section.penalties.strategies) > 1
-    gains = any(not math.isnan(each.to_baseline.mean) for each in section.standings)
-    curves, spent = curve_chart(section, own, same), seconds_chart(section, own)
-    gained = gain_chart(section, own, (*same, *others))
-    found = variations(board.sections, section)
-    under = f"Gain over random on {title} and its variations."
-    related = f"Published curves related to {section.key.protocol}."
-    beaten, pareto = f"How often strategies beat each other on {title}.", f"Gain over random by seconds on {title}."
+    has_penalties = len(section.penalties.strategies) > 1 and section.penalties.rounds
+    has_differences = any(not math.isnan(standing.to_baseline.mean) for standing in section.standings)
+    gains, columns = gain_chart(section, own, (*same, *others)), variations(board.sections, section)
+
+    def spec(chart: alt.LayerChart, description: str) -> Spec:
+        return page_spec(chart, description, **size)
+
     return TaskView(
-        curves=page_spec(curves, f"Learning curves of {title}: {metric} by labeled images.", **wide),
-        gains=page_spec(gained, f"Gain over random on {title} by labeled images.", **wide) if gained else None,
-        spent=page_spec(spent, f"{metric} of {title} by seconds of training and selection.", **wide),
-        penalties=page_spec(penalty_chart(section), beaten) if several and section.penalties.rounds else None,
-        pareto=page_spec(pareto_chart(section, own), pareto, **wide) if gains else None,
-        variations=found,
-        varied=varied_strategies(found),
-        stress=page_spec(stress_chart(found, drawn), under, **wide) if found else None,
-        published=page_spec(published_chart(others, drawn), related, **wide) if others else None,
+        curves=spec(curve_chart(section, own, same), f"Learning curves of {title}: {metric} by labeled images."),
+        gains=spec(gains, f"Gain over random on {title} by labeled images.") if gains else None,
+        seconds=spec(seconds_chart(section, own), f"{metric} of {title} by seconds of training and selection."),
+        penalties=page_spec(penalty_chart(section), f"How often strategies beat each other on {title}.")
+        if has_penalties
+        else None,
+        pareto=spec(pareto_chart(section, own), f"Gain over random by seconds on {title}.")
+        if has_differences
+        else None,
+        variations=columns,
+        varied=varied_strategies(columns),
+        stress=spec(stress_chart(columns, style_of), f"Gain over random on {title} and its variations.")
+        if columns
+        else None,
+        published=spec(published_chart(others, style_of), f"Published curves related to {section.key.protocol}.")
+        if others
+        else None,
         sources=[*same, *others],
-        shown=shown_first(section),
+        initial=initial_strategies(section),
     )
 
 
-def strategy_parts(board: Board, strategy: str, drawn: dict[str, Style]) -> list[Part]:
-    """What a strategy's page shows of each section that it has runs in."""
-    return [_part(board, section, strategy, drawn) for section in board.sections if strategy in section.by_name]
+def strategy_parts(board: Board, strategy: str, style_of: dict[str, Style]) -> list[Part]:
+    """The parts of a strategy's page, one per section with runs of the strategy."""
+    return [_part(board, section, strategy, style_of) for section in board.sections if strategy in section.by_name]
 
 
-def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]) -> Part:
-    entry, few = section.by_name[strategy], section.only((strategy, BASELINE, REFERENCE_METHOD))
+def _part(board: Board, section: Section, strategy: str, style_of: dict[str, Style]) -> Part:
+    entry, compared = section.by_name[strategy], section.only((strategy, BASELINE, REFERENCE_METHOD))
     shares = picks.group_shares(section, strategy)
-    curves = curve_chart(few, {name: drawn[name] for name in few.by_name})
-    described = f"{strategy} on {section.title}: {section.metric_title} by labeled images."
-    shown = f"Groups of what {strategy} picked on {section.title}."
+    curves = curve_chart(compared, {name: style_of[name] for name in compared.by_name})
+    curves_text = f"{strategy} on {section.title}: {section.metric_title} by labeled images."
+    groups_text = f"Groups of the images that {strategy} picked on {section.title}."
     return Part(
         section=section,
-        standing=next(each for each in section.standings if each.strategy == strategy),
+        standing=next(standing for standing in section.standings if standing.strategy == strategy),
         record=entry.records[0],
-        legend=list(few.by_name),
-        curves=page_spec(curves, described, width="container", height=SMALL_HEIGHT_PIXELS),
-        groups=page_spec(group_chart(shares, drawn), shown, width="container") if shares else None,
+        legend=list(compared.by_name),
+        curves=page_spec(curves, curves_text, width="container", height=SMALL_HEIGHT_PIXELS),
+        groups=page_spec(group_chart(shares, style_of), groups_text, width="container") if shares else None,
         shares=shares,
         overlaps=picks.overlaps(section, strategy),
         seed_overlap=picks.seed_overlap(entry),
@@ -120,13 +135,13 @@ def _part(board: Board, section: Section, strategy: str, drawn: dict[str, Style]
 
 
 def sparkline(section: Section, strategy: str) -> str:
-    """The mean curve as points of an SVG polyline, in a box that is the same for all strategies of a section."""
+    """The mean learning curve as the points of an SVG polyline, at the same scale for all strategies of a section."""
     means = [point.score.mean for entry in section.entries for point in entry.points]
     low, high = min(means), max(means)
 
-    def place(point: Point) -> str:
-        across = (point.labeled - section.labels[0]) / max(section.labels[-1] - section.labels[0], 1)
-        up = (point.score.mean - low) / (high - low) if high > low else 0.5
-        return f"{2 + across * (SPARK_WIDTH - 4):.1f},{SPARK_HEIGHT - 2 - up * (SPARK_HEIGHT - 4):.1f}"
+    def coordinates(point: Point) -> str:
+        x = (point.labeled - section.labels[0]) / max(section.labels[-1] - section.labels[0], 1)
+        y = (point.score.mean - low) / (high - low) if high > low else 0.5
+        return f"{2 + x * (SPARK_WIDTH - 4):.1f},{SPARK_HEIGHT - 2 - y * (SPARK_HEIGHT - 4):.1f}"
 
-    return " ".join(map(place, section.by_name[strategy].points))
+    return " ".join(map(coordinates, section.by_name[strategy].points))

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from leaderboard.charts.marks import dots, look
+from leaderboard.charts.marks import dots, style_encoding
 from leaderboard.charts.pictures import save
 from leaderboard.charts.styles import GREY, styles
 from leaderboard.schema.records import Phases
@@ -54,7 +54,7 @@ def _chart(rows: list[dict[str, Any]]) -> alt.Chart:
 
 def _channels(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
     """Color, dash and shape of each strategy, as Altair's encodings."""
-    return look(styles({diagnosis.record.strategy for diagnosis in diagnoses}), legend_columns=COLUMNS)
+    return style_encoding(styles({diagnosis.record.strategy for diagnosis in diagnoses}), legend_columns=COLUMNS)
 
 
 def ranking_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:

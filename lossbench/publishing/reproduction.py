@@ -14,7 +14,7 @@ from leaderboard.charts.pictures import save
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import ranking_accuracy
 from leaderboard.scoring.sections import Section, Standing, sections
-from leaderboard.scoring.statistics import NOTHING, Interval, interval, paired
+from leaderboard.scoring.statistics import NO_INTERVAL, Interval, interval, paired
 from leaderboard.scoring.variations import variations, varied_strategies
 from leaderboard.site.export import pictures
 from leaderboard.site.tables import ABSENT, number
@@ -143,7 +143,7 @@ def gains_under_stress(board: Board, task: str) -> Rows:
     return [
         ("strategy", *(column.name for column in columns)),
         *(
-            (name, *(mean_and_interval(column.gains.get(name, NOTHING), sign=True) for column in columns))
+            (name, *(mean_and_interval(column.gains.get(name, NO_INTERVAL), sign=True) for column in columns))
             for name in varied_strategies(columns)
         ),
     ]

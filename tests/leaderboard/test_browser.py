@@ -1,4 +1,4 @@
-"""The page in a real browser: it sorts, filters, hides and shows, and nothing is cut off or asked of a network."""
+"""The site in a real browser: sorting, filtering and toggling work, nothing is cut off, and nothing is loaded from a network."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def column(page: Page, table: str, number: int) -> list[str]:
     return [text.split("\n")[0].strip() for text in rows.locator(f"> :nth-child({number})").all_inner_texts()]
 
 
-def test_every_page_opens_without_a_complaint_and_is_not_wider_than_the_screen(page: Page, site: Path) -> None:
+def test_every_page_opens_without_errors_and_fits_the_screen(page: Page, site: Path) -> None:
     for path in sorted(site.rglob("*.html")):
         opened(page, site, str(path.relative_to(site)))
         width = page.viewport_size["width"]
@@ -109,7 +109,7 @@ def test_a_click_on_a_heading_sorts(page: Page, site: Path) -> None:
 def test_ranks_are_filtered(page: Page, site: Path) -> None:
     opened(page, site, "index.html")
     every = column(page, "table.filtered", 1)
-    page.locator("[data-filter=task]").select_option("voc-mini")
+    page.locator("[data-filter=protocol]").select_option("voc-mini")
     page.locator("[data-filter=kind]").select_option("hybrid")
     assert set(column(page, "table.filtered", 2)) == {"voc-mini"}
     assert set(column(page, "table.filtered", 1)) == {name for name in NAMES if name[-1] in "02468"}
@@ -137,7 +137,7 @@ def test_strategies_are_switched_on_and_off(page: Page, site: Path) -> None:
     page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 0")
 
 
-def test_a_point_tells_its_numbers(page: Page, site: Path) -> None:
+def test_a_point_has_a_tooltip_with_its_numbers(page: Page, site: Path) -> None:
     opened(page, site, TASK)
     chart = page.locator("[data-spec=curves-spec]")
     chart.scroll_into_view_if_needed()
@@ -148,7 +148,7 @@ def test_a_point_tells_its_numbers(page: Page, site: Path) -> None:
         assert word in tooltip.inner_text()
 
 
-def test_every_chart_has_words_for_those_who_cannot_see_it(page: Page, site: Path) -> None:
+def test_every_chart_has_an_alternative_text(page: Page, site: Path) -> None:
     for path in sorted(site.rglob("*.html")):
         opened(page, site, str(path.relative_to(site)))
         for chart in page.locator(".chart svg.marks").all():

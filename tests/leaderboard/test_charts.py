@@ -1,4 +1,4 @@
-"""Charts: they draw the numbers of their section, and stay readable."""
+"""Charts: they draw the numbers of their section, and many strategies stay distinguishable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fake_records import make_record, realistic_records
 
 from leaderboard.charts.curves import curve_chart
-from leaderboard.charts.marks import shown_first
+from leaderboard.charts.marks import initial_strategies
 from leaderboard.charts.pareto import _front
 from leaderboard.charts.pictures import curves_png
 from leaderboard.charts.styles import styles
@@ -53,7 +53,7 @@ def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None
     records = [make_record((float(place),), strategy=name) for place, name in enumerate(names)]
     records += [make_record((-1.0,)), make_record((-2.0,), strategy="learning-loss")]
     (section,) = sections(records)
-    assert shown_first(section) == ["s8", "s7", "s6", "s5", "s4", "s3", "random", "learning-loss"]
+    assert initial_strategies(section) == ["s8", "s7", "s6", "s5", "s4", "s3", "random", "learning-loss"]
     (parameter,) = curve_chart(section, styles(section.by_name)).to_dict()["params"]
     assert parameter == {"name": "hidden", "value": ["s0", "s1", "s2"]}
 
@@ -61,7 +61,7 @@ def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None
 def test_a_crowded_chart_prefers_strategies_of_more_seeds() -> None:
     records = [make_record((float(place),), strategy=f"s{place}") for place in range(10)]
     (section,) = sections([*records, make_record((0.0,), strategy="s0", seed=1)])
-    assert shown_first(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
+    assert initial_strategies(section) == ["s9", "s8", "s7", "s6", "s5", "s4", "s3", "s0"]
 
 
 def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:

@@ -1,4 +1,4 @@
-"""The page: the same numbers as its records, and nothing that a name can break."""
+"""The pages of the site: their numbers are those of the records, and their texts name what is left out."""
 
 from __future__ import annotations
 
@@ -33,19 +33,22 @@ def three_seeds() -> list[Record]:
 
 def test_the_task_page_holds_the_numbers_and_their_units(tmp_path: Path) -> None:
     text = text_of(task_page(three_seeds(), tmp_path / "page"))
-    assert "shapes-mini Shared recipe · version 1 · ranked by the mean accuracy (%)" in text
+    assert "shapes-mini Version 1 · shared track · ranked by the mean accuracy (%)" in text
     assert (
         "ours 1 15.50 14.26 … 16.74 21.00 18.52 … 23.48 +5.00 +2.52 … +7.48 \N{EN DASH} 1.00 "
         "109 107 … 111 0.600 0.600 … 0.600 0.500 0.250 0.250 10.5 512 3" in text
     )
-    assert "random 2 10.50 9.26 … 11.74 11.00 8.52 … 13.48 \N{EN DASH} \N{EN DASH} \N{EN DASH} 2 of 3 do" in text
-    assert "3 seeds show that it runs, not who wins." in text
-    assert "Seconds and memory are of Xeon, cpu, 1 thread." in text
+    assert (
+        "random 2 10.50 9.26 … 11.74 11.00 8.52 … 13.48 \N{EN DASH} \N{EN DASH} \N{EN DASH} 2 of 3 runs reach it"
+        in text
+    )
+    assert "3 seeds are too few to rank strategies." in text
+    assert "Seconds and memory: runs on Xeon, cpu, 1 thread." in text
 
 
 def test_the_overview_ranks_and_compares(tmp_path: Path) -> None:
     text = text_of(built(three_seeds(), tmp_path / "page", strategies={"ours": OURS}))
-    assert "6 runs · 1 task · 2 strategies" in text
+    assert "6 runs · 1 protocol · 2 strategies" in text
     assert "ours hybrid shapes-mini shared 1 15.50 14.26 … 16.74 +5.00 +2.52 … +7.48 1.00 1.00 3" in text
     assert "random not given shapes-mini shared 2" in text
 
@@ -53,7 +56,7 @@ def test_the_overview_ranks_and_compares(tmp_path: Path) -> None:
 OURS = About("Me 2020", "hybrid", "taps", "N K", "Picks well.")
 
 
-def test_the_strategy_page_says_what_it_is(tmp_path: Path) -> None:
+def test_the_strategy_page_describes_the_strategy(tmp_path: Path) -> None:
     records = [*three_seeds(), make_record(strategy="ours", seed=3, strategy_config={"power": 2.0})]
     records = [each for each in records if each.seed != 3] + [
         make_record((10.0, 20.0), strategy="theirs", strategy_config={"power": 2.5})
@@ -61,20 +64,20 @@ def test_the_strategy_page_says_what_it_is(tmp_path: Path) -> None:
     build_page(Board(records, {"ours": OURS}), tmp_path / "page")
     text = text_of((tmp_path / "page/strategies/ours.html").read_text(encoding="utf-8"))
     assert "Picks well. paper Me 2020 kind hybrid needs taps cost N K" in text
-    assert "Rank 1 of 3: area 15.50, +5.00 to random; selects in 1.00 s a round. 3 seeds." in text
+    assert "Rank 1 of 3: area 15.50, difference to random +5.00; selection takes 1.00 s per round. 3 seeds." in text
     assert "random 100.0 %" in text
     assert "It has no hyper-parameters." in text
     assert "power 2.5" in text_of((tmp_path / "page/strategies/theirs.html").read_text(encoding="utf-8"))
 
 
-def test_planned_comparisons_carry_a_p_and_nothing_else_does(tmp_path: Path) -> None:
+def test_only_planned_comparisons_have_a_p_value(tmp_path: Path) -> None:
     plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2), (("ours", "random"),))
     text = text_of(task_page(three_seeds(), tmp_path / "page", plans=[plan]))
     assert "ours \N{MINUS SIGN} random board +5.0000 +2.5159 … +7.4841 3 0.2500 0.2500" in text
     assert "Planned comparisons" not in text_of(task_page(three_seeds(), tmp_path / "other"))
 
 
-def test_tasks_of_a_plan_come_first() -> None:
+def test_planned_protocols_come_first() -> None:
     plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0,), (("ours", "random"),))
     records = [make_record(protocol="another"), make_record()]
     assert [each.key.protocol for each in Board(records, plans=[plan]).sections] == ["shapes-mini", "another"]
@@ -90,15 +93,15 @@ def test_the_full_pool_gives_gains(tmp_path: Path) -> None:
     full = [make_record((80.0 + seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     records = [*three_seeds(), *full]
     text = text_of(task_page(records, tmp_path / "page"))
-    assert "A model trained on the whole pool scores 80.50 (2 seeds)." in text
+    assert "A model trained on the full pool scores 80.50 (2 seeds)." in text
     assert "gain" in text
     assert "full-pool" not in built(records, tmp_path / "other")
 
 
-def test_no_gains_are_measured_in_a_full_pool_that_is_hardly_better(tmp_path: Path) -> None:
+def test_there_are_no_gains_if_the_full_pool_is_hardly_better(tmp_path: Path) -> None:
     full = [make_record((11.0 + 20 * seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     records = [*three_seeds(), *full]
-    assert "2 seeds), too close to random to measure gains in." in text_of(task_page(records, tmp_path / "page"))
+    assert "2 seeds), too close to random for normalized gains." in text_of(task_page(records, tmp_path / "page"))
     assert "area \N{MINUS SIGN} random, accuracy" in text_of(built(records, tmp_path / "other"))
 
 
@@ -113,19 +116,19 @@ def test_published_figures_are_shown_with_their_source(tmp_path: Path) -> None:
     )
     html = task_page(three_seeds(), tmp_path / "page", published=[figures])
     assert "A paper (read off the plot, within .003)" in text_of(html)
-    assert "Thin dotted lines" in html
+    assert "The thin dotted lines" in html
     (section,) = sections(three_seeds())
     line = curve_chart(section, styles(section.by_name), [figures]).to_dict()["layer"][-2]
     assert line["mark"]["strokeDash"] == [1, 3]
     assert "strokeDash" not in line["encoding"], "it would draw the line solid"
     other = figures.model_copy(update={"protocol": "shapes"})
-    assert "Of another protocol" in task_page(three_seeds(), tmp_path / "other", published=[other])
+    assert "These are from other experiments" in task_page(three_seeds(), tmp_path / "other", published=[other])
 
 
-def test_what_the_repository_quotes_can_be_read() -> None:
-    found = read_published()
-    assert {each.certainty for each in found} <= {"plot", "raw", "quoted"}
-    assert found[0].scores["learning-loss"][-1] == 0.910
+def test_the_repositorys_published_curves_can_be_read() -> None:
+    published = read_published()
+    assert {source.certainty for source in published} <= {"plot", "raw", "quoted"}
+    assert published[0].scores["learning-loss"][-1] == 0.910
 
 
 def test_the_history_follows_the_years_of_the_papers(tmp_path: Path) -> None:
@@ -144,16 +147,16 @@ def test_pictures_of_picks_are_shown_with_their_text(tmp_path: Path) -> None:
     assert 'src="../sheets/shapes-mini-p1-random-shared-s0.png" alt="What it picked."' in html
 
 
-def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+def test_records_that_are_left_out_are_listed(tmp_path: Path) -> None:
     records = [
         make_record(),
         make_record((98.7,), strategy="half", planned_rounds=3, seed=4),
         make_record((97.6, 97.6, 97.6), strategy="tried", split="validation"),
     ]
     text = text_of(built(records, tmp_path / "page", damages=["a.json: not a valid record"]))
-    assert "1 run · 1 task · 1 strategy" in text
-    assert "a planned round is missing: 1 run. shapes-mini, half, seed 4 (1 of 3 rounds)" in text
-    assert "validation split, which serves choices: 1 run." in text
+    assert "1 run · 1 protocol · 1 strategy" in text
+    assert "planned rounds are missing: 1 run. shapes-mini, half, seed 4 (1 of 3 rounds)" in text
+    assert "validation split, which is for choosing settings: 1 run." in text
     assert "1 file could not be used: a.json: not a valid record" in text
     assert "98.7" not in text
     assert "97.6" not in text
@@ -163,14 +166,16 @@ def test_without_records_the_page_says_so(tmp_path: Path) -> None:
     assert "There is no complete test record yet." in built([], tmp_path / "page")
 
 
-def test_different_machines_are_said_to_differ(tmp_path: Path) -> None:
+def test_the_page_warns_of_different_machines(tmp_path: Path) -> None:
     other = make_record().machine.model_copy(update={"device": "cuda", "threads": 4})
     text = text_of(task_page([make_record(), make_record(seed=1, machine=other)], tmp_path / "page"))
-    assert "Run on Xeon, cpu, 1 thread; Xeon, cuda, 4 threads. Seconds from different machines do not compare." in text
+    assert (
+        "Run on Xeon, cpu, 1 thread; Xeon, cuda, 4 threads. Seconds on different machines are not comparable." in text
+    )
     assert "Runs on other machines count for scores only." in text
 
 
-def test_a_badge_vouches_for_what_was_rerun_and_a_failed_submission_is_not_ranked(tmp_path: Path) -> None:
+def test_a_badge_covers_the_rerun_protocols_only_and_a_failed_submission_is_not_ranked(tmp_path: Path) -> None:
     good = Badge(state="verified", replayed=(("shapes-mini", "shared", 0),))
     records = [
         *three_seeds(),

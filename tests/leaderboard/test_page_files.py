@@ -1,4 +1,4 @@
-"""The files of a page: whole, linked, asking nothing of a network, and safe from what strangers write."""
+"""The files of a site: complete, linked, without network access, and safe from untrusted texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_link_leads_to_a_file_of_the_page_or_an_anchor(tmp_path: Path) -> 
     assert sorted(map(str, stored)) == sorted(map(str, records))
 
 
-def test_nothing_is_asked_of_a_network(tmp_path: Path) -> None:
+def test_pages_load_nothing_from_a_network(tmp_path: Path) -> None:
     built(realistic_records(2), tmp_path / "page")
     addresses = {
         address
@@ -70,7 +70,7 @@ def test_the_bundle_is_a_classic_script_that_defines_vega_embed() -> None:
 HOSTILE = '</script><script>alert(1)</script>"><img src=x onerror=alert(1)>{{ 7 * 7 }}'
 
 
-def test_texts_from_strangers_stay_text(tmp_path: Path) -> None:
+def test_untrusted_texts_are_escaped(tmp_path: Path) -> None:
     def page_of(text: str, folder: Path) -> list[str]:
         metric = make_record().metric.model_copy(update={"name": text, "unit": text})
         machine = make_record().machine.model_copy(update={"processor": text, "device": text})
@@ -99,7 +99,7 @@ def test_texts_from_strangers_stay_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../../../etc/passwd", "..", "/etc/a", "a\\b", "con\x00", "x" * 400, "", "ü %2e", HOSTILE]
 )
-def test_names_that_are_no_file_names_never_become_a_record(name: str) -> None:
+def test_names_that_are_not_file_names_are_refused_in_a_record(name: str) -> None:
     for field in ("strategy", "protocol"):
         with pytest.raises(ValueError, match=field):
             make_record(**{field: name})
@@ -131,7 +131,7 @@ def test_a_failed_build_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_folder_that_is_no_page_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="holds something else than an earlier page"):
+    with pytest.raises(FileExistsError, match="not empty and not an earlier page"):
         build_page(Board([make_record()]), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

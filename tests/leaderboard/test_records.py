@@ -1,4 +1,4 @@
-"""Records: what is written comes back; what is malformed is refused in one line."""
+"""Records: writing and reading gives an equal record; a malformed file is refused with a message of one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leaderboard.schema.records import Record, RecordError, read_record, record_
 COMMITTED = Path(__file__).parents[2] / "leaderboard/records"
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_record_is_read_back_unchanged(tmp_path: Path) -> None:
     record = make_record()
     path = record_path(tmp_path, record.protocol, record.track, record.strategy, record.seed)
     write_record(record, path)
@@ -35,14 +35,13 @@ def test_a_record_has_a_line_for_each_field_and_each_round(tmp_path: Path) -> No
     assert [json.loads(line.strip().rstrip(","))["labeled"] for line in lines[start + 1 : -2]] == [100, 200]
 
 
-def test_committed_records_lie_where_their_run_belongs() -> None:
+def test_committed_records_have_the_path_of_their_run() -> None:
     paths = [*COMMITTED.rglob("*.json")]
     assert len(paths) >= 522
     for path in paths:
         record = read_record(path)
-        room = "variations" if "base" in record.config else record.split
-        place = record_path(COMMITTED / room, record.protocol, record.track, record.strategy, record.seed, record.split)
-        assert path == place
+        folder = COMMITTED / ("variations" if "base" in record.config else record.split)
+        assert path == record_path(folder, record.protocol, record.track, record.strategy, record.seed, record.split)
 
 
 @given(scores=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5))
@@ -51,19 +50,19 @@ def test_every_finite_score_survives_json(scores: list[float]) -> None:
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
-def test_a_run_may_go_on_at_several_places() -> None:
+def test_a_resumed_run_names_all_its_machines_and_commits() -> None:
     record = make_record()
-    there = record.machine.model_copy(update={"processor": "EPYC", "device": "H200"})
+    second = record.machine.model_copy(update={"processor": "EPYC", "device": "H200"})
     assert record.going_on(record.machine, record.commit) == record
-    moved = record.going_on(there, "1" * 40)
+    moved = record.going_on(second, "1" * 40)
     assert (moved.machine.processor, moved.machine.device, moved.machine.torch) == (
         "Xeon, then EPYC",
         "cpu, then H200",
         record.machine.torch,
     )
     assert moved.commit == f"{record.commit}, then {'1' * 40}"
-    assert moved.going_on(there, "1" * 40) == moved
-    other = moved.going_on(there.model_copy(update={"processor": "PYC"}), "1" * 40)
+    assert moved.going_on(second, "1" * 40) == moved
+    other = moved.going_on(second.model_copy(update={"processor": "PYC"}), "1" * 40)
     assert other.machine.processor == "Xeon, then EPYC, then PYC"
 
 
@@ -85,7 +84,7 @@ def test_selection_seconds_are_forward_score_and_pick() -> None:
     assert make_record().rounds[0].seconds.select == pytest.approx(1.0)
 
 
-def test_a_record_is_complete_when_every_planned_round_is_there() -> None:
+def test_a_record_is_complete_with_all_planned_rounds() -> None:
     assert make_record().complete
     assert not make_record(planned_rounds=4).complete
 
@@ -140,11 +139,11 @@ def set_negative_pick(record: dict[str, Any]) -> None:
         (set_huge_version, r"version: Input should be less than or equal to 9999"),
         (set_huge_score, r"rounds\.0\.metrics\.accuracy: Input should be less than or equal to"),
         (set_negative_pick, r"rounds\.0\.picked\.0: Input should be greater than or equal to 0"),
-        (set_nan, r"NaN is no number"),
+        (set_nan, r"NaN is not a finite number"),
         (set_negative_seconds, r"rounds\.1\.seconds\.fit: Input should be greater than or equal to 0"),
         (set_unknown_field, r"note: Extra inputs are not permitted"),
         (set_repeated_pick, r"an image is picked twice"),
-        (drop_metric, r"a round is without accuracy, the ranking metric"),
+        (drop_metric, r"a round lacks accuracy, the ranking metric"),
         (set_falling_labels, r"label counts must rise from round to round, got \[100, 200, 200\]"),
         (set_too_many_rounds, r"3 rounds are recorded, but only 2 were planned"),
         (set_other_schema, r"schema_number: Input should be 2"),

@@ -1,7 +1,7 @@
 """The committed records give the numbers that they gave when the reference was written.
 
-Runs that were added later do not count: the reference names those that it covers. Who changes a number on purpose says so
-in the changelog and writes the reference anew: `uv run python tests/leaderboard/test_same_numbers.py`.
+The reference lists the runs that it covers; runs that are added later do not count. After an intended change of a number,
+describe it in the changelog and write the reference again: `uv run python tests/leaderboard/test_same_numbers.py`.
 """
 
 from __future__ import annotations

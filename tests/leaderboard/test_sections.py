@@ -1,4 +1,4 @@
-"""Sections, contrasts, picks: hand values, and what must never be mixed."""
+"""Sections, contrasts and picks: values computed by hand, and runs that must not be mixed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_difference_is_paired_over_the_shared_seeds() -> None:
     expected = stats.ttest_rel([15.5, 16.0], [11.5, 11.0]).confidence_interval(0.95)
     assert ours.to_baseline == pytest.approx((4.5, expected.low, expected.high))
     assert math.isnan(random.to_baseline.mean)
-    assert math.isnan(ours.to_paper.mean)
+    assert math.isnan(ours.to_reference_method.mean)
 
 
 @pytest.mark.parametrize("others", [[], [make_record(seed=7)]])
@@ -71,7 +71,7 @@ def test_without_a_pair_there_is_no_difference(others: list[Record]) -> None:
     assert all(math.isnan(each) for each in found.to_baseline)
 
 
-def test_a_strategy_of_few_seeds_takes_its_place_by_the_difference_to_random() -> None:
+def test_a_strategy_with_few_seeds_is_ranked_by_its_difference_to_random() -> None:
     # seed 0 is the hardest: the area of "few" is below random's mean, and above random's under the same seed
     records = [make_record((area,), seed=seed) for seed, area in enumerate((40.0, 60.0, 62.0))]
     records += [make_record((area,), strategy="worse", seed=seed) for seed, area in enumerate((41.0, 58.0, 60.0))]
@@ -81,12 +81,12 @@ def test_a_strategy_of_few_seeds_takes_its_place_by_the_difference_to_random() -
     assert (few.area.mean, few.level, few.improvement) == (45.0, 59.0, 1.0)
 
 
-def test_a_strategy_without_shared_seeds_takes_its_place_by_its_area() -> None:
+def test_a_strategy_without_shared_seeds_is_ranked_by_its_area() -> None:
     section = only([make_record((50.0,)), make_record((49.0,), strategy="ours", seed=5)])
     assert [(each.strategy, each.level) for each in section.standings] == [("random", 50.0), ("ours", 49.0)]
 
 
-def test_a_strategys_own_module_is_told_from_lossnet() -> None:
+def test_the_ranking_accuracy_of_an_own_loss_predictor_is_separate() -> None:
     record = make_record((50.0, 60.0))
     rounds = [
         one.model_copy(update={"metrics": {**one.metrics, "auxiliary_ranking_accuracy": 0.5 + place / 4}})
@@ -97,7 +97,7 @@ def test_a_strategys_own_module_is_told_from_lossnet() -> None:
     assert math.isnan(standing(section, "random").own_ranking.mean)
 
 
-def test_gain_is_measured_in_the_full_pools() -> None:
+def test_the_normalized_gain_is_relative_to_the_full_pool() -> None:
     full = [make_record((80.0 + seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     full = [each.model_copy(update={"rounds": (each.rounds[0].model_copy(update={"labeled": 5000}),)}) for each in full]
     section = only([*two_strategies(), *full])
@@ -169,7 +169,7 @@ def test_sections_are_never_mixed(other: dict[str, object]) -> None:
     assert all(math.isnan(section.standings[0].to_baseline.mean) for section in found)
 
 
-def test_incomplete_runs_count_nowhere_and_are_known() -> None:
+def test_incomplete_runs_are_left_out_and_listed() -> None:
     half = make_record((99.0,), planned_rounds=3, seed=1)
     records = [make_record(), half]
     assert only(records).records == (records[0],)
@@ -182,10 +182,13 @@ def test_incomplete_runs_count_nowhere_and_are_known() -> None:
     [
         (make_record(), "random, seed 0: recorded twice"),
         (make_record((1.0, 2.0), strategy="short"), r"label counts \[100, 200\], but random has \[100, 200, 300\]"),
-        (make_record(strategy="ours", metric=ACCURACY.model_copy(update={"unit": "share"})), "ranked by"),
+        (
+            make_record(strategy="ours", metric=ACCURACY.model_copy(update={"unit": "share"})),
+            "random, seed 0: metric .* but ours has",
+        ),
     ],
 )
-def test_runs_that_cannot_stand_side_by_side_are_refused(other: Record, reason: str) -> None:
+def test_runs_that_are_not_comparable_are_refused(other: Record, reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
         sections([make_record(), other])
 
@@ -201,7 +204,7 @@ def test_planned_contrasts_are_corrected_together() -> None:
     assert found.corrected == pytest.approx(2 * 2 / 2**8)  # two were planned, though one was not run
 
 
-def test_before_all_planned_seeds_are_there_no_p_is_given() -> None:
+def test_there_is_no_p_value_before_all_planned_seeds_are_run() -> None:
     records = [make_record((5.0 + seed,), strategy=name, seed=seed) for seed in range(9) for name in ("a", "random")]
     plan = Plan("board", (("shapes-mini", 1),), ("shared",), tuple(range(12)), (("a", "random"),))
     (found,) = contrasts(sections(records), plan)
@@ -213,7 +216,7 @@ def test_before_all_planned_seeds_are_there_no_p_is_given() -> None:
     assert contrasts(sections(records), plan._replace(protocols=(("shapes-mini", 2),))) == []
 
 
-def test_validation_runs_carry_no_p() -> None:
+def test_validation_runs_have_no_p_value() -> None:
     records = [make_record(split="validation", strategy=name, seed=s) for s in range(3) for name in ("a", "random")]
     assert (
         contrasts(sections(records), Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2), (("a", "random"),)))

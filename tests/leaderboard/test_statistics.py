@@ -1,4 +1,4 @@
-"""Statistics: hand values, scipy's own numbers, and what too little data must not say."""
+"""Statistics: values computed by hand, scipy's values, and NaN for too little data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gains over random on a protocol and on those that vary it."""
+"""Gains over random on a protocol and on its variations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def runs(task: str, areas: dict[str, tuple[float, ...]], **changes: object) -> l
 
 @pytest.fixture
 def records() -> list[Record]:
-    """A clean task, a noisy one that leans on it, and one that does not."""
+    """Runs on a base, on a variation of it on both tracks, and on a protocol without variations."""
     return [
         *runs("shapes", CLEAN),
         *runs("shapes-noise", NOISY, config={"base": "shapes"}),
@@ -52,7 +52,7 @@ def test_gains_and_changes_are_over_shared_seeds(records: list[Record]) -> None:
     assert clean.changes["theirs"].mean == 0
 
 
-def test_a_section_that_nothing_varies_has_none(records: list[Record]) -> None:
+def test_a_section_without_variations_has_none(records: list[Record]) -> None:
     found = sections(records)
     assert [len(variations(found, each)) for each in found if each.key.protocol in {"other", "shapes-noise"}] == [
         0,
@@ -61,7 +61,7 @@ def test_a_section_that_nothing_varies_has_none(records: list[Record]) -> None:
     ]
 
 
-def test_a_variation_belongs_to_its_bases_protocol(records: list[Record]) -> None:
+def test_a_variation_has_the_version_of_its_base(records: list[Record]) -> None:
     newer = sections([*records, *runs("shapes", CLEAN, version=2)])
     counts = {each.key.version: len(variations(newer, each)) for each in newer if each.key.protocol == "shapes"}
     assert counts == {1: 2, 2: 0}
@@ -86,7 +86,7 @@ def test_areas_of_other_budgets_are_not_compared() -> None:
     assert math.isnan(tiny.changes["ours"].mean)
 
 
-def test_the_chart_shows_those_that_were_varied(records: list[Record]) -> None:
+def test_the_chart_shows_strategies_with_runs_on_variations(records: list[Record]) -> None:
     found = sections(records)
     several = variations(found, next(each for each in found if each.key.protocol == "shapes"))
     drawn = styles({"random", "ours", "theirs"})
@@ -98,7 +98,7 @@ def test_the_chart_shows_those_that_were_varied(records: list[Record]) -> None:
     assert varied_strategies(several) == ["ours"]
 
 
-def test_the_page_of_the_base_shows_what_stress_does(records: list[Record], tmp_path: Path) -> None:
+def test_the_page_of_the_base_shows_its_variations(records: list[Record], tmp_path: Path) -> None:
     build_page(Board(records), tmp_path)
     pages = {each.title: (tmp_path / section_link(each)).read_text(encoding="utf-8") for each in sections(records)}
     clean = next(html for title, html in pages.items() if title.startswith("shapes ·"))

@@ -20,24 +20,24 @@ def printed(records: list[Record]) -> str:
     return console.file.getvalue()
 
 
-def test_the_terminal_shows_a_table_a_task() -> None:
+def test_the_terminal_shows_a_table_per_section() -> None:
     records = [make_record((10.0, 20.0 + seed), seed=seed) for seed in (0, 2)]
     records += [make_record((0.5,), protocol="other", strategy="ours"), make_record((1.0,), planned_rounds=2, seed=9)]
     text = printed(records)
     assert len(task_tables(records)) == 2
-    assert "shapes-mini · version 1 · shared recipe · accuracy (%) by labels" in text
+    assert "shapes-mini · version 1 · shared track · accuracy (%) by labels" in text
     assert re.search(r"random +10\.00 +21\.00 +15\.50 +0\.600 +1\.00", text)
-    assert "2 seeds show that it runs, not who wins. 1 incomplete run left out." in " ".join(text.split())
+    assert "2 seeds are too few to rank strategies. 1 incomplete run left out." in " ".join(text.split())
     assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)
 
 
 @pytest.mark.parametrize(
     ("counts", "line"),
     [
-        ([1], "1 seed shows that it runs, not who wins."),
-        ([3, 3], "3 seeds show that it runs, not who wins."),
-        ([2, 8], "2 to 8 seeds a strategy; fewer than 5 show that it runs, not who wins."),
-        ([2, 4], "2 to 4 seeds show that it runs, not who wins."),
+        ([1], "1 seed is too few to rank strategies."),
+        ([3, 3], "3 seeds are too few to rank strategies."),
+        ([2, 8], "2 to 8 seeds per strategy; fewer than 5 are too few to rank strategies."),
+        ([2, 4], "2 to 4 seeds are too few to rank strategies."),
         ([5, 5], "5 seeds."),
     ],
 )
@@ -45,7 +45,7 @@ def test_few_seeds_are_called_few(counts: list[int], line: str) -> None:
     assert seed_line(counts) == line
 
 
-def test_numbers_for_people() -> None:
+def test_numbers_are_formatted_with_a_minus_sign_and_a_dash_for_nan() -> None:
     assert [number(value, 2) for value in (1.234, -0.5, -0.001, float("nan"))] == [
         "1.23",
         "\N{MINUS SIGN}0.50",

@@ -206,7 +206,7 @@ def be_a_reference(content: dict) -> None:
         (raise_protocol, "follows version 9 of the protocol; the current version is 1"),
         (pick_less, "picked images per round; the protocol has"),
         (label_more, "label counts"),
-        (measure_validation, "the record in it is of last-shared-s0-validation.json"),
+        (measure_validation, "its name must be last-shared-s0-validation.json"),
         (be_a_reference, "the record is of a reference method"),
     ],
 )

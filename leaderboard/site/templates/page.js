@@ -1,8 +1,8 @@
 "use strict";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const drawn = new Set();
-const switched = new Map(); // views of charts that heed the buttons, by their boxes
+const drawnBoxes = new Set(); // the elements that contain a chart
+const toggledViews = new Map(); // element -> Vega view, for the charts that the strategy buttons control
 
 function config() {
   const [ink, rule] = dark.matches ? ["#c3cad2", "#333a42"] : ["#3b434c", "#e3e7eb"];
@@ -26,13 +26,13 @@ async function draw(box) {
   const options = { actions: false, logLevel: 1, renderer: "svg", config: config(),
     tooltip: { theme: dark.matches ? "dark" : "light" } };
   const { view } = await vegaEmbed(box, spec, options);
-  drawn.add(box);
-  if (box.dataset.switched === undefined) return;
-  switched.set(box, view);
+  drawnBoxes.add(box);
+  if (box.dataset.toggled === undefined) return;
+  toggledViews.set(box, view);
   update(view);
 }
 
-// A chart is drawn when it comes near the screen, and when its box is opened: a closed box has no width.
+// Draw a chart when it comes near the screen or its details element is opened: in a closed one it has no width.
 const near = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (isIntersecting) {
@@ -42,19 +42,19 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 for (const box of document.querySelectorAll("[data-spec]")) near.observe(box);
-dark.addEventListener("change", () => drawn.forEach(draw));
+dark.addEventListener("change", () => drawnBoxes.forEach(draw));
 
-function pressed(buttons, on) {
+function setPressed(buttons, on) {
   for (const button of buttons) button.setAttribute("aria-pressed", on);
-  switched.forEach(update);
+  toggledViews.forEach(update);
 }
 
 for (const button of document.querySelectorAll(".toggle")) {
-  button.addEventListener("click", () => pressed([button], button.getAttribute("aria-pressed") === "false"));
+  button.addEventListener("click", () => setPressed([button], button.getAttribute("aria-pressed") === "false"));
 }
 for (const button of document.querySelectorAll(".every")) {
   button.addEventListener("click", () =>
-    pressed(button.parentElement.querySelectorAll(".toggle"), button.dataset.show === "all"));
+    setPressed(button.parentElement.querySelectorAll(".toggle"), button.dataset.show === "all"));
 }
 
 function sort(table, column, direction) {
@@ -86,12 +86,12 @@ function filter(form) {
   const rows = document.querySelectorAll("table.filtered tbody tr");
   let count = 0;
   for (const row of rows) {
-    const wanted = Array.from(form.querySelectorAll("select"), (select) => {
+    const matches = Array.from(form.querySelectorAll("select"), (select) => {
       const { filter: name, most } = select.dataset;
       if (!select.value) return true;
       return name ? row.dataset[name] === select.value : Number(row.dataset[most]) <= Number(select.value);
     });
-    row.hidden = wanted.includes(false);
+    row.hidden = matches.includes(false);
     count += !row.hidden;
   }
   form.querySelector("output").textContent = count < rows.length ? `${count} of ${rows.length}` : "";
