@@ -11,7 +11,7 @@ from torch.nn import functional
 from lossnet import ListwiseObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import k_means, nearest_to_centers
-from tasks.training.learner import existing
+from tasks.training.learner import trained_module
 from tasks.training.loop import CoTrained
 
 
@@ -44,7 +44,7 @@ class LearningLossClusters(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """Pick the images nearest to the centers; if clusters are empty, continue with the highest predicted losses."""
-        learner, module = ctx.learner, existing(ctx.learner.auxiliary)
+        learner, module = ctx.learner, trained_module(ctx.learner.auxiliary)
         predicted, embeddings = [], []
         for _, outputs in learner.batches(ctx.candidates):
             with torch.no_grad():

@@ -71,11 +71,11 @@ class Leaderboard:
         """
         from leaderboard.schema.published import read_published
         from leaderboard.site.page import build_page
-        from lossbench.publishing.report import known, plans
+        from lossbench.publishing.boards import about_strategies, planned_comparisons
         from lossbench.publishing.sheets import sheet
 
-        planned, published = plans(shipped("configs/sweeps")), read_published()
-        board = Board(self.records, known(), planned, published, damages=self.records.damages, sheet=sheet)
+        planned, published = planned_comparisons(shipped("configs/sweeps")), read_published()
+        board = Board(self.records, about_strategies(), planned, published, damages=self.records.damages, sheet=sheet)
         return build_page(board, Path(folder))
 
     def _chosen(self, protocol: str | None, track: str) -> list[Section]:

@@ -114,8 +114,8 @@ def _beside(records: Path) -> Path:
 
 
 def _board(records: Path | None, sweeps: Path | None, submissions: Path | None, kinds: list[Path] | None) -> Board:
-    from lossbench.publishing.report import gathered
+    from lossbench.publishing.boards import gather_board
 
     folder = _records(records)
     load_kinds(kinds)
-    return gathered(folder, sweeps or shipped("configs/sweeps"), submissions or _beside(folder))
+    return gather_board(folder, sweeps or shipped("configs/sweeps"), submissions or _beside(folder))

@@ -70,13 +70,12 @@ def run(
     screen = console()
     with SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, Paths(data, out, device), workers, progress)
-    from lossbench.publishing.report import (
-        planned,
-        report,
-    )  # after the runs: it draws, and drawing takes long to import
+    # after the runs: what draws takes long to import
+    from lossbench.publishing.boards import comparisons_of
+    from lossbench.publishing.report import report
 
     outside = [job.strategy() for job in runs if job.fingerprints]
-    report(records, planned(Path(sweep).stem, whole, known), out, screen, outside)
+    report(records, comparisons_of(Path(sweep).stem, whole, known), out, screen, outside)
 
 
 def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) -> tuple[Sweep, tuple[Protocol, ...]]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from leaderboard.scoring.board import Board
-from lossbench.publishing.report import gathered
+from lossbench.publishing.boards import gather_board
 from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction
 from lossbench.publishing.summary import learning_curves, summary
 from strategies import STRATEGIES
@@ -22,7 +22,7 @@ def rewrite_docs(root: Path) -> list[Path]:
     Args:
         root: the folder of the clone.
     """
-    board = gathered(root / "leaderboard/records", root / "configs/sweeps", root / "leaderboard/submissions")
+    board = gather_board(root / "leaderboard/records", root / "configs/sweeps", root / "leaderboard/submissions")
     page = root / STRATEGIES_PAGE
     page.write_text(with_strategies(page.read_text(encoding="utf-8")), encoding="utf-8")
     return [*_rewrite_readme(board, root), page, *rewrite_reproduction(board, root)]

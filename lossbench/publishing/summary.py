@@ -23,21 +23,21 @@ def summary(board: Board, *protocols: str) -> list[Sequence[object]]:
         protocols: names of protocols, newest versions, shared track.
     """
     sections = [newest_section(board, name, "shared") for name in protocols]
-    standings = [{standing.strategy: standing for standing in found.standings} for found in sections]
-    names = sorted(set.intersection(*(set(_planned(found)) for found in sections)) - {BASELINE})
+    standings = [{standing.strategy: standing for standing in section.standings} for section in sections]
+    names = sorted(set.intersection(*(set(_planned(section)) for section in sections)) - {BASELINE})
     rows: list[Sequence[object]] = [
-        ("strategy", *(f"{found.key.protocol}, {found.metric.name}" for found in sections)),
+        ("strategy", *(f"{section.key.protocol}, {section.metric.name}" for section in sections)),
     ]
     return rows + [
-        (name, *(mean_and_interval(own[name].to_baseline, sign=True) for own in standings)) for name in names
+        (name, *(mean_and_interval(by_name[name].to_baseline, sign=True) for by_name in standings)) for name in names
     ]
 
 
 def learning_curves(board: Board, protocols: Sequence[str], path: Path) -> Path:
     """Draw the learning curves of the strategies of eight seeds, a panel per protocol."""
     sections = [newest_section(board, name, "shared") for name in protocols]
-    return curves_picture([found.only(_planned(found)) for found in sections], path)
+    return curves_picture([section.only(_planned(section)) for section in sections], path)
 
 
-def _planned(found: Section) -> list[str]:
-    return [standing.strategy for standing in found.standings if standing.seeds >= FEWEST_SEEDS]
+def _planned(section: Section) -> list[str]:
+    return [standing.strategy for standing in section.standings if standing.seeds >= FEWEST_SEEDS]

@@ -45,11 +45,11 @@ def gradient_embeddings(task: UnlabeledTask[Any, Any], head: nn.Module, outputs:
     parts = []
     for start in range(0, len(residuals[0]), IMAGES_AT_ONCE):
         part = slice(start, start + IMAGES_AT_ONCE)
-        found = [
+        per_layer = [
             _weight_gradient(layer, inputs[part], residual[part])
             for (layer, inputs), residual in zip(layers, residuals, strict=True)
         ]
-        exact = torch.cat(found, 1)
+        exact = torch.cat(per_layer, 1)
         parts.append(exact if numbers <= EXACT_NUMBERS else count_sketch(exact, SKETCH_NUMBERS))
     gradients = torch.cat(parts)
     return GradientEmbeddings(gradients.new_ones(len(gradients), 1), gradients)
@@ -69,11 +69,11 @@ def _layers(
         layers.append((layer, inputs[0].detach()))
         results.append(result)
 
-    weighted = [each for each in head.modules() if any(True for _ in each.parameters(recurse=False))]
-    handles = [each.register_forward_hook(keep) for each in weighted]
+    weighted = [module for module in head.modules() if any(True for _ in module.parameters(recurse=False))]
+    handles = [module.register_forward_hook(keep) for module in weighted]
     try:
         with torch.enable_grad():
-            raw = head(*(each.detach().requires_grad_() for each in features))
+            raw = head(*(feature.detach().requires_grad_() for feature in features))
             return layers, torch.autograd.grad(total(raw), results, allow_unused=True, materialize_grads=True)
     finally:
         for handle in handles:
@@ -90,7 +90,7 @@ def _weight_gradient(layer: Layer, inputs: Tensor, residuals: Tensor) -> Float[T
 
 
 def count_sketch(vectors: Float[Tensor, "n d"], numbers: int) -> Float[Tensor, "n b"]:
-    """Each coordinate, with a random sign, added to a random one of so many numbers (Charikar et al. 2002)."""
+    """A count sketch: each coordinate, with a random sign, is added to a random one of `numbers` (Charikar et al. 2002)."""
     generator = torch.Generator().manual_seed(SKETCH_SEED)
     places = torch.randint(numbers, vectors.shape[1:], generator=generator).to(vectors.device)
     signs = torch.randint(2, vectors.shape[1:], generator=generator).to(vectors) * 2 - 1

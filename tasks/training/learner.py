@@ -1,4 +1,4 @@
-"""A trained model, and the questions that a strategy may put to it."""
+"""A trained model, and what a strategy may compute with it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Learner:
                 outputs = self._forward(part)
             yield part, outputs
 
-    def map(self, ids: Ids, answer: Callable[[Outputs], Tensor]) -> Tensor:
-        """What `answer` gives for each batch of outputs, without gradients, joined along the images."""
+    def map(self, ids: Ids, function: Callable[[Outputs], Tensor]) -> Tensor:
+        """The values of a function of the outputs, without gradients, concatenated over the batches."""
         parts = []
         for _, outputs in self.batches(ids):
             with torch.no_grad():
-                parts.append(answer(outputs))
+                parts.append(function(outputs))
         return torch.cat(parts)
 
     def posteriors(self, ids: Ids) -> Iterator[Posteriors]:
@@ -56,16 +56,16 @@ class Learner:
         return self.map(ids, self.task.embed)
 
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
-        """What a module that reads taps, such as `lossnet`, says of each image."""
-        trained = existing(module)
+        """The loss of each image that a module predicts from taps, such as `lossnet` or `auxiliary`."""
+        trained = trained_module(module)
         return self.map(ids, lambda outputs: trained(outputs.taps))
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
     ) -> Iterator[Iterator[Posteriors]]:
-        """Predictions under so many masks of dropout on the head's input, batch by batch; only the head is repeated.
+        """Predictions under several masks of dropout on the head's input, batch by batch; only the head is repeated.
 
-        The passes of a batch are made as they are asked for: SSD300's would take 900 MB at once.
+        The passes of a batch are computed one by one as they are read: all passes of SSD300 would take 900 MB.
         """
         dropout = Dropout.of(rate, rng, self.task.device)
         for _, outputs in self.batches(ids):
@@ -78,7 +78,7 @@ class Learner:
     def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
         """The gradient of each image's loss under the model's own prediction, in the weights of its head."""
         parts = [gradient_embeddings(self.task, self.model.head, outputs) for _, outputs in self.batches(ids)]
-        return GradientEmbeddings(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        return GradientEmbeddings(*(torch.cat(factors) for factors in zip(*parts, strict=True)))
 
     def decode(self, features: Features) -> Posteriors:
         """The prediction from given features; differentiable."""
@@ -97,11 +97,11 @@ class Learner:
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def existing(module: nn.Module | None) -> nn.Module:
-    """The module itself.
+def trained_module(module: nn.Module | None) -> nn.Module:
+    """The module itself, where it was trained.
 
     Raises:
-        ValueError: it is None: it was not trained, because the strategy does not declare it.
+        ValueError: it is None, because the strategy does not declare that it needs it.
     """
     if module is None:
         msg = "this learner has no such module: declare needs_lossnet, or give the strategy an auxiliary"
@@ -113,4 +113,6 @@ def float32(outputs: Outputs) -> Outputs:
     """The same outputs in float32: losses, scores and distances are never computed in less."""
     raw = outputs.raw
     raw = raw.float() if isinstance(raw, Tensor) else type(raw)(*(part.float() for part in raw))
-    return Outputs(tuple(tap.float() for tap in outputs.taps), tuple(each.float() for each in outputs.features), raw)
+    return Outputs(
+        tuple(tap.float() for tap in outputs.taps), tuple(feature.float() for feature in outputs.features), raw
+    )

@@ -1,4 +1,4 @@
-"""A model trained here on other images, by a recipe in the protocol: what a small model starts from."""
+"""Pre-training on other images by a recipe in the protocol, for models whose weights cannot be downloaded."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def pretrained(
     They are trained once per cache folder; a second process waits for the first.
 
     Args:
-        task: what it learns from, built by `settings`.
-        settings: with the task's data, the device and the number of threads, all that decides the weights.
-        cache: weights lie in its folder `trunks`.
-        part: name of a submodule, where only that is wanted.
+        task: holds the images to learn from, built by `settings`.
+        settings: decide the weights, together with the task's data, the device and the number of threads.
+        cache: folder of weights; they are kept in its folder `trunks`.
+        part: name of the submodule whose weights are returned; the whole model by default.
     """
     machine = f"{task.unlabeled.device.type} {torch.get_num_threads()}"
     decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())} {machine}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lossbench.publishing.boards import gather_board
 from lossbench.publishing.docs import README_PICTURE, strategies_table, summarized, with_strategies, with_summary
-from lossbench.publishing.report import gathered
 from lossbench.publishing.summary import learning_curves
 from strategies import STRATEGIES
 
@@ -29,7 +29,7 @@ def test_the_table_of_strategies_is_written_anew() -> None:
 
 
 def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> None:
-    board = gathered(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
+    board = gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_summary(board, readme) == readme, "run `lossbench leaderboard docs`"
     drawn = learning_curves(board, summarized(readme), tmp_path / "curves.svg")

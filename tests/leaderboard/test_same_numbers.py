@@ -18,7 +18,7 @@ from leaderboard.schema.records import Record, read_record, record_path
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.rows import Row, tables
 from lossbench.config import read_sweep
-from lossbench.publishing.report import planned
+from lossbench.publishing.boards import comparisons_of
 
 FOLDER = Path(__file__).parents[2] / "leaderboard/records"
 REFERENCE = Path(__file__).with_name("same_numbers.json")
@@ -29,7 +29,7 @@ Sums = dict[str, dict[str, list[float]]]
 
 
 def board(records: list[Record]) -> Board:
-    return Board(records, plans=planned(PLAN, *read_sweep(PLAN)))
+    return Board(records, plans=comparisons_of(PLAN, *read_sweep(PLAN)))
 
 
 def sums(rows: list[Row]) -> Sums:

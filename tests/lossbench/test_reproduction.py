@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard.scoring.board import Board
-from lossbench.publishing.report import gathered
+from lossbench.publishing.boards import gather_board
 from lossbench.publishing.reproduction import PICTURE, TABLE, draw_gains, table
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ MEND = "run `lossbench leaderboard docs`"
 @pytest.fixture(scope="module")
 def board() -> Board:
     """All that was run."""
-    return gathered(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
+    return gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
 
 
 @pytest.mark.parametrize(

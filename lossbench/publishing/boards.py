@@ -1,0 +1,88 @@
+"""Boards: records, submissions and planned comparisons, gathered for a page."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaderboard.schema.badges import Badge, read_badge
+from leaderboard.schema.published import read_published
+from leaderboard.schema.records import RecordError
+from leaderboard.scoring.board import UNKNOWN, About, Board
+from leaderboard.scoring.contrasts import Plan
+from leaderboard.scoring.survey import survey
+from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
+from lossbench.publishing.sheets import sheet
+from lossbench.submissions.folder import RECORDS, Meta, Submission, submissions
+from strategies import STRATEGIES, Strategy
+
+
+def gather_board(records: Path, sweeps: Path, submitted: Path) -> Board:
+    """The board of a folder of records, with the submissions and the planned comparisons that belong to it.
+
+    Args:
+        records: folder of records.
+        sweeps: folder of sweeps, whose `contrasts` are the planned comparisons.
+        submitted: folder of submissions; it may be missing.
+
+    Raises:
+        RecordError: there is no sound record.
+        ConfigError: there is no such folder of sweeps.
+    """
+    entries, damages = submissions(submitted)
+    surveyed = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
+    if not surveyed.records:
+        msg = f"no sound records below {records}; make some with `lossbench run`"
+        raise RecordError("; ".join([msg, *surveyed.damages[:1]]))
+    strategies = {entry.meta.name: about_submission(entry.meta) for entry in entries} | about_strategies()
+    badges = {entry.meta.name: _badge(entry) for entry in entries}
+    damages += surveyed.damages
+    comparisons = planned_comparisons(sweeps)
+    return Board(surveyed.records, strategies, comparisons, read_published(), badges, damages, sheet)
+
+
+def _badge(submission: Submission) -> Badge:
+    """The badge of a submission; a failed one where its file cannot be read."""
+    try:
+        return read_badge(submission.folder)
+    except (RecordError, OSError, ValueError) as error:
+        return Badge(state="failed", faults=(str(error),))
+
+
+def about_strategies() -> dict[str, About]:
+    """What the page says of Lossbench's own strategies, by name."""
+    return {strategy.name: about_strategy(strategy()) for strategy in STRATEGIES}
+
+
+def about_submission(meta: Meta) -> About:
+    """What the page says of a submitted strategy, in its author's words."""
+    paper = meta.title if meta.paper == "none" else meta.paper
+    return About(paper, meta.kind, meta.needs, meta.cost, meta.summary)
+
+
+def about_strategy(strategy: Strategy) -> About:
+    """What the page says of a strategy, from its class."""
+    summary = (inspect.getdoc(type(strategy)) or "").partition("\n")[0]
+    paper = getattr(strategy, "paper", UNKNOWN.paper)
+    return About(paper, strategy.kind, strategy.needs, strategy.cost, summary)
+
+
+def planned_comparisons(folder: Path) -> list[Plan]:
+    """The comparisons that the sweeps of a folder name before their runs.
+
+    Raises:
+        ConfigError: there is no such folder, or a sweep of it cannot be used.
+    """
+    if not folder.is_dir():
+        msg = f"no folder of sweeps {folder}; name it with --sweeps"
+        raise ConfigError(msg)
+    return [plan for path in sorted(folder.glob("*.toml")) for plan in comparisons_of(path.stem, *read_sweep(path))]
+
+
+def comparisons_of(name: str, sweep: Sweep, protocols: Sequence[Protocol]) -> list[Plan]:
+    """The comparisons of one sweep: one plan, or none where it names none or is not measured on test images."""
+    if not sweep.contrasts or sweep.split != "test":
+        return []
+    versions = tuple((protocol.name, protocol.version) for protocol in protocols)
+    return [Plan(name, versions, sweep.tracks, sweep.seeds, sweep.contrasts)]
