@@ -137,8 +137,10 @@ def published_chart(published: Sequence[Published], style_of: dict[str, Style]) 
 
 
 def run_chart(record: Record) -> alt.Chart:
-    """The score of a run by labels; rounds that are not done are not there."""
-    rows = [{"labeled": one.labeled, "score": score} for one, score in zip(record.rounds, record.score, strict=True)]
+    """The learning curve of one run, up to its last finished round."""
+    rows = [
+        {"labeled": round_.labeled, "score": score} for round_, score in zip(record.rounds, record.score, strict=True)
+    ]
     counts = [row["labeled"] for row in rows]
     labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, values=counts))
     score = alt.Y("score:Q", title=record.metric.title).scale(zero=False, nice=False, padding=PADDING_PIXELS)

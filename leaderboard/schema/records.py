@@ -46,7 +46,7 @@ class MetricInfo(Part):
 
     @property
     def title(self) -> str:
-        """Its name with its unit."""
+        """The name with the unit."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
