@@ -137,7 +137,6 @@ def test_a_page_that_shows_less_than_before_says_so(lossbench_cli: Callable[...,
     assert result.code == 0
     hint = f"lossbench leaderboard build {out}/records --out {out}/page"
     assert f"It no longer shows 2 runs of before. To show all: {hint}" in result.output.splitlines()
-    assert lossbench_cli(*hint.split()[1:]).output.startswith("3 records: ")
 
 
 def test_runs_on_the_validation_slice_leave_the_page_as_it_is(
@@ -172,7 +171,7 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--seed", "-1"], r"Invalid value for '--seed': Input should be greater than or equal to 0"),
     ([QUICKSTART, "--seed", "one"], r"'--seed': Input should be a valid integer, .* \(see `lossbench run --help`\)$"),
     ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
-    ([QUICKSTART, "--kind-file", "none.py"], "no file none.py to load a kind of task from"),
+    ([QUICKSTART, "--kind-file", "none.py"], "none.py: no such file; --kind-file takes a Python file"),
     ([CONFIGS / "sweeps/paper.toml", "--split", "validation"], "cifar10 has no validation slice"),
     ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
     (
