@@ -15,7 +15,7 @@ from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.entries import FULL_POOL
 from leaderboard.scoring.survey import survey
 from leaderboard.site.page import build_page, record_link
-from leaderboard.site.tables import seed_line, task_tables
+from leaderboard.site.tables import task_tables
 from lossbench.publishing.boards import about_strategies, about_strategy
 from lossbench.publishing.sheets import sheet
 from lossbench.words import plural
@@ -47,7 +47,6 @@ def report(
     curves_png(records, picture)
     _print(console, f"Curves: {picture}")
     _write_page(records, comparisons, out, console, outside)
-    _print(console, seed_line([len({record.seed for record in records})]))
 
 
 def _write_page(
