@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, overload
 
 from leaderboard.schema import records
 from leaderboard.schema.records import RecordError
+from lossbench.words import plural
 
 if TYPE_CHECKING:
     import altair as alt
@@ -82,8 +83,8 @@ class Records(Sequence[Record]):
 
     @property
     def _summary(self) -> str:
-        left_out = f", {_counted(len(self.damages), 'file')} left out" if self.damages else ""
-        return _counted(len(self), "record") + left_out
+        left_out = f", {plural(len(self.damages), 'file')} left out" if self.damages else ""
+        return plural(len(self), "record") + left_out
 
     def table(self) -> pd.DataFrame:
         """A row a record: what ran, how many rounds are done, and the last score."""
@@ -125,15 +126,9 @@ def load_records(folder: str | Path) -> Records:
         raise RecordError(msg)
     found = survey(Path(folder))
     if found.damages:
-        text = (
-            f"{_counted(len(found.damages), 'file')} left out, listed in `damages` of the records: {found.damages[0]}"
-        )
+        text = f"{plural(len(found.damages), 'file')} left out, listed in `damages` of the records: {found.damages[0]}"
         warnings.warn(text, stacklevel=2)
     return Records(found.records, found.damages)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def html_table(title: str, table: pd.DataFrame) -> str:
