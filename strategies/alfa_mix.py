@@ -237,8 +237,8 @@ class AlfaMixLearned(AlfaMix):
 
     @classmethod
     def smoke(cls) -> AlfaMixLearned:
-        """Two caps, two steps."""
-        return cls(caps=(0.2, 1.0), steps=2)
+        """One cap, one step."""
+        return cls(caps=(1.0,), steps=1)
 
 
 class AlfaMixNorm(AlfaMix):

@@ -1,13 +1,9 @@
-"""What all tests share: shape checks switched on, and tiny tasks of each kind."""
+"""What all tests share: shape checks switched on, as many workers as cores, and tiny tasks of each kind."""
 
 from __future__ import annotations
 
 import os
 import sys
-
-from tiny_tasks import KINDS
-
-from lossbench.config import LossPrediction
 
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # before torch is imported
 
@@ -16,32 +12,52 @@ from jaxtyping import install_import_hook
 if not any("benchmarks" in argument for argument in sys.argv):  # checking shapes takes time
     install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
 
+# isort: split
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
+from tiny_tasks import KINDS
 
-from lossbench.running.model_cache import ModelCache, TrainingPlan
-from lossbench.running.sweep import prepare
-from lossbench.submissions.conformance import LABELED, Trial, tiny_protocol
-from strategies import Strategy
-from strategies.learning_loss import LearningLoss
-from tasks.base import Task
-from tasks.kinds import build_task
-from tasks.training.clock import Clock
-from tasks.training.learner import Learner
+if TYPE_CHECKING:  # the process that only hands out tests to workers needs no torch
+    from lossbench.submissions.conformance import Trial
+    from strategies import Strategy
+    from tasks.base import Task
+    from tasks.training.learner import Learner
+
+MOST_WORKERS = 4
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the seed under which the tests' tiny models are trained."""
+    parser.addoption("--training-seed", type=int, default=0, help="seed of the tiny models; tests hold under any")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker a core; none for single tests and files, for benchmarks, and where output is to be seen at once."""
+    named = any("::" in each or Path(each).is_file() or "benchmarks" in each for each in config.args)
+    return 0 if named or config.option.capture == "no" else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    from lossbench.running.sweep import prepare
+
     prepare()
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session share; whoever writes to it takes a lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
     """Where rendered scenes are kept, for the whole session."""
-    return tmp_path_factory.mktemp("cache")
+    return shared / "cache"
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -53,12 +69,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def tiny_task(cache: Path) -> Callable[[str], Task]:
     """The tiny task of a kind, built once; whoever changes its labels must put them back."""
-    built: dict[str, Task] = {}
+    from tiny_learners import built
+
+    tasks: dict[str, Task] = {}
 
     def of(kind: str) -> Task:
-        if kind not in built:
-            built[kind] = build_task(tiny_protocol(kind).task, cache, cache, torch.device("cpu"))
-        return built[kind]
+        if kind not in tasks:
+            tasks[kind] = built(kind, cache)
+        return tasks[kind]
 
     return of
 
@@ -70,27 +88,30 @@ def task(kind: str, tiny_task: Callable[[str], Task]) -> Task:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny_task: Callable[[str], Task], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Learner]:
+def trained(tiny_task: Callable[[str], Task], shared: Path, pytestconfig: pytest.Config) -> Callable[..., Learner]:
     """A learner of a tiny task, trained for a moment with what a strategy needs in the shared track."""
-    folder = tmp_path_factory.mktemp("models")
+    from tiny_learners import learner
+
+    seed = pytestconfig.getoption("training_seed")
 
     def of(kind: str, strategy: Strategy | None = None, member: int = 0) -> Learner:
-        task = tiny_task(kind)
-        needs = TrainingPlan.of(strategy or LearningLoss(), LossPrediction(), "shared")
-        fits = ModelCache(folder, task, 0, needs, Clock())
-        return fits.learner((LABELED,), member)[0]
+        return learner(tiny_task(kind), shared / "models", strategy, seed, member)
 
     return of
 
 
 @pytest.fixture(scope="session")
 def trials(tiny_task: Callable[[str], Task], trained: Callable[..., Learner]) -> Callable[[str, Strategy], Trial]:
-    """A trial per task and set of needs, trained once; the strategy is put in."""
+    """A trial per task and training plan, trained once; the strategy is put in."""
+    from tiny_learners import plan_of
+
+    from lossbench.submissions.conformance import Trial
+
     kept: dict[tuple[str, str, int], tuple[Learner, ...]] = {}
 
     def of(kind: str, strategy: Strategy) -> Trial:
         task = tiny_task(kind)
-        key = (kind, repr(TrainingPlan.of(strategy, LossPrediction(), "shared")), strategy.committee_size)
+        key = (kind, repr(plan_of(strategy)), strategy.committee_size)
         if key not in kept:
             kept[key] = tuple(trained(kind, strategy, member) for member in range(strategy.committee_size))
         return Trial(task, strategy, kept[key])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from command_line import Result
 from fake_records import make_record
 from PIL import Image
+from trained_margins import WRONG, cells_of, wrong_predictions
 
 from leaderboard.schema.records import Record, RecordError, read_record
 from leaderboard.scoring.entries import FULL_POOL
@@ -35,18 +37,35 @@ from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS
 from tasks.models.ssd import SsdRaw
 from tasks.training.learner import Learner
 
+Made = tuple[list[Path], Paths]
+
 
 @pytest.fixture(scope="module")
-def finished(kind: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Paths]:
-    """Two runs of a tiny task."""
-    paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
-    jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
-    return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    """Two runs of a kind's tiny task."""
+
+    @cache
+    def of(kind: str) -> Made:
+        paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
+        jobs = [Job(tiny_protocol(kind), name, 0, "shared", "validation") for name in ("learning-loss", "true-loss")]
+        return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
+
+    return of
 
 
-def test_models_are_seen_as_the_run_saw_them(
-    finished: tuple[list[Path], Paths], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def finished(kind: str, runs: Callable[[str], Made]) -> Made:
+    """Those of each kind in turn."""
+    return runs(kind)
+
+
+@pytest.fixture
+def classified(runs: Callable[[str], Made]) -> Made:
+    """Those of classification, where nothing depends on the kind."""
+    return runs("classification")
+
+
+def test_models_are_seen_as_the_run_saw_them(finished: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     files, paths = finished
     monkeypatch.setattr("lossbench.running.model_cache.fit", lambda *_: pytest.fail("the models are there"))
     records = [read_record(file) for file in files]
@@ -59,9 +78,7 @@ def test_models_are_seen_as_the_run_saw_them(
             assert 0 <= one.calibration_error <= 1
 
 
-def test_the_command_draws_every_picture(
-    finished: tuple[list[Path], Paths], lossbench_cli: Callable[..., Result]
-) -> None:
+def test_the_command_draws_every_picture(finished: Made, lossbench_cli: Callable[..., Result]) -> None:
     files, paths = finished
     result = lossbench_cli("diagnose", *files, "--data", paths.data, "--out", paths.out)
     assert result.code == 0, result.errors
@@ -79,8 +96,8 @@ def test_the_command_draws_every_picture(
             assert image.mode == "RGB"
 
 
-def test_records_that_select_nothing_are_left_out(finished: tuple[list[Path], Paths]) -> None:
-    files, paths = finished
+def test_records_that_select_nothing_are_left_out(classified: Made) -> None:
+    files, paths = classified
     idle = [make_record(strategy=FULL_POOL), make_record(rounds=(), planned_rounds=3)]
     with pytest.raises(RecordError, match="none of these runs selected images"):
         next(diagnose(idle, paths))
@@ -88,14 +105,14 @@ def test_records_that_select_nothing_are_left_out(finished: tuple[list[Path], Pa
     assert found == [read_record(files[0])]
 
 
-def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(finished: tuple[list[Path], Paths]) -> None:
-    files, paths = finished
+def test_strategies_that_are_not_ours_are_refused_before_anything_is_done(classified: Made) -> None:
+    files, paths = classified
     with pytest.raises(StrategyError, match="no strategy 'theirs'"):
         next(diagnose([read_record(files[0]), make_record(strategy="theirs")], paths))
 
 
-def test_a_strategy_from_a_file_is_named(finished: tuple[list[Path], Paths], tmp_path: Path) -> None:
-    files, paths = finished
+def test_a_strategy_from_a_file_is_named(classified: Made, tmp_path: Path) -> None:
+    files, paths = classified
     file = tmp_path / "theirs.py"
     file.write_text(
         "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
@@ -107,16 +124,16 @@ def test_a_strategy_from_a_file_is_named(finished: tuple[list[Path], Paths], tmp
     assert found.rounds[0].ranking_accuracy is not None
 
 
-def test_other_data_is_refused(finished: tuple[list[Path], Paths]) -> None:
-    files, paths = finished
+def test_other_data_is_refused(classified: Made) -> None:
+    files, paths = classified
     record = read_record(files[0])
     other = record.model_copy(update={"fingerprints": dict.fromkeys(record.fingerprints, "0" * 64)})
     with pytest.raises(ConfigError, match="other data"):
         next(diagnose([other], paths))
 
 
-def test_models_that_do_not_score_as_recorded_are_marked(finished: tuple[list[Path], Paths]) -> None:
-    files, paths = finished
+def test_models_that_do_not_score_as_recorded_are_marked(classified: Made) -> None:
+    files, paths = classified
     (found,) = diagnose([read_record(files[0])], paths)
     assert found.matches_record
     assert "*" not in str(list(summary_table([found]).columns[1].cells))
@@ -198,17 +215,6 @@ def test_every_kind_of_label_is_drawn(kind: str, task: Task[Any, Any]) -> None:
     assert 0.001 < float(changed) < 0.6, kind
 
 
-def cells_of(sheet: torch.Tensor) -> torch.Tensor:
-    """The cells (rows, columns, 3, c, c) of a sheet."""
-    step = CELL_PIXELS + GAP_PIXELS
-    return (
-        sheet[:, GAP_PIXELS:, GAP_PIXELS:]
-        .unfold(1, CELL_PIXELS, step)
-        .unfold(2, CELL_PIXELS, step)
-        .permute(1, 2, 0, 3, 4)
-    )
-
-
 def test_predictions_are_drawn_below_the_true_labels(
     task: Task[Any, Any], kind: str, trained: Callable[..., Learner]
 ) -> None:
@@ -222,8 +228,7 @@ def test_predictions_are_drawn_below_the_true_labels(
     ):
         assert torch.equal(label, draw_annotation(task, int(image), true))
         assert torch.equal(prediction, draw_annotation(task, int(image), predicted))
-    differing = sum(not torch.equal(*pair) for pair in zip(upper, lower, strict=True))
-    assert differing >= 6, "a model that was trained on 12 images is often wrong"
+    WRONG[kind].check_value(wrong_predictions(task, learner))
 
 
 def test_few_held_out_images_make_a_narrow_sheet(
@@ -282,8 +287,8 @@ def test_a_model_without_lossnet_is_examined_too(
     assert len(found.losses) == 6
 
 
-def test_two_runs_of_a_record_agree(finished: tuple[list[Path], Paths]) -> None:
-    files, paths = finished
+def test_two_runs_of_a_record_agree(classified: Made) -> None:
+    files, paths = classified
     record: Record = read_record(files[1])
     first, second = (next(diagnose([record], paths)) for _ in range(2))
     assert torch.equal(first.picks, second.picks)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from command_line import Result, the_line
 from sample_configs import written
+from trained_margins import SPREAD, bank_spread
 
 from lossbench.config import Stress
 from lossbench.measuring.replay import BANK_IMAGES, OutputBank
@@ -50,12 +51,11 @@ def test_a_bank_makes_outputs_that_fit_together(bank: OutputBank) -> None:
     assert all(torch.equal(one, other) for one, other in zip(outputs.features, again.features, strict=True))
 
 
-def test_no_two_images_of_a_bank_are_equal(bank: OutputBank) -> None:
+def test_no_two_images_of_a_bank_are_equal(bank: OutputBank, kind: str) -> None:
     twice = bank.outputs(np.array([0, BANK_IMAGES, 2 * BANK_IMAGES]))
     embeddings = bank.learner.task.embed(twice)
     assert (torch.pdist(embeddings) > 0).all()
-    spread = (embeddings - embeddings.mean(0)).norm() / embeddings.norm()
-    assert spread < 0.5, "and yet they stay near the image they are made from"
+    SPREAD[kind].check_value(bank_spread(bank.learner))  # and yet they stay near the image they are made from
 
 
 def test_a_replay_counts_what_is_forwarded_and_leaves_its_time_out(bank: OutputBank) -> None:

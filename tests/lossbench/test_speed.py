@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,18 @@ from typing import Any
 import pytest
 import torch
 from command_line import Result
+from sample_configs import written
 
 from lossbench.config import LossPrediction
-from lossbench.measuring.training import PHASES, STEPS_PER_WAIT, TrainingSpeed, TrainingSteps, matrix_rate
+from lossbench.measuring.training import (
+    MATRIX_SIDE,
+    PHASES,
+    STEPS_PER_WAIT,
+    WARM_UP,
+    TrainingSpeed,
+    TrainingSteps,
+    matrix_rate,
+)
 from tasks.base import Task
 
 
@@ -48,25 +56,59 @@ def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
     assert changed(timed.inference) == set()
 
 
+class Stopwatch:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
+    """What the clock of training reads."""
+    found = Stopwatch()
+    monkeypatch.setattr("tasks.training.clock.time", found)
+    return found
+
+
 def test_steps_are_timed_together_where_the_loop_does_not_wait(
-    tiny_task: Callable[[str], Task[Any, Any]], monkeypatch: pytest.MonkeyPatch
+    tiny_task: Callable[[str], Task[Any, Any]], stopwatch: Stopwatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timed, steps = TrainingSteps(tiny_task("classification"), LossPrediction()), []
+    timed, seconds = TrainingSteps(tiny_task("classification"), LossPrediction()), iter((1.0, 2.0, 4.0, 9.0))
     monkeypatch.setitem(STEPS_PER_WAIT, "cpu", 4)
     synchronizing = timed.clock
-    assert 0.01 < timed.seconds_per_step(lambda: steps.append(time.sleep(0.01))) < 0.1
-    assert len(steps) == 4
+    assert timed.seconds_per_step(lambda: stopwatch.advance(next(seconds))) == 4.0
+    assert list(seconds) == []
     assert timed.clock is synchronizing
     assert not synchronizing.seconds
 
 
-def test_a_matrix_product_takes_time() -> None:
-    assert 1e8 < matrix_rate(torch.device("cpu"), torch.float32, repeats=3) < 1e14
+def test_the_matrix_rate_is_two_operations_an_element_and_column_over_the_median_time(
+    stopwatch: Stopwatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm_up, counted = [9.0] * WARM_UP, [0.5, 0.25, 8.0]
+    seconds, shapes = iter(warm_up + counted), []
+
+    def product(one: torch.Tensor, other: torch.Tensor) -> None:
+        shapes.append((tuple(one.shape), tuple(other.shape), one.dtype))
+        stopwatch.advance(next(seconds))
+
+    monkeypatch.setattr(torch, "mm", product)
+    side = MATRIX_SIDE["cpu"]
+    assert matrix_rate(torch.device("cpu"), torch.bfloat16, repeats=3) == 2 * side**3 / 0.5
+    assert set(shapes) == {((side, side), (side, side), torch.bfloat16)}
 
 
 def test_the_command_shows_a_table(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    written(tmp_path)
     words = ("--steps", "2", "--data", tmp_path, "--out", tmp_path)
-    result = lossbench_cli("measure", "training", "scenes-classification", *words)
+    result = lossbench_cli("measure", "training", tmp_path / "tasks/tiny.toml", *words)
     assert result.code == 0, result.errors
     for words in (
         "training, images/s",

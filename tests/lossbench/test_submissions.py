@@ -60,24 +60,45 @@ def protocols(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def wanted(protocols: Path, folder: Path, seed: int) -> dict[str, object]:
+    """A run of the honest strategy."""
+    (folder / STRATEGY).write_text(code(), encoding="utf-8")
+    what = {"protocols": [str(protocols / "tiny.toml")], "strategy": str(folder / STRATEGY), "parameters": {}}
+    return what | {"seed": seed, "track": "shared", "data": str(folder), "out": str(folder)}
+
+
+def records_in(folder: Path) -> list[Path]:
+    return [record_path(folder / "records", "tiny", "shared", "last", seed) for seed in (0, 1)]
+
+
 @pytest.fixture(scope="module")
 def reported(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two honest runs."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / STRATEGY).write_text(code(), encoding="utf-8")
-    request = {"protocols": [str(protocols / "tiny.toml")], "strategy": str(folder / STRATEGY), "parameters": {}}
     for seed in (0, 1):
-        run(request | {"seed": seed, "track": "shared", "data": str(folder), "out": str(folder)})
-    return [record_path(folder / "records", "tiny", "shared", "last", seed) for seed in (0, 1)]
+        run(wanted(protocols, folder, seed))
+    return records_in(folder)
+
+
+@pytest.fixture(scope="module")
+def reported_from_the_sandbox(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same, each made by a process like the one that reruns it: on other instructions bits may differ."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        what = json.dumps(wanted(protocols, folder, seed))
+        run_python(["-m", "lossbench.submissions.rerun", "run", what], folder)
+    return records_in(folder)
 
 
 @pytest.fixture
-def submission(reported: list[Path], tmp_path: Path) -> Submission:
-    """An honest submission; a test may spoil it."""
+def submission(request: pytest.FixtureRequest, tmp_path: Path) -> Submission:
+    """An honest submission; a test may spoil it. Slow tests rerun it."""
+    slow = request.node.get_closest_marker("slow")
+    files = request.getfixturevalue("reported_from_the_sandbox" if slow else "reported")
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
     folder = create_submission(file, "last", tmp_path / "submissions")
-    add_records(reported, folder)
+    add_records(files, folder)
     return Submission.read(folder)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from perfect_detections import perfect
 from torch.nn import functional
 
 from tasks.base import Task
@@ -107,8 +108,6 @@ def test_voc_gives_a_batch_and_full_precision(voc: Task) -> None:
 
 
 def test_voc_boxes_survive_the_way_through_the_raw_output(voc: Task) -> None:
-    from test_detection import perfect
-
     ids = voc.test_ids[:200]
     raw = perfect(voc.unlabeled, voc.targets(ids), 20)
     # Less than 1 by what suppression takes: objects of one class that overlap by more than 0.45.

@@ -68,6 +68,15 @@ def test_a_smaller_pool_is_the_start_of_a_larger_one(folders: dict[str, Path], t
     assert all(large[name] == data for name, data in images.items())
 
 
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes without a picture: what is in them is drawn at random before, and painting takes most of the time."""
+    monkeypatch.setattr(drawing, "background", lambda size, *_: np.full((size, size, 3), 128, np.float32))
+    monkeypatch.setattr(drawing, "paint", lambda canvas, *_: canvas)
+    monkeypatch.setattr(drawing, "develop", lambda canvas, _: canvas.astype(np.uint8))
+
+
+@pytest.mark.usefixtures("bare")
 def test_class_frequencies_fall_geometrically_from_ten_to_one() -> None:
     assert CLASS_PROBABILITIES[0] / CLASS_PROBABILITIES[-1] == pytest.approx(10)
     assert np.diff(np.log(CLASS_PROBABILITIES)) == pytest.approx(-np.log(10) / 7)
@@ -158,6 +167,7 @@ def test_boxes_lie_inside_the_image_around_what_differs_from_the_background(monk
         assert np.abs(np.subtract(union, (left.min(), top.min(), right.max(), bottom.max()))).max() <= 1
 
 
+@pytest.mark.usefixtures("bare")
 def test_detection_scenes_have_few_objects_some_difficult_and_a_few_pool_images_none() -> None:
     objects = [item for index in range(500) for item in render_detection_scene(0, "test", index).objects]
     assert np.mean([item.difficult for item in objects]) == pytest.approx(0.05, abs=0.03)
@@ -279,9 +289,8 @@ def test_the_rest_of_a_killed_process_does_not_matter(folders: dict[str, Path], 
 
 
 def test_two_processes_end_with_one_folder(folders: dict[str, Path], tmp_path: Path) -> None:
-    kind: str = "classification"
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        results = pool.starmap(materialize, [(LAYOUTS[kind], SETTINGS, tmp_path)] * 2, chunksize=1)
+        results = pool.starmap(materialize, [(CIFAR_LAYOUT, SETTINGS, tmp_path)] * 2, chunksize=1)
     assert results[0] == results[1]
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == [results[0]]
-    assert contents(results[0]) == contents(folders[kind])
+    assert contents(results[0]) == contents(folders["classification"])
