@@ -36,6 +36,8 @@ class Recipe(Settings):
     warm_start: bool = False
     """Start each round from the weights of the previous round. The paper does not say which it does; the default is a cold start."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    fused: bool = Field(default=False, exclude_if=lambda fused: not fused)
+    """Whether one kernel updates all weights: faster, and rounded otherwise than the plain optimizer. Not of RMSprop."""
 
 
 class SceneSettings(Settings):

@@ -79,9 +79,9 @@ class Run:
         clock = Clock(self.task.unlabeled.device)
         last = number == self.protocol.budget.rounds - 1
         committee, fit_seconds = self.committee(labeled, clock, 1 if last else self.strategy.committee_size)
-        with clock.phase("evaluate"):
-            metrics = evaluate(self.task, committee[0], self.held_out)
-        evaluated = clock.seconds.pop("evaluate") + clock.seconds.pop("forward", 0.0)
+        metrics, evaluate_seconds = self._cache(clock).metrics(
+            labeled, self.split, lambda: evaluate(self.task, committee[0], self.held_out)
+        )
         picked = np.zeros(0, dtype=np.int64)
         if not last:
             picked = self._select(number, labeled, committee)
@@ -91,16 +91,19 @@ class Run:
             metrics=metrics,
             picked=tuple(picked.tolist()),
             group_counts=tuple(groups),
-            seconds=Phases(fit=fit_seconds, evaluate=evaluated, **clock.selection()),
+            seconds=Phases(fit=fit_seconds, evaluate=evaluate_seconds, **clock.selection()),
             peak_memory_mebibytes=peak_memory_mebibytes(self.task.unlabeled.device),
         )
 
     def committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
         """The first members of a round's committee, trained or read from `models`, and the seconds of their training."""
-        plan = TrainingPlan.of(self.strategy, self.protocol.loss_prediction, self.track)
-        cache = ModelCache(self.models, self.asked, self.seed, plan, clock)
+        cache = self._cache(clock)
         trained = [cache.learner(labeled, member) for member in range(members)]
         return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
+
+    def _cache(self, clock: Clock) -> ModelCache:
+        plan = TrainingPlan.of(self.strategy, self.protocol.loss_prediction, self.track)
+        return ModelCache(self.models, self.asked, self.seed, plan, clock)
 
     def _select(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Ids:
         now, budget = labeled[-1], self.protocol.budget

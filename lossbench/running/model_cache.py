@@ -1,10 +1,10 @@
-"""Trained models, each kept under a key of all that decides its weights."""
+"""Trained models and their metrics, each kept under a key of all that decides the weights."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from filelock import FileLock
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from leaderboard.schema.records import Track
+from leaderboard.schema.records import Split, Track
 from lossbench.config import LossPrediction
 from lossbench.running.streams import stream
 from lossnet import RankingObjective
@@ -30,6 +30,8 @@ from tasks.training.weights import save_weights
 
 FIT_VERSION = 1
 """Raised by hand when the same key would now give other weights."""
+METRICS_VERSION = 1
+"""Raised by hand when the same weights would now give other metrics."""
 
 
 def ranking_objective(settings: LossPrediction) -> RankingObjective:
@@ -60,10 +62,10 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class ModelCache:
-    """The trained models of one task under one seed: each is trained once and then read from its file.
+    """The trained models of one task under one seed: each is trained and measured once, and then read from its files.
 
     Args:
-        folder: where weights are kept; anything in it may be deleted at any time.
+        folder: where weights and metrics are kept; anything in it may be deleted at any time.
         task: with the labels that the oracle gives.
         seed: of the run.
         plan: what is trained.
@@ -101,6 +103,29 @@ class ModelCache:
             clock=self.clock,
         )
         return learner, seconds
+
+    def metrics(
+        self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]
+    ) -> tuple[dict[str, float], float]:
+        """The metrics of the first member on a split, and the seconds that they took, now or earlier.
+
+        Args:
+            rounds: as for `learner`.
+            split: what it is measured on; the task's settings decide which images these are.
+            measure: gives the metrics where they are not there yet.
+        """
+        path = self.folder / f"{self.key(rounds, 0)}-{split}.json"
+        with FileLock(path.with_suffix(".lock")):
+            kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if kept.get("version") != METRICS_VERSION:
+                with self.clock.phase("evaluate"):
+                    found = measure()
+                seconds = self.clock.seconds.pop("evaluate") + self.clock.seconds.pop("forward", 0.0)
+                kept = {"version": METRICS_VERSION, "metrics": found, "seconds": seconds}
+                beside = path.with_suffix(".part")
+                beside.write_text(json.dumps(kept), encoding="utf-8")
+                beside.replace(path)
+        return kept["metrics"], kept["seconds"]
 
     def key(self, rounds: Sequence[Ids], member: int) -> str:
         """A digest of everything that decides the weights."""

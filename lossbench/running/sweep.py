@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Protocol as Interface
@@ -20,7 +17,7 @@ from filelock import FileLock
 from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
 from lossbench.paths import Paths
-from lossbench.running.interrupts import no_interrupts_in_children
+from lossbench.running.workers import Group, end_with_parent, spread, warm_up, worker_context
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
 from tasks.files import Source
@@ -236,62 +233,32 @@ def run_sweep(planned: list[Job], paths: Paths, workers: int, events: Sink) -> l
     if workers == 1:
         prepare()
         return [run_job(number, job, paths, events) for number, job in enumerate(planned)]
-    context = multiprocessing.get_context("spawn")
-    shared = context.SimpleQueue()
-    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), shared, loaded_sources())) as pool:
-        with no_interrupts_in_children():
-            running = [pool.submit(_run_in_worker, number, job, paths) for number, job in enumerate(planned)]
-        try:
-            _forward(shared, events, running)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # a run that is cut off goes on from its record
-            raise
-    return [each.result() for each in running]
+    warm_up(sorted({job.protocol.task.kind for job in planned}), paths.device)
+    context = worker_context(paths.device)
+    shared: SimpleQueue[Event] = context.SimpleQueue()
+    start = (shared, loaded_sources())
+    pools = [ProcessPoolExecutor(1, context, _start_worker, start) for _ in range(workers)]
 
-
-def _forward(shared: SimpleQueue[Event], events: Sink, running: list[Future[Path]]) -> None:
-    """Pass events on until all runs have ended, or one has failed."""
-    ended = threading.Event()
-    failure: list[BaseException] = []
-
-    def watch() -> None:
-        for each in as_completed(running):
-            error = each.exception()
-            if error is not None:
-                failure.append(error)
-                break
-        ended.set()
-
-    threading.Thread(target=watch, daemon=True).start()
-    over = False
-    while not over:
-        over = ended.wait(0.2)  # before the last look: what has ended has put all its events
+    def listen() -> None:
         while not shared.empty():
             events.put(shared.get())
-    if failure:
-        raise failure[0]
+
+    groups = [Group(job.protocol.name, job.seed) for job in planned]
+    return spread(partial(_run_in_worker, paths), planned, groups, pools, listen)
 
 
 _to_parent: list[Sink] = []
 """In a worker: where its events go."""
 
 
-def _start_worker(parent: int, events: Sink, kinds: tuple[Source, ...]) -> None:
-    """Prepare a worker, and end it when its parent is gone: nobody would read what it still does."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _start_worker(events: Sink, kinds: tuple[Source, ...]) -> None:
+    """Prepare a worker."""
+    end_with_parent()
     _to_parent.append(events)
     for kind in kinds:
         load_kind(kind)
     prepare()
 
 
-def _run_in_worker(number: int, job: Job, paths: Paths) -> Path:
+def _run_in_worker(paths: Paths, number: int, job: Job) -> Path:
     return run_job(number, job, paths, _to_parent[0])

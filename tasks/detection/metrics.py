@@ -89,10 +89,14 @@ def coco_precision(detections: Sequence[Detections], objects: Sequence[Objects],
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints to stdout
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        settings = evaluation.params  # only what AP needs: objects of any size, all detections
+        settings.areaRng, settings.areaRngLbl = settings.areaRng[:1], settings.areaRngLbl[:1]
+        settings.maxDets = settings.maxDets[-1:]
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    return max(float(evaluation.stats[0]), 0.0)
+    precision = evaluation.eval["precision"]
+    known = precision[precision > -1]  # -1 stands for a class without objects
+    return float(np.mean(known)) if known.size else 0.0
 
 
 def _coco_dataset(objects: Sequence[Objects], classes: int) -> dict[str, list[dict[str, Any]]]:

@@ -21,7 +21,7 @@ import lossbench.running.model_cache
 from leaderboard.schema.records import Round
 from lossbench.config import ConfigError, LossPrediction, Protocol
 from lossbench.running import machine
-from lossbench.running.loop import Run, true_losses
+from lossbench.running.loop import Run, evaluate, true_losses
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.pool import Pool
 from lossbench.running.streams import stream
@@ -333,6 +333,33 @@ def test_weights_that_are_deleted_are_trained_again(
     assert timeless(list(run().rounds())) == timeless(whole)
     assert trainings == [12, 18, 24] * 2
     assert not list((tmp_path / "models").glob("*.part"))
+
+
+@pytest.mark.parametrize("kind", ["classification", "detection"])
+def test_metrics_that_were_kept_are_those_of_a_fresh_evaluation(
+    kind: str, tiny_task: TaskOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluations = []
+
+    def counted(*words: Any) -> dict[str, float]:
+        evaluations.append(evaluate(*words))
+        return evaluations[-1]
+
+    monkeypatch.setattr("lossbench.running.loop.evaluate", counted)
+    task, protocol = tiny_task(kind), tiny_protocol(kind)
+
+    def first_round(strategy: Strategy, split: str = "test") -> Round:
+        return next(Run(task, protocol, strategy, 0, "shared", split, tmp_path).rounds())
+
+    measured, kept = first_round(Random()), first_round(LearningLoss())
+    assert kept.metrics == measured.metrics == evaluations[0]
+    assert kept.seconds.evaluate == measured.seconds.evaluate > 0
+    assert len(evaluations) == 1, "strategies that train the same share the first round's metrics"
+    assert first_round(LearningLossMSE()).metrics.keys() > kept.metrics.keys()
+    assert first_round(Random(), "validation").metrics == evaluations[2] != kept.metrics
+    monkeypatch.setattr(lossbench.running.model_cache, "METRICS_VERSION", 2)
+    assert first_round(Random()).metrics == kept.metrics
+    assert len(evaluations) == 4, "metrics of another version are measured again"
 
 
 def test_a_recipe_that_diverges_stops_the_run(classification: Task, run: Callable[..., Run], tmp_path: Path) -> None:
