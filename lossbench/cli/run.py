@@ -55,12 +55,18 @@ def run(
     limit_threads()
     load_kinds(kind_file)
     from lossbench.config import read_sweep
+    from lossbench.running.workers import warm_up
+
+    whole, known = read_sweep(sweep)
+    if workers != 1:
+        warm_up([each.task.kind for each in known], device)  # imports in another process, while this one imports, too
     from lossbench.paths import Paths
+    from lossbench.publishing.boards import comparisons_of
+    from lossbench.publishing.report import report
     from lossbench.running.machine import check_device
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import jobs, run_sweep
 
-    whole, known = read_sweep(sweep)
     chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
     wanted, protocols = narrowed(whole, known, chosen)
     check_device(device)
@@ -70,10 +76,6 @@ def run(
     screen = console()
     with SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, Paths(data, out, device), workers, progress)
-    # after the runs: what draws takes long to import
-    from lossbench.publishing.boards import comparisons_of
-    from lossbench.publishing.report import report
-
     outside = [job.strategy() for job in runs if job.fingerprints]
     report(records, comparisons_of(Path(sweep).stem, whole, known), out, screen, outside)
 

@@ -106,7 +106,7 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
     from lossbench.running.sweep import jobs, run_sweep
     from lossbench.submissions.verification import REQUIRED_SEEDS
 
-    sweep, protocols = read_sweep(shipped("configs") / "sweeps/quickstart.toml")
+    sweep, protocols = read_sweep(shipped("configs") / "sweeps/scenes.toml")
     name = str(submission.strategy_file)
     chosen = {
         "strategies": (name,),

@@ -99,7 +99,7 @@ class Verifier:
         return badge
 
     def _protocols(self) -> dict[str, Protocol]:
-        """The protocols to rerun, by name: those of rendered scenes and those of `real_tasks`."""
+        """The protocols to rerun, by name: those of rendered scenes, without their variations, and those of `real_tasks`."""
         protocols = {path.stem: read_protocol(path) for path in config_files(self.protocols)}
         unknown = set(self.real_tasks) - set(protocols)
         if unknown:
@@ -111,7 +111,7 @@ class Verifier:
         return {
             name: protocol
             for name, protocol in protocols.items()
-            if protocol.task.data.scenes or name in self.real_tasks
+            if (protocol.task.data.scenes and not protocol.base) or name in self.real_tasks
         }
 
     def _reruns(self, submission: Submission, submitted: Sequence[Record]) -> Iterator[Record]:

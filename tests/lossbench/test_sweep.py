@@ -219,7 +219,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, started: list[s
     assert len(children) >= 2
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(children, timeout=15)
+    _, alive = psutil.wait_procs(children, timeout=SECONDS)
     for each in alive:
         each.kill()
     assert not alive, [each.cmdline() for each in alive]
