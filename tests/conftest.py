@@ -9,7 +9,9 @@ os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})  # bef
 
 from jaxtyping import install_import_hook
 
-if not any("benchmarks" in argument for argument in sys.argv):  # checking shapes takes time
+BENCHMARKS = any("benchmarks" in argument for argument in sys.argv)
+collect_ignore = [] if BENCHMARKS else ["benchmarks"]
+if not BENCHMARKS:  # checking shapes takes time
     install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
 
 # isort: split
@@ -36,8 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker a core; none for single tests and files, for benchmarks, and where output is to be seen at once."""
-    named = any("::" in each or Path(each).is_file() or "benchmarks" in each for each in config.args)
-    return 0 if named or config.option.capture == "no" else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    named = any("::" in each or Path(each).is_file() for each in config.args)
+    return (
+        0 if named or BENCHMARKS or config.option.capture == "no" else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
