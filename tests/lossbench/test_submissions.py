@@ -371,7 +371,7 @@ def test_the_sandbox_ends_what_takes_too_long_and_all_that_it_started(tmp_path: 
     started = time.monotonic()
     with pytest.raises(SandboxError, match="longer than 1 s"):
         sandboxed(tmp_path, script, seconds=1)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40  # it would sleep for 60 s
     time.sleep(3)
     assert not (tmp_path / "late").exists()
 

@@ -1,7 +1,7 @@
 """Every strategy once on the real models at paper size: ResNet-18, SSD300 and the hourglass of two stacks.
 
 The models are untrained and the images rendered; what is measured is that it runs, how long it takes, and what it holds.
-`uv run pytest -m slow tests/test_paper_size.py -s` prints the table of docs/strategies.md.
+`uv run pytest -m slow tests/strategies/test_paper_size.py -s` prints the table of docs/strategies.md.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def measured(pytestconfig: pytest.Config) -> Iterator[Measured]:
-    """Filled by the tests, printed at the end, whatever is captured."""
+    """Filled by the tests, printed at the end where output is shown: workers have a part of the table each."""
     found = Measured()
     yield found
-    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+    if pytestconfig.option.capture == "no":
         show(found)
 
 
