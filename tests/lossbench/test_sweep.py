@@ -54,8 +54,9 @@ def run(sweep: Path, out: Path, workers: int = 1, sink: Heard | None = None) -> 
 
 
 def timeless(path: Path) -> dict[str, Any]:
-    """A record without what the clock and the operating system say."""
-    record = read_record(path).model_dump(exclude={"rounds": {"__all__": {"seconds", "peak_memory_mebibytes"}}})
+    """A record without what the clock and the operating system say, and without the state of the working tree."""
+    clock = {"__all__": {"seconds", "peak_memory_mebibytes"}}
+    record = read_record(path).model_dump(exclude={"commit": True, "rounds": clock})
     assert len(record["rounds"]) == record["planned_rounds"]
     return record
 
