@@ -160,11 +160,11 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
     (
         [QUICKSTART, "--protocol", "nothing"],
-        "no protocol 'nothing' in this sweep; there are scenes-classification, scenes-det",
+        "no protocol 'nothing' in this sweep; there are quickstart-classification, quickstart-det",
     ),
     (
-        [QUICKSTART, "--protocol", "scenes-poses"],
-        "no protocol 'scenes-poses' in this sweep; did you mean scenes-pose[?]$",
+        [QUICKSTART, "--protocol", "quickstart-poses"],
+        "no protocol 'quickstart-poses' in this sweep; did you mean quickstart-pose or",
     ),
     (["quickstrat"], "no configuration 'quickstrat'; did you mean quickstart"),
     ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
