@@ -118,7 +118,10 @@ def completed(words: str, folder: Path) -> list[str]:
     ("words", "names"),
     [
         ("lossbench lea", ["leaderboard"]),
-        ("lossbench run quickst", ["quickstart", "quickstart-classification", "quickstart-detection", "quickstart-pose"]),
+        (
+            "lossbench run quickst",
+            ["quickstart", "quickstart-classification", "quickstart-detection", "quickstart-pose"],
+        ),
         ("lossbench run mine", ["mine.toml"]),
         ("lossbench run quickstart --strategy committee", ["committee-vote-entropy", "committee-disagreement"]),
         ("lossbench run quickstart --strategy mine", ["mine.py"]),
