@@ -50,7 +50,7 @@ def test_the_python_api_runs_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     names: dict[str, object] = {}
     exec(compile(block, "README.md", "exec"), names)
     assert [one.labeled for one in names["record"].rounds] == [100, 200, 300]
-    assert "margin" in str(names["board"].standings("scenes-classification"))
+    assert names["board"].standings("scenes-classification")["strategy"].tolist() == ["margin"]
     assert "mark" in names["chart"].to_json()
 
 

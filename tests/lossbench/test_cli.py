@@ -219,7 +219,9 @@ def test_a_worker_that_dies_is_one_line(tmp_path: Path, started: list[subprocess
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     workers = [
-        each for each in psutil.Process(process.pid).children() if "multiprocessing.spawn" in " ".join(each.cmdline())
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "multiprocessing.spawn" in " ".join(child.cmdline()) or child.ppid() != process.pid  # of the fork server
     ]
     workers[0].kill()
     _, errors = process.communicate(timeout=SECONDS)
