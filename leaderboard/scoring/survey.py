@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path
@@ -93,7 +94,7 @@ def _not_comparable(records: Records, own: Container[Path]) -> dict[Path, str]:
 
 
 def _protocol(record: Record) -> str:
-    return repr((record.metric, record.group_names, sorted(record.config.items())))
+    return repr((record.metric, record.group_names, json.dumps(record.config, sort_keys=True)))
 
 
 def _data(record: Record) -> str:
