@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
-from tiny_contexts import CANDIDATES, LABELED, MakeContext
-from torch import Tensor
-from torch.nn import functional
 
-from strategies import Context
-from strategies.badge import Badge
-from tasks.training.learner import Learner
+if TYPE_CHECKING:  # this file is read by the process that only hands out tests, too
+    from torch import Tensor
+
+    from strategies import Context
+    from tasks.training.learner import Learner
 
 
 @pytest.fixture(scope="session")
-def context(trained: Callable[..., Learner]) -> MakeContext:
+def context(trained: Callable[..., Learner]) -> Callable[..., Context]:
     """A context on a tiny task; the labeled images are of three of four groups."""
+    import numpy as np
+    import torch
+    from tiny_contexts import CANDIDATES, LABELED
+    from torch.nn import functional
+
+    from strategies import Context
+    from strategies.badge import Badge
+
     learners: dict[str, Learner] = {}
 
     def of(kind: str = "classification", budget: int = 5) -> Context:

@@ -37,11 +37,13 @@ def bright_cells(count: int, generator: torch.Generator) -> tuple[list[Tensor], 
 
 
 def peaks(count: int, generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
-    """Maps of mean 0; the loss is the height of a peak."""
-    height = torch.rand(count, generator=generator)
-    maps = torch.zeros(count, 2, 4, 4)
-    maps[:, 0, 0, 0] = height
-    return [maps - maps.mean((2, 3), keepdim=True)], height
+    """Maps of mean 0 and standard deviation 1; the loss is the height of a peak."""
+    height = 2.5 + torch.rand(count, 1, generator=generator)
+    others = torch.randn(count, 15, generator=generator)
+    others = (others - others.mean(1, keepdim=True)) / others.std(1, correction=0, keepdim=True)
+    mean = -height / 15
+    others = mean + others * ((16 - height.square()) / 15 - mean.square()).sqrt()
+    return [torch.cat([height, others], 1).view(count, 1, 4, 4)], height[:, 0]
 
 
 def held_out_accuracy(

@@ -12,7 +12,7 @@ from leaderboard.scoring.board import Board
 from lossbench.publishing.boards import gather_board
 from lossbench.publishing.reproduction import PICTURE, TABLE, draw_gains, table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "docs/reproduction"
 PAGE = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
 MEND = "run `lossbench leaderboard docs`"

@@ -561,4 +561,4 @@ def test_the_kinds_of_task_are_those_that_the_contract_is_checked_on() -> None:
     assert configured == set(KINDS)
 
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs/tasks").rglob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "configs/tasks").rglob("*.toml"))

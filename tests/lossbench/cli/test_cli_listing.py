@@ -12,7 +12,7 @@ from sample_configs import written
 from lossbench.config import config_files
 from strategies import STRATEGIES
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 ODD = "odd [bold] [/name] ü"  # a folder in a folder: rich reads such brackets as markup
 
 

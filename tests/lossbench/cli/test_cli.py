@@ -20,7 +20,7 @@ from leaderboard.schema.records import read_record
 from lossbench.config import config_files
 from strategies import STRATEGIES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMANDS = [
     "run",
     "list tasks",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from leaderboard.schema.records import Record, RecordError, read_record, record_path, write_record
 
-COMMITTED = Path(__file__).parents[2] / "leaderboard/records"
+COMMITTED = Path(__file__).parents[3] / "leaderboard/records"
 
 
 def test_a_written_record_is_read_back_unchanged(tmp_path: Path) -> None:

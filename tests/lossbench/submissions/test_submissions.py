@@ -31,7 +31,7 @@ from lossbench.submissions.rerun import run
 from lossbench.submissions.sandbox import Limits, SandboxError, network_can_be_cut, run_python
 from lossbench.submissions.verification import Verifier, check_in_sandbox
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 CODE = """
 from typing import ClassVar
 from strategies.base import Context, Selection, Strategy

@@ -25,7 +25,7 @@ from tasks.detection.label_noise import mislabeled as mislabeled_objects
 from tasks.pose.label_noise import mislabeled as mislabeled_joints
 
 CLASSES = 10
-CONFIGS = Path(__file__).parents[2] / "configs/tasks"
+CONFIGS = Path(__file__).parents[3] / "configs/tasks"
 
 
 def classes_of(labels: np.ndarray) -> Any:

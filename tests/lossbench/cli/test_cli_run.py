@@ -15,7 +15,7 @@ from sample_configs import SWEEP, TASK, written
 from leaderboard.schema.records import read_record
 from lossbench.config import config_files, read_protocol
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs"
 ODD = "odd [bold] [/name] ü"  # a folder in a folder: rich reads such brackets as markup
 REAL = [path for path in config_files(CONFIGS / "tasks") if read_protocol(path).task.data.scenes is None]
@@ -160,7 +160,7 @@ FAULTS: list[tuple[list[str | Path], str]] = [
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
     (
         [QUICKSTART, "--protocol", "nothing"],
-        "no protocol 'nothing' in this sweep; there are quickstart-classification, quickstart-det",
+        "no protocol 'nothing' in this sweep; there are quickstart-pose, quickstart-detection, quickstart-cl",
     ),
     (
         [QUICKSTART, "--protocol", "quickstart-poses"],

@@ -13,7 +13,7 @@ from lossbench.running.sweep import NullSink, jobs, run_job
 from tasks.settings import SceneSettings
 
 pytestmark = pytest.mark.slow
-SWEEP, PROTOCOLS = read_sweep(Path(__file__).parents[2] / "configs/sweeps/paper.toml")
+SWEEP, PROTOCOLS = read_sweep(Path(__file__).parents[3] / "configs/sweeps/paper.toml")
 SMALLER = {"classification": {"width": 8}, "detection": {"imagenet": False}, "pose": {"width": 16, "pixels": 64}}
 
 
