@@ -16,6 +16,8 @@ CELL_PIXELS = 128
 GAP_PIXELS = 4
 # Okabe & Ito (2008), as in the charts: one color per class or side of the body.
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
+DARK_COLORS = {"#0072B2"}
+"""Those on which white text has more contrast than black."""
 
 
 def cell(image: UInt8[Tensor, "3 s s"], mode: InterpolationMode = InterpolationMode.NEAREST) -> UInt8[Tensor, "3 c c"]:
@@ -36,8 +38,9 @@ def draw_boxes(
         return image
     colors: list[str | tuple[int, int, int]] = [COLORS[label % len(COLORS)] for label in labels]
     texts = [names[label] for label in labels]
+    text_colors: list[str | tuple[int, int, int]] = ["white" if color in DARK_COLORS else "black" for color in colors]
     corners = (boxes * CELL_PIXELS).clamp(0, CELL_PIXELS - 1)
-    return draw_bounding_boxes(image, corners, texts, colors, width=2, label_colors="black", fill_labels=True)
+    return draw_bounding_boxes(image, corners, texts, colors, width=2, label_colors=text_colors, fill_labels=True)
 
 
 def draw_class(image: UInt8[Tensor, "3 c c"], label: int, names: Sequence[str]) -> UInt8[Tensor, "3 c c"]:
