@@ -92,6 +92,12 @@ def task(kind: str, tiny_task: Callable[[str], Task]) -> Task:
 
 
 @pytest.fixture(scope="session")
+def classification(tiny_task: Callable[[str], Task]) -> Task:
+    """The tiny classification task."""
+    return tiny_task("classification")
+
+
+@pytest.fixture(scope="session")
 def trained(tiny_task: Callable[[str], Task], shared: Path, pytestconfig: pytest.Config) -> Callable[..., Learner]:
     """A learner of a tiny task, trained for a moment with what a strategy needs in the shared track."""
     from tiny_learners import learner

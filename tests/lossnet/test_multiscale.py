@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from columns import column
 from hypothesis import given
 from hypothesis import strategies as st
 from loss_margins import MEANS, PLACES
@@ -34,10 +35,6 @@ from tasks.training.clock import Clock
 CIFAR = ((64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4))
 SSD300 = ((512, 38, 38), (1024, 19, 19), (512, 10, 10), (256, 5, 5), (256, 3, 3), (256, 1, 1))
 HOURGLASS = ((16, 64, 64), (16, 64, 64))
-
-
-def column(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
 
 
 def taps(shapes: tuple[tuple[int, ...], ...], count: int = 3, seed: int = 0) -> list[Tensor]:

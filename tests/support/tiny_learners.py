@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
+
+MakeTask = Callable[[str], Task[Any, Any]]
+"""The fixture `tiny_task`."""
+MakeLearner = Callable[..., Learner]
+"""The fixture `trained`."""
 
 
 def built(kind: str, cache: Path) -> Task[Any, Any]:

@@ -1,17 +1,16 @@
-"""Images in memory and their augmentation: places of pixels and of annotations must move together."""
+"""Images in memory and their geometry: places of pixels and of annotations must move together."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from generators import rng
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou
 
-from tasks.detection.augment import MINIMUM_OVERLAPS, SMALLEST_SIDE, crops, ssd_transforms, zoomed_out
 from tasks.images import augment
 from tasks.images.augment import Transforms
 from tasks.images.pixels import Colors, Pixels
@@ -23,10 +22,6 @@ SIDE = 48
 
 def noise(count: int, side: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8))
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def ramp(side: int) -> Tensor:
@@ -187,125 +182,3 @@ def test_half_of_the_images_are_mirrored() -> None:
     mirrored = augment.flips(rng(), 4000)[:, 0, 0] < 0
     assert mirrored.mean() == pytest.approx(0.5, abs=0.04)
     assert len(np.unique(mirrored[:20])) > 1
-
-
-def seen(maps: np.ndarray, color: tuple[float, float, float]) -> np.ndarray:
-    return maps[:, :, :3] @ np.array(color) + maps[:, :, 3]
-
-
-def test_where_nothing_is_drawn_colors_stay() -> None:
-    maps = augment.photometric(rng(), 4000)
-    assert maps.dtype == np.float32
-    untouched = (np.abs(maps - np.eye(3, 4)) < 1e-4).all((1, 2))
-    assert untouched.mean() == pytest.approx(1 / 16, abs=0.02)
-    assert np.abs(maps - np.eye(3, 4))[~untouched].max((1, 2)).min() > 1e-4
-
-
-@given(grey=st.floats(0, 255), seed=st.integers(0, 10**6))
-def test_grey_stays_grey(grey: float, seed: int) -> None:
-    colors = seen(augment.photometric(rng(seed), 8), (grey, grey, grey))
-    assert colors == pytest.approx(colors.mean(1, keepdims=True).repeat(3, 1), abs=0.01)
-    assert np.all(colors >= 0.5 * min(grey - 32, 3 * (grey - 32)) - 17)  # contrast 0.5 to 1.5 after brightness
-    assert np.all(colors <= 1.5 * (grey + 32) + 0.01)
-
-
-def test_each_part_of_the_distortion_happens_and_half_of_the_time() -> None:
-    maps = augment.photometric(rng(), 4000)
-    grey = seen(maps, (100, 100, 100))[:, 0]
-    untouched = (np.abs(grey - 100) < 1e-3).mean()
-    assert untouched == pytest.approx(0.25, abs=0.03)  # neither brightness nor contrast
-    black = seen(maps, (0, 0, 0))[:, 0]  # 32 of brightness, and then 1.5 of contrast
-    assert (black.min(), black.max()) == pytest.approx((-48, 48), abs=2)
-    red = seen(maps, (200, 50, 50))
-    same = (np.abs(red - [200, 50, 50]) < 1e-2).all(1).mean()
-    assert same == pytest.approx(1 / 16, abs=0.02)
-    spread = red.max(1) - red.min(1)  # 150 by contrast and saturation, with a little from hue
-    assert spread.max() > 1.3 * 150
-    assert spread.min() < 0.4 * 150
-
-
-class Recorded(np.random.Generator):
-    """Keeps what was chosen."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(np.random.PCG64(seed))
-        self.chosen = np.empty(0)
-
-    def choice(self, *arguments: object, **named: object) -> np.ndarray:
-        self.chosen = super().choice(*arguments, **named)
-        return self.chosen
-
-
-def random_boxes(count: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    random = rng(seed)
-    corner, sides = random.uniform(0, 0.7, (count, most, 2)), random.uniform(0.1, 0.3, (count, most, 2))
-    real = np.arange(most) < random.integers(0, most + 1, (count, 1))
-    return np.concatenate([corner, corner + sides], 2), real
-
-
-def test_crops_keep_the_drawn_overlap_and_a_center() -> None:
-    boxes, real = random_boxes(400, 3, 1)
-    generator = Recorded(5)
-    places = crops(generator, boxes, real)
-    width, left, height, top = places[:, 0, 0], places[:, 0, 2], places[:, 1, 1], places[:, 1, 2]
-    windows = np.stack([left, top, left + width, top + height], 1)
-    whole = (windows == [0, 0, 1, 1]).all(1)
-    center = (boxes[..., :2] + boxes[..., 2:]) / 2
-    held = ((center > windows[:, None, :2]) & (center < windows[:, None, 2:])).all(2) & real
-    overlap = np.array(
-        [
-            box_iou(torch.from_numpy(window[None]), torch.from_numpy(some[is_real])).max() if is_real.any() else -1
-            for window, some, is_real in zip(windows, boxes, real, strict=True)
-        ]
-    )
-    cropped = ~whole
-    assert cropped.sum() > 60
-    assert held[cropped].any(1).all()
-    assert np.all(overlap[cropped] >= generator.chosen[cropped] - 1e-9)
-    assert whole[np.isnan(generator.chosen)].all()
-    assert whole[~real.any(1)].all()
-    assert np.all((windows >= 0) & (windows <= 1 + 1e-9))
-    assert np.all((width >= SMALLEST_SIDE) & (height >= SMALLEST_SIDE))
-    ratio = width[cropped] / height[cropped]
-    assert np.all((ratio >= 0.5) & (ratio <= 2))
-    for minimum in (-np.inf, 0.1):  # small objects cannot fill a window, so the large minima seldom succeed here
-        assert cropped[(generator.chosen == minimum) & real.any(1)].mean() > 0.5
-
-
-def test_all_of_ssds_minimum_overlaps_are_drawn() -> None:
-    assert MINIMUM_OVERLAPS[:-1] == (-np.inf, 0.1, 0.3, 0.5, 0.7, 0.9)  # published code has lost the 0.5
-    assert np.isnan(MINIMUM_OVERLAPS[-1])
-    generator = Recorded(0)
-    crops(generator, np.tile([0.2, 0.2, 0.9, 0.9], (300, 1, 1)), np.ones((300, 1), bool))
-    assert set(generator.chosen[~np.isnan(generator.chosen)]) == set(MINIMUM_OVERLAPS[:-1])
-
-
-@pytest.mark.parametrize("minimum", [0.5, 0.9])
-def test_large_objects_are_cropped_at_every_minimum(minimum: float) -> None:
-    generator = Recorded(0)
-    places = crops(generator, np.tile([0.05, 0.05, 0.95, 0.95], (2000, 1, 1)), np.ones((2000, 1), bool))
-    assert np.any((places[:, 0, 0] < 1)[generator.chosen == minimum])
-
-
-def test_padding_is_no_object() -> None:
-    boxes = np.tile([0.1, 0.1, 0.9, 0.9], (50, 2, 1))
-    assert np.array_equal(crops(rng(), boxes, np.zeros((50, 2), bool)), IDENTITY.repeat(50, 0))
-
-
-def test_zooming_out_keeps_the_whole_image() -> None:
-    places = zoomed_out(rng(), 2000, 4.0)
-    corners = augment.transform_points(np.tile([[0.0, 0], [1, 1]], (2000, 1, 1)), places)
-    assert corners.min() >= -1e-9
-    assert corners.max() <= 1 + 1e-9
-    sides = corners[:, 1] - corners[:, 0]
-    assert sides[:, 0] == pytest.approx(sides[:, 1])
-    assert sides.min() == pytest.approx(0.25, abs=0.01)
-    assert np.mean(sides[:, 0] > 1 - 1e-9) == pytest.approx(0.5, abs=0.04)
-
-
-def test_the_whole_augmentation_shows_objects_and_mirrors() -> None:
-    boxes, _ = random_boxes(300, 2, 3)
-    places = ssd_transforms(rng(2), boxes, np.ones((300, 2), bool), 4.0)
-    center = augment.transform_points((boxes[..., :2] + boxes[..., 2:]) / 2, places)
-    assert ((center > 0) & (center < 1)).all(2).any(1).all()
-    assert (places[:, 0, 0] < 0).mean() == pytest.approx(0.5, abs=0.1)

@@ -1,0 +1,30 @@
+"""What is recorded of the machine: peak memory, one thread, the commit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lossbench.running import machine
+from lossbench.running.sweep import prepare
+
+
+@pytest.mark.skipif(not machine.HIGH_WATER_RESET.exists(), reason="only Linux resets its high-water mark")
+def test_the_peak_of_memory_is_measured_anew() -> None:
+    device = torch.device("cpu")
+    bytearray(200 << 20)
+    before = machine.peak_memory_mebibytes(device)
+    machine.reset_peak_memory(device)
+    assert machine.peak_memory_mebibytes(device) < before - 100
+
+
+def test_a_process_computes_on_one_thread() -> None:
+    torch.set_num_threads(2)
+    prepare()
+    assert torch.get_num_threads() == 1
+
+
+def test_the_commit_is_that_of_the_process_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = machine.commit()
+    monkeypatch.setattr(machine.subprocess, "run", None)
+    assert machine.commit() == first
