@@ -1,0 +1,82 @@
+"""Folders of submissions: what an author may say, which are refused, and those of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from submitted_strategies import code
+
+from leaderboard.schema.badges import read_badge
+from lossbench.config import ConfigError
+from lossbench.submissions.folder import META, STRATEGY, Submission, create_submission, record_faults, submissions
+from lossbench.submissions.verification import check_in_sandbox
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def test_a_submission_holds_no_links(submission: Submission) -> None:
+    (submission.folder / ".verification.json.part").symlink_to(submission.strategy_file)
+    with pytest.raises(ConfigError, match="is a link; replace it by a file"):
+        Submission.read(submission.folder)
+
+
+def test_a_broken_submission_is_named_and_the_others_are_read(submission: Submission) -> None:
+    folder = submission.folder.parent
+    for name, meta in (("empty", None), ("deep", "a = " + "[" * 5000), ("wide", "a = " + "9" * 9000)):
+        (folder / name).mkdir()
+        (folder / name / STRATEGY).write_text("", encoding="utf-8")
+        if meta:
+            (folder / name / META).write_text(meta, encoding="utf-8")
+    entries, damages = submissions(folder)
+    assert [entry.meta.name for entry in entries] == ["last"]
+    assert len(damages) == 3
+
+
+@pytest.mark.parametrize(
+    ("meta", "fault"),
+    [
+        ('name = "other"', "differs from the folder's name"),
+        ('name = "../last"', "name: String should match pattern"),
+        ("name = 1\nname = 2", "is not TOML"),
+        ('name = "last"\nsecret = 1', "secret: Extra inputs are not permitted"),
+        (f'name = "last"\nsummary = "{"x" * 300}"', "summary: String should have at most 200 characters"),
+    ],
+)
+def test_what_an_author_may_not_say_is_refused(meta: str, fault: str, submission: Submission) -> None:
+    rest = '\ntitle = "t"\nauthors = ["a"]\npaper = "p"\nlicence = "l"\n'
+    (submission.folder / META).write_text(meta + rest, encoding="utf-8")
+    with pytest.raises(ConfigError, match=fault):
+        Submission.read(submission.folder)
+
+
+def test_a_submission_may_not_take_the_name_of_a_strategy_that_is_here(tmp_path: Path) -> None:
+    file = tmp_path / STRATEGY
+    file.write_text(code(), encoding="utf-8")
+    for name in ("random", "full-pool"):
+        with pytest.raises(ConfigError, match=f"Lossbench has a strategy named '{name}'"):
+            Submission.read(create_submission(file, name, tmp_path / "submissions"))
+
+
+def test_every_submission_of_the_repository_is_sound() -> None:
+    entries, damages = submissions(REPOSITORY / "leaderboard/submissions")
+    assert damages == []
+    assert len(entries) >= 2
+    for entry in entries:
+        assert record_faults(entry, REPOSITORY / "configs/tasks") == []
+        assert read_badge(entry.folder).state != "failed"
+
+
+def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:
+    own = (REPOSITORY / "leaderboard/submissions/confidence-ratio/strategy.py").read_text(encoding="utf-8")
+    body = own[own.index("    name: ClassVar") :].strip()
+    assert body in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "folder", sorted((REPOSITORY / "leaderboard/submissions").iterdir()), ids=lambda each: each.name
+)
+def test_every_submission_of_the_repository_keeps_the_contract(folder: Path) -> None:
+    results = check_in_sandbox(folder / STRATEGY, Submission.read(folder).meta.parameters)
+    assert [verdict for verdict in results.verdicts if verdict[2]] == []
