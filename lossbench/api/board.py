@@ -29,9 +29,9 @@ class Leaderboard:
     Only complete runs on test images are ranked, apart by protocol, version and track.
     """
 
-    def __init__(self, found: Iterable[records.Record]) -> None:
+    def __init__(self, given: Iterable[records.Record]) -> None:
         """Rank records, such as those of `lossbench.load_records`."""
-        self.records = found if isinstance(found, Records) else Records(found)
+        self.records = given if isinstance(given, Records) else Records(given)
 
     @cached_property
     def _sections(self) -> list[Section]:
@@ -79,9 +79,13 @@ class Leaderboard:
         return build_page(board, Path(folder))
 
     def _chosen(self, protocol: str | None, track: str) -> list[Section]:
-        chosen = [each for each in self._sections if each.key.track == track and protocol in {None, each.key.protocol}]
+        chosen = [
+            section
+            for section in self._sections
+            if section.key.track == track and protocol in {None, section.key.protocol}
+        ]
         if not chosen:
-            there = ", ".join(f"{each.key.protocol} ({each.key.track})" for each in self._sections) or "none"
+            there = ", ".join(f"{section.key.protocol} ({section.key.track})" for section in self._sections) or "none"
             msg = (
                 f"no complete test run of {protocol or 'any protocol'} on the {track} track; there are runs of: {there}"
             )
@@ -92,6 +96,7 @@ class Leaderboard:
         import pandas as pd
 
         tables = [
-            html_table(each.title, pd.DataFrame(rows.standings([each])).loc[:, list(SHOWN)]) for each in self._sections
+            html_table(section.title, pd.DataFrame(rows.standings([section])).loc[:, list(SHOWN)])
+            for section in self._sections
         ]
         return "\n".join(tables) or "<p>No complete test run.</p>"

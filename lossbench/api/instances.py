@@ -125,9 +125,11 @@ def _globals_of(code: CodeType) -> Iterator[str]:
 def _text(value: object) -> str:
     """What is the same for the same code in every process of one version of Python."""
     if isinstance(value, CodeType):
-        return repr((value.co_code, value.co_names, value.co_varnames, [_text(each) for each in value.co_consts]))
+        return repr(
+            (value.co_code, value.co_names, value.co_varnames, [_text(constant) for constant in value.co_consts])
+        )
     if isinstance(value, tuple | frozenset):
-        texts = [_text(each) for each in value]
+        texts = [_text(item) for item in value]
         return repr(texts if isinstance(value, tuple) else sorted(texts))
     if isinstance(value, type | FunctionType):
         return f"{value.__module__}.{value.__qualname__}"

@@ -63,9 +63,9 @@ class Record(records.Record):
 class Records(Sequence[Record]):
     """Records of a folder, in the order of their paths."""
 
-    def __init__(self, found: Iterable[records.Record], damages: Iterable[str] = ()) -> None:
+    def __init__(self, given: Iterable[records.Record], damages: Iterable[str] = ()) -> None:
         """Keep records, and one line for each file that was left out: where it is, and what is wrong."""
-        self._records = tuple(each if isinstance(each, Record) else Record.of(each) for each in found)
+        self._records = tuple(record if isinstance(record, Record) else Record.of(record) for record in given)
         self.damages = tuple(damages)
 
     def __len__(self) -> int:
@@ -92,17 +92,17 @@ class Records(Sequence[Record]):
 
         rows = [
             {
-                "protocol": each.protocol,
-                "version": each.version,
-                "track": each.track,
-                "strategy": each.strategy,
-                "seed": each.seed,
-                "split": each.split,
-                "rounds": f"{len(each.rounds)} of {each.planned_rounds}",
-                "metric": each.metric.name,
-                "last_score": each.score[-1] if each.rounds else None,
+                "protocol": record.protocol,
+                "version": record.version,
+                "track": record.track,
+                "strategy": record.strategy,
+                "seed": record.seed,
+                "split": record.split,
+                "rounds": f"{len(record.rounds)} of {record.planned_rounds}",
+                "metric": record.metric.name,
+                "last_score": record.score[-1] if record.rounds else None,
             }
-            for each in self
+            for record in self
         ]
         return pd.DataFrame(rows)
 

@@ -40,9 +40,10 @@ def diagnose(
 
     check_device(device)
     prepare()
-    folder, found = out / "diagnosis", []
-    for each in diagnoses([read_record(path) for path in records], Paths(data, out, device), strategy or ()):
-        say(*(f"{each.record.protocol}, {each.label}: {path}" for path in each.save_contact_sheets(folder)))
-        found.append(each)
-    console().print(summary_table(found))
-    say(*save_charts(found, folder))
+    folder, examined = out / "diagnosis", []
+    for diagnosis in diagnoses([read_record(path) for path in records], Paths(data, out, device), strategy or ()):
+        name = f"{diagnosis.record.protocol}, {diagnosis.label}"
+        say(*(f"{name}: {path}" for path in diagnosis.save_contact_sheets(folder)))
+        examined.append(diagnosis)
+    console().print(summary_table(examined))
+    say(*save_charts(examined, folder))

@@ -31,15 +31,15 @@ def tasks(folder: Folder = None, kind_file: KindFiles = None) -> None:
     names = ("protocol", "version", "kind", "labels", "rounds", "candidates")
     table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
     for path in _files(folder, "tasks"):
-        each = read_protocol(path)
-        labeled = each.budget.labeled
+        protocol = read_protocol(path)
+        labeled = protocol.budget.labeled
         table.add_row(
-            each.name,
-            str(each.version),
-            each.task.kind,
+            protocol.name,
+            str(protocol.version),
+            protocol.task.kind,
             f"{labeled[0]:,} to {labeled[-1]:,}",
             str(len(labeled)),
-            f"{each.budget.subset:,}" if each.budget.subset else "all",
+            f"{protocol.budget.subset:,}" if protocol.budget.subset else "all",
         )
     console().print(table)
 
@@ -52,8 +52,8 @@ def strategies() -> None:
     from strategies import STRATEGIES
 
     table = Table(Column("strategy", no_wrap=True), "paper", "kind", "needs", "cost", box=None)
-    for each in STRATEGIES:
-        table.add_row(each.name, each.paper, each.kind, each().needs, each.cost)
+    for strategy in STRATEGIES:
+        table.add_row(strategy.name, strategy.paper, strategy.kind, strategy().needs, strategy.cost)
     console().print(table)
     say("", "N candidates, L labeled, K picks, D embedding, C categories, T passes, G groups")
 
@@ -68,10 +68,14 @@ def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
 
     table = Table(Column("sweep", no_wrap=True), "protocols", "strategies", "seeds", "tracks", "split", box=None)
     for path in _files(folder, "sweeps"):
-        each, _ = read_sweep(path)
-        lists = (each.protocols, each.strategies)
+        sweep, _ = read_sweep(path)
+        lists = (sweep.protocols, sweep.strategies)
         table.add_row(
-            path.stem, *(", ".join(words) for words in lists), _ranges(each.seeds), ", ".join(each.tracks), each.split
+            path.stem,
+            *(", ".join(words) for words in lists),
+            _ranges(sweep.seeds),
+            ", ".join(sweep.tracks),
+            sweep.split,
         )
     console().print(table)
 

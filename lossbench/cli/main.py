@@ -81,16 +81,16 @@ def _stoppable() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise `Stopped`, whose handling ends workers; a second one ends this process at once."""
 
     def stop(number: int, _: object) -> NoReturn:
-        for each in STOP_SIGNALS:
-            signal.signal(each, lambda again, _: os._exit(128 + again))
+        for signal_number in STOP_SIGNALS:
+            signal.signal(signal_number, lambda again, _: os._exit(128 + again))
         raise Stopped(number)
 
-    before = {each: signal.signal(each, stop) for each in STOP_SIGNALS}
+    handlers = {signal_number: signal.signal(signal_number, stop) for signal_number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signal_number, handler in handlers.items():
+            signal.signal(signal_number, handler)
 
 
 def _how_to_go_on() -> str:

@@ -92,7 +92,7 @@ def selection(
     from strategies import STRATEGIES, load_strategy
 
     check_device(device)
-    chosen = [load_strategy(name) for name in strategy or (each.name for each in STRATEGIES if not each.cheats)]
+    chosen = [load_strategy(name) for name in strategy or (known.name for known in STRATEGIES if not known.cheats)]
     sizes = SelectionSizes(tuple(pool), tuple(budget), repeats, patience)
     wanted, paths = read_protocol(protocol), Paths(data, out, device)
     prepare(threads)

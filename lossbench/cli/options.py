@@ -17,8 +17,8 @@ from lossbench.paths import shipped
 
 def strategy_names(incomplete: str) -> list[str]:
     """Strategies of Lossbench, read from their files without importing them, and Python files."""
-    found = find_spec("strategies")
-    places = (found.submodule_search_locations if found else None) or ()
+    package = find_spec("strategies")
+    places = (package.submodule_search_locations if package else None) or ()
     texts = (path.read_text(encoding="utf-8") for place in places for path in sorted(Path(place).glob("*.py")))
     names = [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
     return _starting(incomplete, names, ".py")

@@ -59,7 +59,8 @@ def run(
 
     whole, known = read_sweep(sweep)
     if workers != 1:
-        warm_up([each.task.kind for each in known], device)  # imports in another process, while this one imports, too
+        kinds = [listed.task.kind for listed in known]
+        warm_up(kinds, device)  # imports in another process, while this one imports, too
     from lossbench.paths import Paths
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
@@ -102,8 +103,8 @@ def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) ->
         fields["full_pool_seeds"] = ()
     if any(name.endswith(".py") for name in chosen["strategies"] or ()):
         fields["strategies"] = tuple(dict.fromkeys([Random.name, *fields["strategies"]]))
-    found = validated(type(sweep), fields, "the command line")
-    for each in found.strategies:
-        if each not in {FULL_POOL, EVERY}:
-            load_strategy(each, found.parameters.get(each))
-    return found, tuple(each for each in known if each.name in found.protocols)
+    narrow = validated(type(sweep), fields, "the command line")
+    for name in narrow.strategies:
+        if name not in {FULL_POOL, EVERY}:
+            load_strategy(name, narrow.parameters.get(name))
+    return narrow, tuple(protocol for protocol in known if protocol.name in narrow.protocols)

@@ -66,9 +66,9 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     """
     recipe = task.recipe
     per_epoch = math.ceil(len(labeled) / recipe.batch)
-    learned = [model, *(each.module for each in attachments)]
+    learned = [model, *(attachment.module for attachment in attachments)]
     optimizers = [optimizer(recipe, module.parameters()) for module in learned]
-    schedulers = [scheduler(recipe, each, per_epoch) for each in optimizers]
+    schedulers = [scheduler(recipe, stepped, per_epoch) for stepped in optimizers]
     ordered = np.sort(labeled)
     first_bad = torch.full((), -1, device=task.unlabeled.device)
     for module in learned:
@@ -77,11 +77,11 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
         parts = np.array_split(ordered[streams.order.permutation(len(ordered))], per_epoch)
         for step, ids in enumerate(parts, start=epoch * per_epoch):
             total = training_loss(task, model, ids, attachments, streams, epoch / recipe.epochs)
-            for each in optimizers:
-                each.zero_grad(set_to_none=True)
+            for stepped in optimizers:
+                stepped.zero_grad(set_to_none=True)
             total.backward()
-            for each in (*optimizers, *schedulers):
-                each.step()
+            for stepped in (*optimizers, *schedulers):
+                stepped.step()
             bad = ~torch.isfinite(total.detach()) & (first_bad < 0)
             first_bad = torch.where(bad, step, first_bad)  # without waiting for the device
         if int(first_bad) >= 0:
@@ -119,9 +119,9 @@ def batch_loss(
     outputs = float32(outputs)
     losses = task.unlabeled.losses(outputs.raw, targets)
     total = losses.mean()
-    for each in attachments:
-        taps = [tap.detach() for tap in outputs.taps] if each.detached else outputs.taps
-        total = total + each.objective.loss(each.module, taps, losses.detach(), progress)
+    for attachment in attachments:
+        taps = [tap.detach() for tap in outputs.taps] if attachment.detached else outputs.taps
+        total = total + attachment.objective.loss(attachment.module, taps, losses.detach(), progress)
     return total
 
 
@@ -132,11 +132,11 @@ def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
     gives, in less time where they are many and small.
     """
     rate, decay = recipe.learning_rate, recipe.weight_decay
-    each = not recipe.fused
+    foreach = not recipe.fused
     if recipe.optimizer == "sgd":
-        return SGD(parameters, rate, momentum=recipe.momentum, weight_decay=decay, foreach=each, fused=recipe.fused)
+        return SGD(parameters, rate, momentum=recipe.momentum, weight_decay=decay, foreach=foreach, fused=recipe.fused)
     if recipe.optimizer == "adamw":
-        return AdamW(parameters, rate, weight_decay=decay, foreach=each, fused=recipe.fused)
+        return AdamW(parameters, rate, weight_decay=decay, foreach=foreach, fused=recipe.fused)
     return RMSprop(parameters, rate, weight_decay=decay, foreach=True)
 
 
