@@ -31,8 +31,8 @@ class TaskKind(ABC, Generic[S]):
     4. Task: a subclass of `tasks.base.Task`: labels, targets, augmentation, groups, label noise, metrics.
     5. Kind: a subclass of this class, the only one in the file. It is created without arguments and holds no state.
 
-    Load it with `tasks.kinds.load_kind_file`, or `lossbench --kind-file FILE`. A protocol then names it:
-    `[task] kind = "your-kind"`. Worker processes load the same file. `lossbench.submissions.conformance.CHECKS` run
+    Load it with `tasks.kinds.load_kind_file`, or with `lossbench run PROTOCOL --kind-file FILE`. A protocol then names
+    it: `[task] kind = "your-kind"`. Worker processes load the same file. `lossbench.submissions.conformance.CHECKS` run
     on `tiny`, and any strategy runs on the kind unchanged.
 
     A kind of Lossbench itself is a folder `tasks/KIND/` (`settings.py`, `task.py`, `losses.py`, `metrics.py`,
@@ -41,7 +41,7 @@ class TaskKind(ABC, Generic[S]):
     """
 
     name: ClassVar[str]
-    """The value of `kind` in a protocol's `task` table: lower-case letters and hyphens."""
+    """The value of `kind` in a protocol's `task` table: lower-case letters, digits and hyphens."""
     settings: ClassVar[type[TaskSettings]]
     """The class of that table."""
     tiny: ClassVar[Mapping[str, Any]]
