@@ -21,7 +21,9 @@ app = group("Build, export and check the leaderboard from records.")
 Sweeps = Annotated[
     Path | None,
     typer.Option(
-        "--sweeps", metavar="DIR", help="Folder of the sweeps that planned comparisons. [default: that of Lossbench]"
+        "--sweeps",
+        metavar="DIR",
+        help="Folder of the sweeps that planned comparisons. [default: configs/sweeps of Lossbench]",
     ),
 ]
 Beside = Annotated[

@@ -16,7 +16,7 @@ from lossbench.paths import shipped
 
 app = group("List protocols, strategies and sweeps.")
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="FOLDER", help="Folder that holds them. [default: that of Lossbench]")
+    Path | None, typer.Argument(metavar="FOLDER", help="Folder of their files. [default: those of Lossbench]")
 ]
 
 

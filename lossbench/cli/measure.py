@@ -60,7 +60,7 @@ def selection(
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="Names or files. Repeatable. [default: all, which takes hours on a CPU]",
+            help="Name or file. Repeatable. [default: all that are ranked, which takes hours on a CPU]",
             autocompletion=strategy_names,
         ),
     ] = None,
@@ -70,7 +70,7 @@ def selection(
     ],
     budget: Annotated[list[int], typer.Option(metavar="N", min=1, help="Number of picks. Repeatable.")] = [1_000],
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Repeats, after one that warms up.")] = 5,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Repeat no further after so long.")] = 600.0,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="No further repeat after this time.")] = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
     data: Data = Path("data"),

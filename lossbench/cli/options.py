@@ -68,25 +68,26 @@ Strategies = Annotated[
     typer.Option(
         "--strategy",
         metavar="NAME",
-        help="Only these: names, full-pool, or files such as mine.py. Repeatable.",
+        help="Instead of the sweep's: a name, full-pool, or a file such as mine.py. Repeatable.",
         autocompletion=strategy_names,
     ),
 ]
 Protocols = Annotated[
     list[str] | None,
     typer.Option(
-        "--protocol", metavar="NAME", help="Only these of the sweep. Repeatable.", autocompletion=protocol_names
+        "--protocol", metavar="NAME", help="Only this protocol of the sweep. Repeatable.", autocompletion=protocol_names
     ),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", metavar="N", min=0, help="Only these. Repeatable.", show_default=False)
+    list[int] | None,
+    typer.Option("--seed", metavar="N", min=0, help="Instead of the sweep's. Repeatable.", show_default=False),
 ]
 Tracks = Annotated[
     list[str] | None,
     typer.Option(
         "--track",
         metavar="NAME",
-        help="Only these: shared, native. Repeatable.",
+        help="Instead of the sweep's: shared or native. Repeatable.",
         autocompletion=lambda: ["shared", "native"],
     ),
 ]
@@ -95,7 +96,7 @@ Split = Annotated[
     typer.Option(
         "--split",
         metavar="NAME",
-        help="Evaluate on test, or on validation to make choices.",
+        help="Instead of the sweep's: evaluate on test, or on validation to choose settings.",
         autocompletion=lambda: ["test", "validation"],
     ),
 ]
@@ -108,10 +109,10 @@ Workers = Annotated[
         "--workers", metavar="N", min=1, help="Processes, of one thread each. [default: one per core; one on cuda]"
     ),
 ]
-Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads of the processor.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="CPU threads.")]
 KindFiles = Annotated[
     list[Path] | None,
-    typer.Option("--kind-file", metavar="FILE", help="Python file with a further kind of task. Repeatable."),
+    typer.Option("--kind-file", metavar="FILE", help="Python file that defines a kind of task. Repeatable."),
 ]
 Records = Annotated[
     Path | None,

@@ -39,7 +39,7 @@ class CoTrained(Protocol):
 
 @dataclass(frozen=True)
 class Attachment:
-    """A module that learns beside the model; `detached`: without the model feeling it."""
+    """A module that learns beside the model; `detached`: its gradients do not reach the model."""
 
     objective: CoTrained
     module: nn.Module
