@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard.charts.styles import GREY, Style
+from leaderboard.charts.styles import GRAY, Style
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
 
@@ -109,4 +109,4 @@ def interval_tooltip(title: str, digits: str) -> list[alt.Tooltip]:
 
 def zero_rule() -> alt.Chart:
     """A dashed line at a gain of zero."""
-    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="zero:Q")
+    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GRAY).encode(y="zero:Q")

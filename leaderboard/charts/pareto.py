@@ -15,7 +15,7 @@ from leaderboard.charts.marks import (
     without_nan,
     zero_rule,
 )
-from leaderboard.charts.styles import GREY, Style
+from leaderboard.charts.styles import GRAY, Style
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
 
@@ -50,7 +50,7 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
     return alt.LayerChart(
         layer=[
             zero_rule(),
-            front.mark_line(interpolate="step-after", color=GREY, strokeWidth=1),
+            front.mark_line(interpolate="step-after", color=GRAY, strokeWidth=1),
             base.mark_point(filled=True, size=70, opacity=1).encode(shape=looks["shape"], tooltip=tooltip),
             base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
         ]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 
 # Okabe & Ito (2008), "Color universal design": distinguishable with every common kind of color vision. Their black is replaced
-# by a grey that is visible on a white and on a black background; their yellow is left out because it is faint on white.
-GREY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
+# by a gray that is visible on a white and on a black background; their yellow is left out because it is faint on white. Gray is
+# the color of random picks and of no other strategy.
+GRAY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
-PALETTE = (GREY, BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 SHAPES = ("circle", "square", "triangle-up", "diamond")
 """After the last color of the palette, styles repeat the colors with the next dash and shape, so that points differ, too."""
@@ -26,7 +27,7 @@ class Style(NamedTuple):
 
 
 RESERVED = {
-    BASELINE: Style(GREY, DASHES[0]),
+    BASELINE: Style(GRAY, DASHES[0]),
     REFERENCE_METHOD: Style(VERMILLION, DASHES[0]),
     "entropy": Style(BLUE, DASHES[0]),
     "core-set": Style(GREEN, DASHES[0]),

@@ -11,7 +11,7 @@ import numpy as np
 
 from leaderboard.charts.marks import dots, style_encoding
 from leaderboard.charts.pictures import save
-from leaderboard.charts.styles import GREY, styles
+from leaderboard.charts.styles import GRAY, styles
 from leaderboard.schema.records import Phases
 from leaderboard.scoring.entries import Key
 from leaderboard.scoring.picks import picks
@@ -78,7 +78,7 @@ def ranking_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
         detail="run:N",
         **_channels(diagnoses),
     )
-    chance = _chart([{"chance": 0.5}]).mark_rule(strokeDash=[4, 4], color=GREY).encode(y="chance:Q")
+    chance = _chart([{"chance": 0.5}]).mark_rule(strokeDash=[4, 4], color=GRAY).encode(y="chance:Q")
     title = alt.TitleParams(
         f"Ranking accuracy of lossnet on held-out images of {diagnoses[0].record.protocol}",
         subtitle="share of pairs of images in the order of their losses; 0.5 is chance",
@@ -127,7 +127,7 @@ def calibration_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart:
         color=_channels(diagnoses)["color"],
     )
     ends = [{"confidence": end, "accuracy": end} for end in (0, 1)]
-    diagonal = _chart(ends).mark_line(strokeDash=[4, 4], color=GREY).encode(x="confidence:Q", y="accuracy:Q")
+    diagonal = _chart(ends).mark_line(strokeDash=[4, 4], color=GRAY).encode(x="confidence:Q", y="accuracy:Q")
     points = base.mark_point(filled=True, opacity=0.9).encode(size=alt.Size("share:Q", legend=None))
     errors = ", ".join(f"{diagnosis.label} {diagnosis.rounds[-1].calibration_error:.3f}" for diagnosis in diagnoses)
     title = alt.TitleParams(

@@ -69,6 +69,9 @@ def test_each_strategy_keeps_its_color_and_none_shares_a_style() -> None:
     assert few["random"] == many["random"]
     assert few["badge"] == many["badge"]
     assert len(set(many.values())) == 62
+    assert [name for name, style in many.items() if style.color == many["random"].color] == ["random"], (
+        "gray is random's"
+    )
     points = [(style.color, style.shape) for style in styles([f"new-{place}" for place in range(20)]).values()]
     assert len(set(points)) == 20, "points are told apart without their lines"
     assert styles(["a", "learning-loss"])["learning-loss"] == styles(["learning-loss", "z"])["learning-loss"]

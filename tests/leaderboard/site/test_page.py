@@ -33,7 +33,10 @@ def three_seeds() -> list[Record]:
 
 def test_the_task_page_holds_the_numbers_and_their_units(tmp_path: Path) -> None:
     text = text_of(task_page(three_seeds(), tmp_path / "page"))
-    assert "shapes-mini Version 1 · shared track · ranked by the mean accuracy (%)" in text
+    assert (
+        "shapes-mini Version 1 · shared track · ranked by the mean accuracy (%) over the budget, compared with random under the same seeds"
+        in text
+    )
     assert (
         "ours 1 15.50 14.26 … 16.74 21.00 18.52 … 23.48 +5.00 +2.52 … +7.48 \N{EN DASH} 1.00 "
         "109 107 … 111 0.600 0.600 … 0.600 0.500 0.250 0.250 10.5 512 3" in text
