@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,16 +11,33 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, SerializeAsAn
 
 from leaderboard.schema.records import Split, Track
 from lossbench.errors import LossbenchError
+from lossbench.files import LARGEST_TOML, UnfitFileError, first_fault, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
 from tasks.kinds import task_settings
-from tasks.settings import CLEAN, Settings, Stress, TaskSettings
+from tasks.settings import (
+    CLEAN,
+    MOST_IMAGES,
+    Distinct,
+    FileName,
+    Number,
+    Once,
+    Seed,
+    Settings,
+    Stress,
+    TaskSettings,
+    Whole,
+)
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """Pattern of a protocol's name."""
+MOST_ROUNDS = 10_000
 EVERY = "all"
 """Stands for all strategies of Lossbench in the `strategies` of a sweep."""
-Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Once]
+Contrast = Annotated[tuple[FileName, FileName], Distinct]
+Tap = Annotated[Whole, Field(ge=0, le=99)]
+ProtocolName = Annotated[str, Field(pattern=NAME, max_length=60)]
 
 
 class ConfigError(LossbenchError):
@@ -30,13 +47,13 @@ class ConfigError(LossbenchError):
 class Budget(Settings):
     """How many images are labeled in which round."""
 
-    initial: int = Field(ge=2)
+    initial: Whole = Field(ge=2, le=MOST_IMAGES)
     """Images that are drawn at random and labeled before the first round."""
-    step: int = Field(ge=1)
+    step: Whole = Field(ge=1, le=MOST_IMAGES)
     """Images that are picked and labeled after every round but the last."""
-    rounds: int = Field(ge=1)
+    rounds: Whole = Field(ge=1, le=MOST_ROUNDS)
     """Number of rounds; each trains one model."""
-    subset: int | None = Field(None, ge=1)
+    subset: Whole | None = Field(None, ge=1, le=MOST_IMAGES)
     """Number of candidates, drawn at random in each round; by default all unlabeled images."""
 
     @model_validator(mode="after")
@@ -55,13 +72,15 @@ class Budget(Settings):
 class LossPrediction(Settings):
     """How lossnet, the shared loss-prediction module, is trained beside the model (`lossnet.RankingObjective`)."""
 
-    weight: float = Field(1.0, ge=0)
+    weight: Number = Field(1.0, ge=0, le=1e6)
     """Weight of its loss in the total loss: the paper's lambda."""
-    margin: float = Field(1.0, gt=0)
+    margin: Number = Field(1.0, gt=0, le=1e6)
     """Margin of the ranking loss: two predictions that differ by more, in the right order, have no loss. The paper's xi."""
-    detach_after: float = Field(0.6, ge=0, le=1)
+    detach_after: Number = Field(0.6, ge=0, le=1)
     """Share of the epochs after which its gradients no longer reach the model."""
-    taps: tuple[int, ...] | None = Field(None, min_length=1, exclude_if=lambda given: given is None)
+    taps: Annotated[tuple[Tap, ...], Distinct] | None = Field(
+        None, min_length=1, exclude_if=lambda given: given is None
+    )
     """Numbers, from 0, of the taps that it reads; by default all taps of the model."""
 
 
@@ -71,15 +90,26 @@ class Protocol(Settings):
     A file may name another protocol as its `base` and give only what differs; it then has the base's `version`.
     """
 
-    name: str = Field(pattern=NAME, max_length=60)
-    version: int = Field(ge=1)
-    base: str | None = Field(None, pattern=NAME, max_length=60, exclude_if=lambda base: base is None)
+    name: ProtocolName
+    version: Whole = Field(ge=1, le=9999)
+    base: ProtocolName | None = Field(None, exclude_if=lambda base: base is None)
     """The protocol that this one varies; the leaderboard compares the two."""
     budget: Budget
     stress: Stress = Field(CLEAN, exclude_if=lambda stress: stress == CLEAN)
     task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(task_settings)]
     """Settings of the task; their class depends on the kind of task."""
     loss_prediction: LossPrediction = LossPrediction.model_validate({})
+
+    @model_validator(mode="after")
+    def _scenes_hold_the_budget(self) -> Protocol:
+        data = self.task.data
+        if data.scenes and self.budget.labeled[-1] > data.scenes.pool - data.validation:
+            msg = (
+                f"a budget of {self.budget.labeled[-1]} labels is larger than the pool of {data.scenes.pool} images less "
+                f"{data.validation} for validation; lower budget.initial, step or rounds"
+            )
+            raise ValueError(msg)
+        return self
 
     def on_full_pool(self, eligible: int) -> Protocol:
         """The same protocol with a single round in which all images are labeled.
@@ -95,18 +125,18 @@ class Protocol(Settings):
 class Sweep(Settings):
     """A set of runs, every strategy on every protocol under every seed: one file of `configs/sweeps`."""
 
-    protocols: tuple[str, ...] = Field(min_length=1)
+    protocols: Annotated[tuple[ProtocolName, ...], Once] = Field(min_length=1)
     """Names of protocols: of files in the folder `tasks` beside the sweep's folder, or else of Lossbench's protocols."""
-    strategies: tuple[str, ...] = Field(min_length=1)
+    strategies: Annotated[tuple[FileName, ...], Once] = Field(min_length=1)
     """Names or files of strategies; "all" stands for every strategy of Lossbench."""
-    seeds: tuple[Seed, ...] = Field(min_length=1)
-    tracks: tuple[Track, ...] = ("shared",)
+    seeds: Seeds = Field(min_length=1)
+    tracks: Annotated[tuple[Track, ...], Field(min_length=1), Once] = ("shared",)
     split: Split = "test"
     parameters: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     """Hyper-parameters by strategy that differ from the defaults; the records contain them."""
-    full_pool_seeds: tuple[Seed, ...] = ()
+    full_pool_seeds: Seeds = ()
     """Seeds under which a model is also trained on all eligible images, as the upper reference of the curves."""
-    contrasts: tuple[tuple[str, str], ...] = ()
+    contrasts: Annotated[tuple[Contrast, ...], Once] = ()
     """Planned comparisons, as pairs of strategies (first minus second). Only these have p-values on the leaderboard."""
 
 
@@ -122,6 +152,12 @@ def read_protocol(reference: Path | str) -> Protocol:
     path = _find(reference, "tasks")
     table = _read_toml(path)
     if isinstance(base := table.get("base"), str):
+        if not re.fullmatch(NAME, base):
+            msg = f"{path}: base: String should match pattern '{NAME}' (given: {shown(base)})"
+            raise ConfigError(msg)
+        if base == path.stem:
+            msg = f"{path}: the base {base!r} is the file itself; name another protocol"
+            raise ConfigError(msg)
         base_table = _read_toml(protocol_file(_tasks_folder(path), base))
         if "base" in base_table:
             msg = f"{path}: the base {base!r} itself has the base {base_table['base']!r}; use that one as base"
@@ -220,11 +256,15 @@ def _tasks_folder(path: Path) -> Path:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parsed_toml(read_regular(path, LARGEST_TOML))
     except FileNotFoundError:
         names = ", ".join(file.stem for file in config_files(path.parent))
         msg = f"no configuration {path}" + (f"; beside it there are {names}" if names else "")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnfitFileError as error:
+        msg = f"{path} cannot be read: {error}"
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+    except ValueError as error:
         msg = f"{path} is not TOML: {error}"
     raise ConfigError(msg)
 
@@ -253,7 +293,5 @@ def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) 
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        msg = f"{source}: {where}: {first['msg']} (given: {first['input']!r:.80})"
+        msg = f"{source}: {first_fault(error)}"
         raise ConfigError(msg) from None

@@ -93,7 +93,7 @@ class Strategy(BaseModel, ABC):
     the learners.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     """The name in records and on the command line: lower case with hyphens."""

@@ -2,50 +2,102 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Hashable
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 SCENE_BATCHES = 5
 """The number of pool files of the rendered classification scenes; CIFAR-10 has as many training batches."""
 
 
-class Settings(BaseModel):
-    """A frozen table of a configuration file. Unknown fields are an error."""
+LARGEST_SEED = 2**31
+"""The largest seed that a record holds."""
+MOST_IMAGES = 1_000_000
+"""The largest pool: what a protocol makes or draws is bounded before anything is built."""
+T = TypeVar("T", bound=Hashable)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    """The values, of which none may be given twice."""
+    for value in values:
+        if values.count(value) > 1:
+            msg = f"{value!r} is given twice"
+            raise ValueError(msg)
+    return values
+
+
+def rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    """The values, of which each must be larger than the one before it."""
+    if list(values) != sorted(set(values)):
+        msg = "each number must be larger than the one before it"
+        raise ValueError(msg)
+    return values
+
+
+def once(values: tuple[T, ...]) -> tuple[T, ...]:
+    """The values, each once, in the order in which they first appear."""
+    return tuple(dict.fromkeys(values))
+
+
+Distinct = AfterValidator(distinct)
+Rising = AfterValidator(rising)
+Once = AfterValidator(once)
+"""Every tuple of a settings table says by one of these three what a repetition means."""
+Whole = Annotated[int, Strict()]
+"""A whole number; neither a text nor `true`. Each field gives its bounds."""
+Number = Annotated[float, Strict()]
+"""A number, never infinite or NaN. Each field gives its bounds."""
+Flag = Annotated[bool, Strict()]
+Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
+FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1000)]
+"""A path or a name, without control characters."""
+
+
+class Settings(BaseModel):
+    """A frozen table of a configuration file. Unknown fields are an error, and so are infinite numbers and NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Recipe(Settings):
     """How a model is trained on one labeled set."""
 
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
+    epochs: Whole = Field(ge=1, le=100_000)
+    batch: Whole = Field(ge=2, le=65_536)
     optimizer: Literal["sgd", "adamw", "rmsprop"]
-    learning_rate: float = Field(gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    learning_rate: Number = Field(gt=0, le=1e38)
+    """At most what float32 holds; a run that diverges says so."""
+    momentum: Number = Field(0.9, ge=0, lt=1)
     """Used by SGD only."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: Number = Field(0.0, ge=0, le=100)
     schedule: Literal["steps", "one-cycle"] = "steps"
     """`steps`: multiply the learning rate by 0.1 at each milestone; `one-cycle`: raise and lower it, per batch (Smith 2018).
 
     As in torch, one-cycle moves the momentum (AdamW's first beta) the other way, .95 to .85 and back, and ignores `momentum`.
     """
-    milestones: tuple[float, ...] = ()
+    milestones: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Rising] = ()
     """Of `steps`, as shares of the epochs."""
-    warm_start: bool = False
+    warm_start: Flag = False
     """Start each round from the weights of the previous round. The paper does not say which it does; the default is a cold start."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    fused: bool = Field(default=False, exclude_if=lambda fused: not fused)
+    fused: Flag = Field(default=False, exclude_if=lambda fused: not fused)
     """Whether one kernel updates all weights: faster, and rounded otherwise than the plain optimizer. Not of RMSprop."""
+
+    @model_validator(mode="after")
+    def _the_optimizer_has_a_fused_kernel(self) -> Recipe:
+        if self.fused and self.optimizer == "rmsprop":
+            msg = "RMSprop has no fused kernel; remove `fused`"
+            raise ValueError(msg)
+        return self
 
 
 class SceneSettings(Settings):
     """Which scenes to render: the seed of all their random streams, and the number of images in each split."""
 
-    seed: int = Field(default=0, ge=0)
-    pool: int = Field(default=2000, ge=SCENE_BATCHES)
-    test: int = Field(default=500, ge=1)
+    seed: Seed = 0
+    pool: Whole = Field(default=2000, ge=SCENE_BATCHES, le=MOST_IMAGES)
+    test: Whole = Field(default=500, ge=1, le=MOST_IMAGES)
 
 
 class DataSource(Settings):
@@ -53,8 +105,15 @@ class DataSource(Settings):
 
     scenes: SceneSettings | None = None
     """Render scenes instead of reading the data folder."""
-    validation: int = Field(ge=0)
+    validation: Whole = Field(ge=0, le=MOST_IMAGES)
     """The number of pool images held out for validation: never candidates, never labeled."""
+
+    @model_validator(mode="after")
+    def _pool_holds_the_validation_slice(self) -> DataSource:
+        if self.scenes and self.validation >= self.scenes.pool:
+            msg = f"a pool of {self.scenes.pool} images cannot hold out {self.validation} for validation; lower validation"
+            raise ValueError(msg)
+        return self
 
 
 class TaskSettings(Settings):
@@ -68,11 +127,11 @@ class TaskSettings(Settings):
 class Stress(Settings):
     """Changes that make a pool harder than a clean, balanced one. Test images and the validation slice are not changed."""
 
-    label_noise: float = Field(default=0.0, ge=0, lt=1)
+    label_noise: Number = Field(default=0.0, ge=0, lt=1)
     """Expected share of wrong labels; see `Task.mislabeled`. Under one seed they are the same for all strategies."""
-    imbalance: float = Field(default=1.0, ge=1)
+    imbalance: Number = Field(default=1.0, ge=1, le=1_000_000)
     """Factor by which the most reduced group of the pool shrinks; the other groups shrink by factors between 1 and this."""
-    missing_groups: int = Field(default=0, ge=0)
+    missing_groups: Whole = Field(default=0, ge=0, le=1000)
     """The number of groups, drawn by the seed, that are absent from the first round's labeled images."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from leaderboard.schema.upgrades import upgraded
 from lossbench.errors import LossbenchError
+from lossbench.files import read_regular
 
 SCHEMA = 2
 LARGEST_BYTES = 64 << 20
@@ -235,11 +235,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ValueError: it is a symbolic link, another file that is not regular, or larger than `LARGEST_BYTES`.
     """
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
-        msg = f"not a regular file of at most {LARGEST_BYTES >> 20} MiB"
-        raise ValueError(msg)
-    return path.read_bytes()
+    return read_regular(path, LARGEST_BYTES, links=False)
 
 
 def _check_keys(content: bytes) -> None:

@@ -25,7 +25,7 @@ def check(data: Data = Path("data")) -> None:
     for each in found:
         say(f"  {each.dataset.name:8} {each.dataset.folder}: {each.text}")
     if damaged := [each.dataset.name for each in found if each.damaged]:
-        msg = f"damaged: {', '.join(damaged)}; delete and fetch again"
+        msg = f"damaged: {', '.join(damaged)}; what to do stands beside each"
         raise LossbenchError(msg)
 
 

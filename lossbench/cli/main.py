@@ -115,9 +115,21 @@ def _mendable(error: Exception) -> str | None:
         faults += (TapError,)
     if isinstance(error, faults):
         return " ".join(str(error).split())
+    if shortage := _out_of_memory(error):
+        return f"not enough memory: {shortage}; use less of it, or a machine with more"
     if "concurrent.futures.process" in sys.modules:
         from concurrent.futures.process import BrokenProcessPool
 
         if isinstance(error, BrokenProcessPool):
             return f"a worker has died, most often for lack of memory; use fewer --workers. {_how_to_go_on()}"
     return None
+
+
+def _out_of_memory(error: Exception) -> str:
+    """What could not be allocated, if this is why the error was raised; torch raises a plain RuntimeError."""
+    words = " ".join(str(error).split())
+    short = ("can't allocate memory", "out of memory", "not enough memory", "Insufficient memory")
+    if isinstance(error, MemoryError):
+        return words or "an allocation failed"
+    named = type(error).__name__ in {"RuntimeError", "OutOfMemoryError", "AcceleratorError", "error"}
+    return words if named and any(phrase in words for phrase in short) else ""

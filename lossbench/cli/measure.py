@@ -21,13 +21,16 @@ from lossbench.cli.options import (
 )
 from lossbench.cli.output import console, say
 
+MOST_CANDIDATES = 100_000_000
 app = group("Measure what training and selection cost on this machine.")
 
 
 @app.command()
 def training(
     protocol: ProtocolName,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Measured steps, after three that warm up.")] = 25,
+    steps: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1_000_000, help="Measured steps, after three that warm up.")
+    ] = 25,
     threads: Threads = 1,
     kind_file: KindFiles = None,
     data: Data = Path("data"),
@@ -64,13 +67,21 @@ def selection(
             autocompletion=strategy_names,
         ),
     ] = None,
-    pool: Annotated[list[int], typer.Option(metavar="N", min=1, help="Number of candidates. Repeatable.")] = [
+    pool: Annotated[
+        list[int], typer.Option(metavar="N", min=1, max=MOST_CANDIDATES, help="Number of candidates. Repeatable.")
+    ] = [
         10_000,
         100_000,
     ],
-    budget: Annotated[list[int], typer.Option(metavar="N", min=1, help="Number of picks. Repeatable.")] = [1_000],
-    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Repeats, after one that warms up.")] = 5,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="No further repeat after this time.")] = 600.0,
+    budget: Annotated[
+        list[int], typer.Option(metavar="N", min=1, max=MOST_CANDIDATES, help="Number of picks. Repeatable.")
+    ] = [1_000],
+    repeats: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1_000_000, help="Repeats, after one that warms up.")
+    ] = 5,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, max=1e9, help="No further repeat after this time.")
+    ] = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
     data: Data = Path("data"),

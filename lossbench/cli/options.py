@@ -78,9 +78,14 @@ Protocols = Annotated[
         "--protocol", metavar="NAME", help="Only this protocol of the sweep. Repeatable.", autocompletion=protocol_names
     ),
 ]
+LARGEST_SEED = 2**31
+"""The largest seed that a record holds (`tasks.settings.LARGEST_SEED`, whose module is slow to import)."""
+MOST_PROCESSES = 1024
 Seeds = Annotated[
     list[int] | None,
-    typer.Option("--seed", metavar="N", min=0, help="Instead of the sweep's. Repeatable.", show_default=False),
+    typer.Option(
+        "--seed", metavar="N", min=0, max=LARGEST_SEED, help="Instead of the sweep's. Repeatable.", show_default=False
+    ),
 ]
 Tracks = Annotated[
     list[str] | None,
@@ -106,10 +111,14 @@ Device = Annotated[str, typer.Option("--device", metavar="NAME", help="cpu or cu
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", metavar="N", min=1, help="Processes, of one thread each. [default: one per core; one on cuda]"
+        "--workers",
+        metavar="N",
+        min=1,
+        max=MOST_PROCESSES,
+        help="Processes, of one thread each. [default: one per core; one on cuda]",
     ),
 ]
-Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="CPU threads.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, max=MOST_PROCESSES, help="CPU threads.")]
 KindFiles = Annotated[
     list[Path] | None,
     typer.Option("--kind-file", metavar="FILE", help="Python file that defines a kind of task. Repeatable."),

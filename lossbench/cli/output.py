@@ -22,9 +22,11 @@ def console() -> Console:
 def say(*lines: object) -> None:
     """Print lines as they are, without wrapping, markup and colors."""
     for line in lines:
-        print(line, flush=True)  # noqa: T201 - this is the command line
+        text = str(line).encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
+        print(text, flush=True)  # noqa: T201 - this is the command line
 
 
 def complain(line: str) -> None:
-    """Print one line about a fault on standard error."""
-    print(f"lossbench: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+    """Print one line about a fault on standard error. Control characters, which a file's name may hold, are spelled out."""
+    safe = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    print(f"lossbench: {safe}", file=sys.stderr)  # noqa: T201 - this is the command line

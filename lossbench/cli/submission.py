@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import Data, Out, Submissions, Workers, in_clone, limit_threads
+from lossbench.cli.options import LARGEST_SEED, Data, Out, Submissions, Workers, in_clone, limit_threads
 from lossbench.cli.output import console, say
 from lossbench.paths import shipped
 
@@ -67,7 +67,9 @@ def create(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="File of a strategy, or folder of a submission.")],
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", metavar="N", min=0, help="Seeds of its runs. Repeatable. [default: 0, 1]"),
+        typer.Option(
+            "--seed", metavar="N", min=0, max=LARGEST_SEED, help="Seeds of its runs. Repeatable. [default: 0, 1]"
+        ),
     ] = None,
     submissions: Submissions = None,
     out: Out = Path("runs"),

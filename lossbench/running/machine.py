@@ -26,8 +26,9 @@ def check_device(name: str) -> None:
     Raises:
         ConfigError: it has no such device.
     """
-    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if name.partition(":")[0] not in available:
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = ("cpu", "cuda") if cards else ("cpu",)
+    if name not in {*available, *(f"cuda:{number}" for number in range(cards))}:
         msg = f"no device {name!r} on this machine; use --device {' or '.join(available)}"
         raise ConfigError(msg)
 

@@ -61,8 +61,9 @@ def fetch(name: str, root: Path) -> None:
         elif name == "voc2012":
             VOCDetection(str(root), year="2012", image_set="trainval", download=True)
         else:
-            msg = f"cannot fetch {name!r}; choose cifar10, voc2007 or voc2012 (MPII requires a registration)"
-            raise DataError(msg)
+            advice = "choose cifar10, voc2007 or voc2012 (MPII requires a registration)"
+            fault = f"cannot fetch {name!r}"
+            raise DataError(fault, advice)
     except (OSError, RuntimeError) as error:
         msg = f"could not fetch {name} into {root}: {error}"
         raise DataError(msg) from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -11,7 +12,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from tasks.errors import DataError, require, require_path
+from lossbench.files import decoded_text, shown
+from tasks.errors import DataError, read_data, require, require_path
+from tasks.images.decoding import image_size
 
 
 class Objects(NamedTuple):
@@ -45,22 +48,60 @@ def load_split(devkit: Path, lists: Sequence[str], classes: Sequence[str], *, ne
         need_object: leave out images without an object of these classes that is not difficult.
 
     Raises:
-        DataError: a list, an annotation or an image is missing, or an annotation is malformed.
+        DataError: a list, an annotation or an image is missing or malformed, names an image twice or of another size, or no
+            image remains.
     """
-    files, objects = [], []
+    files, objects, seen = [], [], set()
+    for root, stem, list_file in _listed(devkit, lists):
+        require((root, stem) not in seen, f"{list_file} names the image {stem} twice", "remove one of the two lines")
+        seen.add((root, stem))
+        file = root / "JPEGImages" / f"{stem}.jpg"
+        annotation = read_objects(root / "Annotations" / f"{stem}.xml", classes)
+        if need_object and annotation.difficult.all():
+            continue
+        files.append(file)
+        objects.append(_of_size(annotation, image_size(file, "an image of VOC"), file))
+    require(files, f"no image of {', '.join(lists)} shows one of the classes", "change task.data.classes, or the lists")
+    return VocSplit(tuple(files), tuple(objects))
+
+
+def _listed(devkit: Path, lists: Sequence[str]) -> Iterator[tuple[Path, str, Path]]:
+    """For each image of these lists the folder of its year, its name without a suffix, and the file of the list."""
     for image_list in lists:
         year, name = image_list.split("/")
         root = require_path(devkit / f"VOC{year}", f"VOC {year}")
         list_file = root / "ImageSets/Main" / f"{name}.txt"
-        stems = require_path(list_file, f"the list {image_list}").read_text().split()
-        require(stems, f"the list {list_file} names no image")
+        content = read_data(list_file, f"the list {image_list}")
+        try:
+            stems = [line.strip() for line in decoded_text(content).splitlines() if line.strip()]
+        except ValueError as error:
+            fault = f"the list {list_file} is {error}"
+            raise DataError(fault) from None
+        require(stems, f"the list {list_file} names no image", "write a name without a suffix into each line")
         for stem in stems:
-            annotation = read_objects(root / "Annotations" / f"{stem}.xml", classes)
-            if need_object and annotation.difficult.all():
-                continue
-            files.append(require_path(root / "JPEGImages" / f"{stem}.jpg", "an image of VOC"))
-            objects.append(annotation)
-    return VocSplit(tuple(files), tuple(objects))
+            require(
+                re.fullmatch(r"\w[\w.-]*", stem),
+                f"the list {list_file} has the line {shown(stem)}",
+                "write one name without a suffix and without a folder into each line",
+            )
+            yield root, stem, list_file
+
+
+def _of_size(objects: Objects, size: tuple[int, int], file: Path) -> Objects:
+    """The objects of an image of this size.
+
+    Where the annotation gives the same width and height in exchange, as some of VOC's are said to, the pixels are right.
+    """
+    given = (objects.width, objects.height)
+    if given == size:
+        return objects
+    boxes = objects.boxes * (np.array(given * 2, dtype=np.float32) / np.array(size * 2, dtype=np.float32))
+    require(
+        given == size[::-1] and (boxes <= 1 + 1e-6).all(),
+        f"{file} has {size[0]}x{size[1]} pixels, and its annotation says {given[0]}x{given[1]}",
+        "correct the annotation or put the image there that it is of",
+    )
+    return objects._replace(boxes=boxes.clip(0, 1), width=size[0], height=size[1])
 
 
 def read_objects(path: Path, classes: Sequence[str]) -> Objects:
@@ -69,35 +110,57 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
     Raises:
         DataError: the file is missing or malformed, or a box lies outside its image or has no area.
     """
-    try:
-        root = ET.parse(require_path(path, "an annotation of VOC")).getroot()  # noqa: S314 - expat expands nothing external
-        width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
-    except (ET.ParseError, ValueError) as error:
-        msg = f"{path} is not a VOC annotation ({error}); fetch the data again"
-        raise DataError(msg) from None
-    elements = [element for element in root.findall("object") if element.findtext("name") in classes]
+    root = _annotation(path)
+    width, height = (_side(root, side, path) for side in ("width", "height"))
+    names = [(element.findtext("name") or "").strip() for element in root.findall("object")]
+    require(all(names), f"{path}: an object has no name", "name its class, or remove it")
+    elements = [element for element, name in zip(root.findall("object"), names, strict=True) if name in classes]
     corners = np.array([_corners(element, path) for element in elements], dtype=np.float64).reshape(-1, 4)
     for box in corners:
         inside = (box >= 0).all() and (box <= [width, height, width, height]).all()
-        require(inside, f"{path}: the box {_text(box)} lies outside its image of {width}x{height} pixels; correct it")
-        require((box[2:] > box[:2]).all(), f"{path}: the box {_text(box)} has no area; correct or remove it")
+        require(inside, f"{path}: the box {_text(box)} lies outside its image of {width}x{height} pixels", "correct it")
+        require((box[2:] > box[:2]).all(), f"{path}: the box {_text(box)} has no area", "correct or remove it")
     return Objects(
         (corners / [width, height, width, height]).astype(np.float32),
-        np.array([classes.index(element.findtext("name", "")) for element in elements], dtype=np.int64),
-        np.array([element.findtext("difficult", "0").strip() == "1" for element in elements], dtype=bool),
+        np.array([classes.index(name) for name in names if name in classes], dtype=np.int64),
+        np.array([_difficult(element, path) for element in elements], dtype=bool),
         width,
         height,
     )
 
 
+def _annotation(path: Path) -> ET.Element:
+    try:
+        root = ET.fromstring(read_data(path, "an annotation of VOC"))  # noqa: S314 - expat expands nothing external
+    except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        if isinstance(error, DataError):
+            raise
+        fault = f"{path} is not a VOC annotation ({error})"
+        raise DataError(fault, "fetch the data again") from None
+    return root
+
+
+def _side(root: ET.Element, side: str, path: Path) -> int:
+    text = (root.findtext(f"size/{side}") or "").strip()
+    wanted = re.fullmatch(r"[0-9]{1,5}", text) and int(text) > 0
+    require(wanted, f"{path} is not a VOC annotation (size/{side} is {shown(text)})", "write the image's pixels there")
+    return int(text)
+
+
+def _difficult(element: ET.Element, path: Path) -> bool:
+    text = element.findtext("difficult", "0").strip()
+    require(text in {"0", "1"}, f"{path}: an object's difficult is {shown(text)}", "write 0 or 1")
+    return text == "1"
+
+
 def _corners(element: ET.Element, path: Path) -> tuple[float, float, float, float]:
     """Pixel borders, counting from 0. VOC's coordinates are 1-based and include the last pixel."""
-    texts = [element.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+    texts = [(element.findtext(f"bndbox/{side}") or "").strip() for side in ("xmin", "ymin", "xmax", "ymax")]
     try:
-        left, top, right, bottom = (float(text or "") for text in texts)
+        left, top, right, bottom = (float(text if re.fullmatch(r"[0-9a-z.+-]+", text) else "") for text in texts)
     except ValueError:
-        msg = f"{path}: an object's bndbox is {texts}, not four numbers; correct it"
-        raise DataError(msg) from None
+        fault = f"{path}: an object's bndbox is {shown(texts)}, not four numbers"
+        raise DataError(fault, "correct it") from None
     return left - 1, top - 1, right, bottom
 
 

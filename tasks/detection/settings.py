@@ -9,29 +9,33 @@ from pydantic import Field, model_validator
 from tasks.classification.settings import ClassificationSettings
 from tasks.datasets.names import VOC_CLASSES
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
-from tasks.settings import DataSource, Settings, TaskSettings
+from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Settings, TaskSettings, Whole
+
+ImageList = Annotated[str, Field(pattern=r"^\w[\w-]*/\w[\w.-]*$", max_length=100)]
+"""YEAR/SET, such as 2007/trainval."""
+ImageLists = Annotated[tuple[ImageList, ...], Field(min_length=1, max_length=100), Distinct]
 
 
 class DetectionData(DataSource):
     """PASCAL VOC in the data folder, or rendered scenes."""
 
-    pool: tuple[str, ...] = ("2007/trainval",)
+    pool: ImageLists = ("2007/trainval",)
     """Lists of images, YEAR/SET each."""
-    test: tuple[str, ...] = ("2007/test",)
-    classes: tuple[str, ...] = VOC_CLASSES
+    test: ImageLists = ("2007/test",)
+    classes: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=1000), Distinct] = VOC_CLASSES
     """Objects of other classes count as background."""
-    need_object: bool = False
+    need_object: Flag = False
     """Leave out images without an object of these classes that is not difficult."""
-    stored_pixels: int | None = Field(None, ge=32)
+    stored_pixels: Whole | None = Field(None, ge=32, le=4096)
     """Side of the squares held in memory; by default that of the model's input."""
 
 
 class RowSettings(Settings):
     """Which anchors have weight in an image's posteriors."""
 
-    most: int = Field(default=200, ge=1)
+    most: Whole = Field(default=200, ge=1, le=1_000_000)
     """At most this many anchors of an image have weight."""
-    threshold: float = Field(default=0.7, ge=0, le=1)
+    threshold: Number = Field(default=0.7, ge=0, le=1)
     """And only anchors whose probability of an object is at least this multiple of the image's highest one.
 
     Relative, because a model trained on few labels is confident of no object. Share of the weight on rows whose box overlaps an
@@ -45,7 +49,7 @@ class DetectionSettings(TaskSettings):
     kind: Literal["detection"]
     data: DetectionData
     model: Annotated[FullSsdSettings | SmallSsdSettings, Field(discriminator="kind")]
-    zoom: float = Field(4.0, ge=1)
+    zoom: Number = Field(4.0, ge=1, le=100)
     """The largest factor of zooming out in SSD's augmentation."""
     rows: RowSettings = RowSettings()
     pretraining: ClassificationSettings | None = None

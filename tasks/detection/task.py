@@ -21,13 +21,13 @@ from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
 from tasks.datasets.scenes import VOC_LAYOUT, materialize
-from tasks.datasets.voc import Objects, fingerprint, load_split
+from tasks.datasets.voc import Objects, VocSplit, fingerprint, load_split
 from tasks.detection.augment import ssd_transforms
 from tasks.detection.label_noise import mislabeled
 from tasks.detection.losses import BoxTargets, box_targets, pad_objects, ssd_losses
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.settings import DetectionSettings, RowSettings
-from tasks.errors import require
+from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
@@ -111,12 +111,14 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         self.settings = settings
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
         root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
-        pool, test = (
-            load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
-            for lists in (source.pool, source.test)
-        )
-        in_both = {file.name for file in pool.files} & {file.name for file in test.files}
-        require(not in_both, f"{min(in_both, default='')} is in both the pool and the test lists; remove it from one")
+        stored_pixels = source.stored_pixels or settings.model.pixels
+        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
+            pool, test = (
+                load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
+                for lists in (source.pool, source.test)
+            )
+            _check_lists(pool, test, self.group_names)
+            stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
@@ -126,7 +128,6 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
         pixels = settings.model.pixels
-        stored = decode_squares(pool.files + test.files, source.stored_pixels or pixels).to(device)
         model = build_ssd(settings.model.model_copy(update={"imagenet": False}), len(self.group_names))
         self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, input_colors(settings.model)), model, settings.rows)
 
@@ -232,3 +233,18 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
     def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
         """An image's boxes in pixels of the model's input."""
         return on_device(objects.boxes, self.unlabeled.device) * self.unlabeled.size
+
+
+def _check_lists(pool: VocSplit, test: VocSplit, classes: tuple[str, ...]) -> None:
+    """Raise a DataError if an image is in both lists, or a class in none."""
+    in_both = {file.name for file in pool.files} & {file.name for file in test.files}
+    require(
+        not in_both, f"{min(in_both, default='')} is in both the pool and the test lists", "remove it from one of them"
+    )
+    shown = {int(label) for objects in pool.objects + test.objects for label in objects.labels}
+    absent = [name for label, name in enumerate(classes) if label not in shown]
+    require(
+        not absent,
+        f"no image of the lists shows the class {min(absent, default='')!r}",
+        "correct task.data.classes, or the lists",
+    )

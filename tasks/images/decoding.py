@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from tasks.errors import DataError
+from tasks.errors import DataError, require, require_file
 
 Box = Float[np.ndarray, "4"]
 """Left, top, right, bottom in pixels of the image, borders of pixels counting from 0. It may reach beyond the image."""
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+"""Pillow's other readers call outside programs, or are older than most attacks."""
+MOST_PIXELS = 1 << 26
+"""The largest image, and the largest part of one: 67 million pixels. A small file can claim to hold billions."""
+_FAULTS = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+"""What Pillow raises on damaged files."""
+
+
+def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
+    """Width and height in pixels, as the head of the file gives them.
+
+    Args:
+        path: of the file.
+        description: what it is, as the start of a message.
+
+    Raises:
+        DataError: the file is missing, is not an image, or holds more than `MOST_PIXELS`.
+    """
+    with _opened(require_file(path, description)) as image:
+        return image.size
 
 
 def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None = None) -> UInt8[Tensor, "n 3 s s"]:
@@ -27,18 +54,32 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
         boxes: the part of each image to keep, black where it lies outside of the image; the whole image if None.
 
     Raises:
-        DataError: a file is truncated or not an image.
+        DataError: a file is truncated or not an image, or a box is too large.
     """
     squares = np.empty((len(paths), 3, side, side), dtype=np.uint8)
     for number, path in enumerate(paths):
-        try:
-            with Image.open(path) as image:
-                square = _scaled(image, side) if boxes is None else _cropped(image, side, boxes[number])
-        except (OSError, UnidentifiedImageError) as error:
-            msg = f"{path} cannot be decoded ({error}); fetch the data again"
-            raise DataError(msg) from None
-        squares[number] = np.asarray(square).transpose(2, 0, 1)
+        with _opened(path) as image:
+            square = _scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
+            squares[number] = np.asarray(square).transpose(2, 0, 1)
     return torch.from_numpy(squares)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An open image. What the block raises while it decodes becomes a DataError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                width, height = image.size
+                fault = f"{path} cannot be decoded (it has {width}x{height} pixels, more than {MOST_PIXELS:,})"
+                require(width * height <= MOST_PIXELS, fault, "make it smaller")
+                yield image
+    except DataError:
+        raise
+    except _FAULTS as error:
+        fault = f"{path} cannot be decoded ({error})"
+        raise DataError(fault, "fetch the data again") from None
 
 
 def _scaled(image: Image.Image, side: int) -> Image.Image:
@@ -46,8 +87,11 @@ def _scaled(image: Image.Image, side: int) -> Image.Image:
     return image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
 
 
-def _cropped(image: Image.Image, side: int, box: Box) -> Image.Image:
-    left, top = floor(box[0]), floor(box[1])
-    cropped = image.convert("RGB").crop((left, top, ceil(box[2]), ceil(box[3])))
+def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> Image.Image:
+    left, top, right, bottom = floor(box[0]), floor(box[1]), ceil(box[2]), ceil(box[3])
+    area = (right - left) * (bottom - top)
+    fault = f"{path}: the frame of a person has {right - left}x{bottom - top} pixels, more than {MOST_PIXELS:,}"
+    require(area <= MOST_PIXELS, fault, "correct the scale")
+    cropped = image.convert("RGB").crop((left, top, right, bottom))
     inside = tuple(box - [left, top, left, top])
     return cropped.resize((side, side), Image.Resampling.BILINEAR, box=inside)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.settings import Settings
+from tasks.settings import FileName, Flag, Number, Rising, Settings, Whole
+
+MOST_CHANNELS, MOST_PIXELS = 1024, 2048
+"""Of a layer, and of a side of the input: beyond all published networks of these kinds."""
+Size = Annotated[Number, Field(gt=0, le=2)]
 
 
 class ClassifierSettings(Settings):
     """ResNet-18; by default with the stem for CIFAR's small images."""
 
-    width: int = Field(64, ge=1)
+    width: Whole = Field(64, ge=1, le=MOST_CHANNELS)
     """Channels of the first stage; 64 is the original."""
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
     """A 3x3 convolution of stride 1 or 2, or the original 7x7 convolution and max-pool of total stride 4."""
-    pixels: int = Field(32, ge=16)
+    pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
     """Side of the input; images are scaled to it."""
 
 
@@ -24,10 +28,10 @@ class FullSsdSettings(Settings):
     """An SSD that an mmdet config describes."""
 
     kind: Literal["mmdet"]
-    config: str = "pascal_voc/ssd300_voc0712.py"
+    config: FileName = "pascal_voc/ssd300_voc0712.py"
     """Path of the config: of a file, or relative to the configs that mmdet ships."""
-    pixels: int = 300
-    imagenet: bool = True
+    pixels: Whole = Field(300, ge=32, le=MOST_PIXELS)
+    imagenet: Flag = True
     """Start from torchvision's ImageNet weights of VGG-16 (torchvision downloads them if they are not cached)."""
 
 
@@ -35,21 +39,21 @@ class SmallSsdSettings(Settings):
     """SSD on a ResNet-18. It detects on the last three stages (strides 8, 16, 32) and on one extra map."""
 
     kind: Literal["resnet18"]
-    width: int = Field(16, ge=1)
-    pixels: int = Field(96, ge=64)
-    sizes: tuple[float, float, float, float, float] = (0.12, 0.28, 0.48, 0.72, 1.0)
+    width: Whole = Field(16, ge=1, le=MOST_CHANNELS)
+    pixels: Whole = Field(96, ge=64, le=MOST_PIXELS)
+    sizes: Annotated[tuple[Size, Size, Size, Size, Size], Rising] = (0.12, 0.28, 0.48, 0.72, 1.0)
     """Side of each level's small square anchors, relative to the image; a level's upper size is the next entry."""
-    extra_channels: int = 64
+    extra_channels: Whole = Field(64, ge=2, le=MOST_CHANNELS)
 
 
 class HourglassSettings(Settings):
     """A stacked hourglass. The paper uses two stacks of width 256 at 256 pixels."""
 
-    stacks: int = Field(2, ge=1)
-    width: int = Field(256, ge=8, multiple_of=8)
-    depth: int = Field(4, ge=1)
+    stacks: Whole = Field(2, ge=1, le=16)
+    width: Whole = Field(256, ge=8, le=MOST_CHANNELS, multiple_of=8)
+    depth: Whole = Field(4, ge=1, le=10)
     """How many times an hourglass halves the resolution."""
-    pixels: int = Field(256, ge=32, multiple_of=4)
+    pixels: Whole = Field(256, ge=32, le=MOST_PIXELS, multiple_of=4)
 
     @model_validator(mode="after")
     def _map_is_large_enough(self) -> HourglassSettings:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tasks.datasets.names import MPII_JOINTS
 from tasks.models.settings import HourglassSettings
-from tasks.settings import DataSource, Recipe, Settings, TaskSettings
+from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Recipe, Settings, TaskSettings, Whole
 
 FRAME_PER_PERSON = 1.25
 """Side of the usual crop over the size of the person (Newell et al. 2016)."""
+
+Joint = Annotated[Whole, Field(ge=0, lt=len(MPII_JOINTS))]
+Joints = Annotated[tuple[Joint, ...], Field(min_length=1), Distinct]
 
 
 class PoseData(DataSource):
     """Annotations in MPII's JSON form in the data folder, or rendered scenes. Paths are relative to the data folder."""
 
-    images: str = "pose/images"
-    pool: str = "pose/annotations/mpii_train.json"
-    test: str = "pose/annotations/mpii_val.json"
-    center_shift: float = 0.0
+    images: FileName = "pose/images"
+    pool: FileName = "pose/annotations/mpii_train.json"
+    test: FileName = "pose/annotations/mpii_val.json"
+    center_shift: Number = Field(0.0, ge=-200, le=200)
     """Moves each center down by this many pixels per unit of scale; HRNet shifts MPII's by 15."""
-    frame: float = Field(FRAME_PER_PERSON, gt=0, exclude_if=lambda frame: frame == FRAME_PER_PERSON)
+    frame: Number = Field(FRAME_PER_PERSON, ge=0.1, le=10, exclude_if=lambda frame: frame == FRAME_PER_PERSON)
     """Side of the frame over the size of the person, which is 200 pixels times MPII's scale."""
-    margin: float = Field(1.25, ge=1)
+    margin: Number = Field(1.25, ge=1, le=4)
     """Side of the squares held in memory over the side of the frame; above 1, rotations show pixels beyond the frame."""
 
 
@@ -40,24 +44,25 @@ class PoseSettings(TaskSettings):
     kind: Literal["pose"]
     data: PoseData
     model: HourglassSettings
-    sigma: float = Field(1.0, gt=0)
+    sigma: Number = Field(1.0, ge=0.01, le=100)
     """Standard deviation of the Gaussians in the target heatmaps, in cells."""
-    rotation_degrees: float = Field(30.0, ge=0)
+    rotation_degrees: Number = Field(30.0, ge=0, le=180)
     """Rotations are drawn from [-rotation_degrees, rotation_degrees]."""
-    zoom: float = Field(0.25, ge=0, lt=1)
+    zoom: Number = Field(0.25, ge=0, lt=1)
     """Scales are drawn from [1 - zoom, 1 + zoom]."""
-    flip_test: bool = False
+    flip_test: Flag = False
     """Average the heatmaps of an image and of the flipped image before the metrics."""
     posterior: Literal["positive", "softmax"] = "positive"
     """`positive`: the heatmap's positive part, normalized to sum 1; `softmax`: as in the paper's entropy baseline."""
-    counted_joints: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
+    counted_joints: Joints = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
     """The joints over which PCKh is measured; pelvis and thorax are left out, as in MPII's evaluation."""
     pretraining: PosePretraining | None = Field(None, exclude_if=lambda table: table is None)
 
     @model_validator(mode="after")
     def _margin_is_even(self) -> PoseSettings:
-        extra = round(self.model.pixels * self.data.margin) - self.model.pixels
-        if extra % 2:
-            msg = f"margin {self.data.margin} adds {extra} pixels to the frame, which is odd; change it slightly"
-            raise ValueError(msg)
+        for data in (self.data, *([self.pretraining.data] if self.pretraining else [])):
+            extra = round(self.model.pixels * data.margin) - self.model.pixels
+            if extra % 2:
+                msg = f"margin {data.margin} adds {extra} pixels to the frame, which is odd; change it slightly"
+                raise ValueError(msg)
         return self

@@ -17,7 +17,7 @@ from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, Unlabel
 from tasks.datasets.mpii import Person, load_list
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
 from tasks.datasets.scenes import MPII_LAYOUT, materialize
-from tasks.errors import require
+from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
@@ -81,27 +81,30 @@ class PoseTask(Task[Tensor, PoseTargets]):
     def __init__(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> None:
         source = settings.data
         root = materialize(MPII_LAYOUT, source.scenes, cache) if source.scenes else data
-        pool, test = (
-            load_list(
-                root / source.images,
-                root / file,
-                center_shift=source.center_shift,
-                need_head=need_head,
-                frame=source.frame,
+        pixels = settings.model.pixels
+        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
+            pool, test = (
+                load_list(
+                    root / source.images,
+                    root / file,
+                    center_shift=source.center_shift,
+                    need_head=need_head,
+                    frame=source.frame,
+                )
+                for file, need_head in ((source.pool, False), (source.test, True))
             )
-            for file, need_head in ((source.pool, False), (source.test, True))
-        )
-        in_both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
-        require(not in_both, f"{min(in_both, default='')} is in both the pool and the test file; remove it from one")
+            in_both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
+            require(
+                not in_both, f"{min(in_both, default='')} is in both the pool and the test file", "remove it from one"
+            )
+            crops = pool.crops + test.crops
+            boxes = [crop.box(source.margin) for crop in crops]
+            stored = decode_squares([crop.file for crop in crops], round(pixels * source.margin), boxes)
         self.settings = settings
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)
         self.annotations = as_annotations(pool.persons + test.persons)
         self.group_names = tuple(f"pose {number + 1}" for number in range(POSE_GROUPS))
         self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint}
-        pixels, crops = settings.model.pixels, pool.crops + test.crops
-        stored = decode_squares(
-            [crop.file for crop in crops], round(pixels * source.margin), [crop.box(source.margin) for crop in crops]
-        )
         self.unlabeled = UnlabeledPose(Pixels(stored.to(device), pixels, margin=source.margin), settings)
         self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
@@ -170,7 +173,9 @@ class PoseTask(Task[Tensor, PoseTargets]):
         predicted = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
         joints, visible = self._labels(ids)
         heads = np.array([person.head_size for person in self.annotations[ids]])
-        require(np.isfinite(heads).all(), "an evaluated image has no head_size or headbox, and PCKh needs one; add it")
+        require(
+            np.isfinite(heads).all(), "an evaluated image has no head_size or headbox, and PCKh needs one", "add it"
+        )
         return {"PCKh": pckh(predicted, joints, visible, heads, self.settings.counted_joints)}
 
     def _labels(self, ids: Ids) -> tuple[Float[np.ndarray, "n j 2"], Bool[np.ndarray, "n j"]]:

@@ -83,7 +83,7 @@ def test_damaged_data_is_named(lossbench_cli: Callable[..., Result], tmp_path: P
     for number in range(1, 6):
         (folder / f"data_batch_{number}").write_bytes(b"not a batch")
     result = lossbench_cli("data", "check", "--data", tmp_path)
-    assert the_line(result) == "damaged: CIFAR-10; delete and fetch again"
+    assert the_line(result) == "damaged: CIFAR-10; what to do stands beside each"
     assert "data_batch_1 is damaged: MD5 " in result.output
     assert "not there; get it" in result.output, "the others are looked at, too"
 

@@ -117,8 +117,9 @@ def test_every_round_and_seed_draws_its_own_candidates() -> None:
 def test_a_budget_larger_than_the_pool_is_refused(run: Callable[..., Run], tmp_path: Path) -> None:
     fitting = with_budget(initial=36, subset=None)
     assert [one.labeled for one in run(protocol=fitting).rounds()] == [36, 42, 48]
+    budget = fitting.budget.model_copy(update={"initial": 37})  # a file that says so is refused when it is read
     with pytest.raises(ConfigError) as caught:
-        next(run(protocol=with_budget(initial=37, subset=None), folder="none").rounds())
+        next(run(protocol=fitting.model_copy(update={"budget": budget}), folder="none").rounds())
     assert str(caught.value) == (
         "tiny-classification: a budget of 49 labels is larger than the pool of 60 images less 12 for validation; "
         "lower budget.initial, step or rounds"

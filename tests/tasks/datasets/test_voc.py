@@ -49,7 +49,7 @@ def test_other_classes_are_background(tmp_path: Path) -> None:
         ("", "is not a VOC annotation"),
         (b"\xff\xd8\xff\x00garbage", "is not a VOC annotation"),
         ("<annotation></annotation>", "is not a VOC annotation"),
-        (xml(element(), width=0), "lies outside"),
+        (xml(element(), width=0), "is not a VOC annotation"),
     ],
 )
 def test_what_is_wrong_with_an_annotation_is_said(tmp_path: Path, text: str | bytes, reason: str) -> None:

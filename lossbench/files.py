@@ -1,0 +1,121 @@
+"""Reading of files that may hold anything. Every package may import this module."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+MEBIBYTE = 1 << 20
+LARGEST_TOML = 1 * MEBIBYTE
+
+
+class UnfitFileError(ValueError):
+    """A file that is not regular, or too large."""
+
+
+def read_regular(path: Path, most: int, *, links: bool = True) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: of the file.
+        most: size of the largest file that is read, in bytes.
+        links: follow a symbolic link.
+
+    Raises:
+        OSError: the file is missing, is a folder, or may not be read.
+        UnfitFileError: the path names a pipe or a device, or the file is larger.
+        ValueError: the path holds a NUL byte.
+    """
+    unfit = f"not a regular file of at most {most // MEBIBYTE} MiB"
+    if not links and path.is_symlink():
+        raise UnfitFileError(unfit)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)  # a pipe is not waited for
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise (
+            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            if stat.S_ISDIR(mode)
+            else UnfitFileError(unfit)
+        )
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - pathlib takes no descriptors
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UnfitFileError(unfit)
+    return content
+
+
+def parsed_toml(content: bytes) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ValueError: the content is not TOML, not UTF-8, nested too deeply, or holds a number of thousands of digits.
+    """
+    if re.search(rb"0[xob][0-9a-fA-F_]{1000}", content):  # Python limits decimal digits only
+        msg = "a number in it has more than 1,000 digits"
+        raise ValueError(msg)
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def parsed_json(content: bytes) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        ValueError: the content is not JSON, nested too deeply, gives a key twice, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_table)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):  # parsers take the first or the last
+        keys = [key for key, _ in pairs]
+        msg = f"the key {shown(max(keys, key=keys.count))} is given twice"
+        raise ValueError(msg)
+    return table
+
+
+def decoded_text(content: bytes) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: the content is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"not text in UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); save it as UTF-8"
+        raise ValueError(msg) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that does not fit, why, and its value."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']} (given: {shown(first['input'])})"
+
+
+def shown(value: object) -> str:
+    """The start of a value, in one line."""
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
+        return f"{type(value).__name__} that is too large to show"
+
+
+_TOO_DEEP = "lists or tables in it are nested too deeply"
