@@ -23,6 +23,9 @@ app = group("Check, create and verify submissions to the leaderboard.")
 @app.command()
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="File of a strategy, or folder of a submission.")],
+    limit: Annotated[
+        int, typer.Option(metavar="SECONDS", min=1, max=86400, help="Limit of each check on each kind of task.")
+    ] = 120,
 ) -> None:
     """Run the conformance checks on a strategy in a sandbox. Exit code 1 where one fails."""
     from lossbench.submissions.folder import Submission, record_faults
@@ -30,7 +33,7 @@ def check(
 
     submission = Submission.read(path) if path.is_dir() else None
     file, parameters = (submission.strategy_file, submission.meta.parameters) if submission else (path, None)
-    found = check_in_sandbox(file, parameters)
+    found = check_in_sandbox(file, parameters, limit)
     _show_verdicts(found)
     wrong = [fault for _, _, fault in found.verdicts if fault]
     if submission:
@@ -146,8 +149,8 @@ def verify(
 
     given = Path(submission)
     found = Submission.read(given if given.is_dir() else (submissions or in_clone(FOLDER, ELSEWHERE)) / submission)
-    prepare()  # a trunk that is pre-trained here must be that of a worker, bit for bit
-    badge = Verifier(who, shipped("configs/tasks"), data, tuple(protocol or ())).badge(found)
+    prepare()  # the badge describes this machine as the records of its workers do
+    badge = Verifier(who, shipped("configs/tasks"), data, tuple(protocol or ()), console()).badge(found)
     say(*badge.notes, *badge.faults, f"{found.meta.name}: {badge.state} ({describe_limits()})")
     if badge.state == "failed":
         raise typer.Exit(1)

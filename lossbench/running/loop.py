@@ -79,12 +79,12 @@ class Run:
         clock = Clock(self.task.unlabeled.device)
         last = number == self.protocol.budget.rounds - 1
         committee, fit_seconds = self.committee(labeled, clock, 1 if last else self.strategy.committee_size)
-        metrics, evaluate_seconds = self._cache(clock).metrics(
+        metrics, evaluate_seconds = self.cache(clock).metrics(
             labeled, self.split, lambda: evaluate(self.task, committee[0], self.held_out)
         )
         picked = np.zeros(0, dtype=np.int64)
         if not last:
-            picked = self._select(number, labeled, committee)
+            picked = self.select(number, labeled, committee)
         groups = self.task.groups(picked, self.pool.group_reference).sum(0).tolist() if len(picked) else []
         return Round(
             labeled=len(labeled[-1]),
@@ -97,24 +97,43 @@ class Run:
 
     def committee(self, labeled: tuple[Ids, ...], clock: Clock, members: int) -> tuple[tuple[Learner, ...], float]:
         """The first members of a round's committee, trained or read from `models`, and the seconds of their training."""
-        cache = self._cache(clock)
+        cache = self.cache(clock)
         trained = [cache.learner(labeled, member) for member in range(members)]
         return tuple(learner for learner, _ in trained), sum(seconds for _, seconds in trained)
 
-    def _cache(self, clock: Clock) -> ModelCache:
+    def cache(self, clock: Clock) -> ModelCache:
+        """The trained models of this run."""
         plan = TrainingPlan.of(self.strategy, self.protocol.loss_prediction, self.track)
         return ModelCache(self.models, self.asked, self.seed, plan, clock)
 
-    def _select(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Ids:
+    def select(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Ids:
+        """The ids that are picked in a round.
+
+        Args:
+            number: of the round.
+            labeled: the labeled set of every round up to this one.
+            committee: trained on the last of them.
+
+        Raises:
+            SelectionError: the strategy did not return as many distinct candidates as the budget.
+        """
+        ctx = self.context(number, labeled, committee)
+        with committee[0].clock.phase("score"):
+            selection = self.strategy.select(ctx)
+        return checked(selection, ctx, self.where(number))
+
+    def context(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Context:
+        """What the strategy sees of a round; arguments as for `select`."""
         now, budget = labeled[-1], self.protocol.budget
         candidates = self.pool.candidates(self.seed, number, now, budget.subset)
         rng = stream(self.seed, "select", number)
-        ctx = selection_context(
+        return selection_context(
             self.asked, self.strategy, committee, budget.step, candidates, rng, labeled=now, first_labeled=labeled[0]
         )
-        with committee[0].clock.phase("score"):
-            selection = self.strategy.select(ctx)
-        return checked(selection, ctx, f"{self.strategy.name} on {self.protocol.name}, round {number}")
+
+    def where(self, number: int) -> str:
+        """The strategy, the protocol and the round, for messages."""
+        return f"{self.strategy.name} on {self.protocol.name}, round {number}"
 
 
 def selection_context(

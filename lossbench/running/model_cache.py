@@ -86,7 +86,7 @@ class ModelCache:
             member: number of the committee's member.
         """
         model, attachments = self._untrained(len(rounds[-1]), member)
-        path = self.folder / f"{self.key(rounds, member)}.safetensors"
+        path = self.path(rounds, member)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
@@ -126,6 +126,10 @@ class ModelCache:
                 beside.write_text(json.dumps(kept), encoding="utf-8")
                 beside.replace(path)
         return kept["metrics"], kept["seconds"]
+
+    def path(self, rounds: Sequence[Ids], member: int) -> Path:
+        """The file of a learner's weights; arguments as for `learner`."""
+        return self.folder / f"{self.key(rounds, member)}.safetensors"
 
     def key(self, rounds: Sequence[Ids], member: int) -> str:
         """A digest of everything that decides the weights."""
@@ -169,7 +173,7 @@ class ModelCache:
     def _train(self, model: TapModel, attachments: dict[str, Attachment], rounds: Sequence[Ids], member: int) -> None:
         if self.task.recipe.warm_start and len(rounds) > 1:
             self.learner(rounds[:-1], member)
-            _load(self.folder / f"{self.key(rounds[:-1], member)}.safetensors", _named(model, attachments))
+            _load(self.path(rounds[:-1], member), _named(model, attachments))
         labeled = rounds[-1]
         words = (member, len(labeled))
         rate, device = self.plan.dropout, self.task.unlabeled.device

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from filelock import FileLock
@@ -22,6 +23,10 @@ from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
 from tasks.files import Source
 from tasks.kinds import load_kind, loaded_sources
+
+if TYPE_CHECKING:
+    from lossbench.running.loop import Run
+    from tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,27 @@ class Job:
         """As its record calls it."""
         return FULL_POOL if self.full_pool else strategy_class(self.reference).name
 
+    @property
+    def title(self) -> str:
+        """As people are told of it."""
+        return f"{self.protocol.name} {self.name} {self.track} seed {self.seed}"
+
     def path(self, out: Path) -> Path:
         """Where its record lies."""
         return record_path(out / "records", self.protocol.name, self.track, self.name, self.seed, self.split)
+
+    def run(self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path) -> Run:
+        """Its loop.
+
+        Args:
+            task: of its protocol.
+            protocol: its own; for the full pool, one that trains once on all images.
+            strategy: that selects.
+            models: folder of trained weights.
+        """
+        from lossbench.running.loop import Run  # noqa: PLC0415 - imports torch
+
+        return Run(task, protocol, strategy, self.seed, self.track, self.split, models)
 
 
 @dataclass(frozen=True)
@@ -145,7 +168,6 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     """The record after each further round."""
     import torch  # noqa: PLC0415 - here and below: only where a run is made
 
-    from lossbench.running.loop import Run  # noqa: PLC0415
     from lossbench.running.machine import commit, describe  # noqa: PLC0415
     from lossbench.running.pool import Pool  # noqa: PLC0415
 
@@ -182,8 +204,7 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     protocol = job.protocol
     if job.full_pool:
         protocol = protocol.on_full_pool(len(Pool.of(task, protocol).eligible))
-    run = Run(task, protocol, strategy, job.seed, job.track, job.split, paths.out / "models")
-    for one in run.rounds(record.rounds):
+    for one in job.run(task, protocol, strategy, paths.out / "models").rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record
 

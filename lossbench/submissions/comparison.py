@@ -13,6 +13,8 @@ from leaderboard.scoring.statistics import interval
 
 TIMED = {"seconds", "peak_memory_mebibytes"}
 """Fields of a round that may differ between equal runs."""
+OWN_METRIC = "auxiliary_ranking_accuracy"
+"""What a strategy's own module scores. It cannot be measured without the strategy's code, and is not compared."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def compare(rerun: Record, submitted: Sequence[Record], *, deterministic: bool =
 
 
 def differences(one: Record, other: Record) -> list[str]:
-    """Names of the fields in which two records of a run differ, except for times, memory, machine and commit."""
+    """Names of the fields in which two records of a run differ, except for times, memory, machine, commit and `OWN_METRIC`."""
     left, right = (_comparable(record) for record in (one, other))
     names = [name for name in left if name != "rounds" and left[name] != right.get(name)]
     rounds = zip(left["rounds"], right["rounds"], strict=False)
@@ -78,7 +80,10 @@ def differences(one: Record, other: Record) -> list[str]:
 
 
 def _comparable(record: Record) -> dict[str, Any]:
-    return record.model_dump(exclude={"commit": True, "machine": True, "rounds": {"__all__": TIMED}})
+    table = record.model_dump(exclude={"commit": True, "machine": True, "rounds": {"__all__": TIMED}})
+    for each in table["rounds"]:
+        each["metrics"].pop(OWN_METRIC, None)
+    return table
 
 
 def _unequal(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

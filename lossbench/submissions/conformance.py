@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,8 +29,10 @@ from tasks.training.learner import Learner
 
 LABELED = np.arange(12)
 CANDIDATE_COUNT = 30
-MAX_SECONDS, MAX_MEBIBYTES = 60.0, 2048.0
+MAX_SECONDS, MAX_MEBIBYTES = 30.0, 2048.0
 """Limits of one selection of 6 among 30 tiny images, at the strategy's `smoke` sizes: far more than any strategy here needs."""
+CHECK_SECONDS = 120
+"""Limit of one check, which selects at most three times; the slowest strategy here needs 3 s."""
 
 
 class ConformanceError(AssertionError):
@@ -115,11 +118,9 @@ def selection_is_valid(trial: Trial) -> None:
 def picks_are_reproducible(trial: Trial) -> None:
     """The same picks from equal contexts, for any state of the global random generators."""
     picks = []
-    for number in range(3):
-        random.seed(number)
-        np.random.seed(number)  # noqa: NPY002 - to catch a strategy that reads the global generator
-        torch.manual_seed(number)
-        picks.append(trial.picks())
+    for _ in range(3):
+        with fresh_global_generators():
+            picks.append(trial.picks())
     require(picks[0] == picks[1] == picks[2], "the picks are not a function of the context and its rng")
 
 
@@ -167,9 +168,10 @@ def global_generators_are_unchanged(trial: Trial) -> None:
         state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
         return state["key"].tolist(), state["pos"], torch.get_rng_state().tolist()
 
-    before = states()
-    trial.select()
-    require(states() == before, "the state of a global generator has changed; draw from ctx.rng")
+    with fresh_global_generators():  # else a strategy that seeds them would find the state that it left before
+        before = states()
+        trial.select()
+        require(states() == before, "the state of a global generator has changed; draw from ctx.rng")
 
 
 def no_warning_is_raised(trial: Trial) -> None:
@@ -237,12 +239,28 @@ def _prepare_trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
 def _run_check(check: Check, trial: Trial) -> str:
     """The fault that a check reports; empty if it passes."""
     try:
-        check(trial)
+        with fresh_global_generators():
+            check(trial)
     except (ConformanceError, SelectionError, Warning) as error:
         return " ".join(str(error).split())
-    except Exception as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return ""
+
+
+@contextmanager
+def fresh_global_generators() -> Iterator[None]:
+    """Give the global generators of torch, NumPy and Python a state that nobody can foresee; restore them afterwards."""
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 - see the first line
+    torch.manual_seed(secrets.randbits(63))
+    np.random.seed(secrets.randbits(32))  # noqa: NPY002
+    random.seed(secrets.randbits(63))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        random.setstate(before[2])
 
 
 @contextmanager

@@ -1,61 +1,110 @@
-"""The program that runs inside the sandbox: `python -m lossbench.submissions.rerun run|check JSON`.
+"""The program of a strategy's process: `python -m lossbench.submissions.rerun declare|pick|check FOLDER SECONDS`.
 
-Its output is not trusted: the caller reads the files that it writes and validates them.
+It reads a question from the folder, loads the strategy's file, and writes an answer there. Nothing that it writes is
+trusted: the process that started it validates the answer and reads nothing else.
 """
 
 from __future__ import annotations
 
-import json
+import faulthandler
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from lossbench.config import read_protocol
-from lossbench.paths import Paths
-from lossbench.running.sweep import Job, NullSink, run_sweep
-from strategies.loading import resolved
+from lossbench.errors import LossbenchError
+from lossbench.running.loop import checked, selection_context
+from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.streams import stream
+from lossbench.running.sweep import prepare
+from lossbench.submissions.conformance import run_checks
+from lossbench.submissions.exchange import (
+    MAX_FAULT_CHARACTERS,
+    MODELS,
+    TIMEOUT,
+    Answer,
+    Code,
+    Declaration,
+    Question,
+    Verdicts,
+    read_question,
+    write_answer,
+)
+from strategies import Strategy
+from tasks.training.clock import Clock
 
-MAX_FAULT_CHARACTERS = 2000
+
+def declare(folder: Path) -> None:
+    """Write what a strategy declares."""
+    code: Code = read_question(folder)
+    write_answer(Declaration.of(code.load()), folder)
 
 
-def run(request: dict[str, Any]) -> None:
-    """Run a strategy on protocols, one after another in this process, and write the records.
+def pick(folder: Path) -> None:
+    """Write a strategy's picks of one round.
 
-    Args:
-        request: `protocols` (paths), `strategy` (path), `parameters`, `seed`, `track`, `data` and `out` (folders).
+    Models that the verifying process trained lie in `models`. A strategy's own module, which learns beside the model, and
+    this model are trained here: they run the strategy's code.
     """
-    strategy = resolved(request["strategy"])
-    parameters = json.dumps(request["parameters"])
-    jobs = [
-        Job(read_protocol(Path(protocol)), strategy, request["seed"], request["track"], "test", parameters)
-        for protocol in request["protocols"]
-    ]
-    run_sweep(jobs, Paths(Path(request["data"]), Path(request["out"])), 1, NullSink())
+    question: Question = read_question(folder)
+    task, protocol, strategy = question.task, question.protocol, question.code.load()
+    clock = Clock(task.unlabeled.device)
+    plan = TrainingPlan.of(strategy, protocol.loss_prediction, question.track)
+    cache = ModelCache(folder / MODELS, task, question.seed, plan, clock)
+    committee = tuple(cache.learner(question.labeled, member)[0] for member in range(strategy.committee_size))
+    ctx = selection_context(
+        task,
+        strategy,
+        committee,
+        protocol.budget.step,
+        question.candidates,
+        stream(question.seed, "select", question.number),
+        labeled=question.labeled[-1],
+        first_labeled=question.labeled[0],
+    )
+    with clock.phase("score"):
+        selection = strategy.select(ctx)
+    ids = checked(selection, ctx, f"{strategy.name} on {protocol.name}, round {question.number}")
+    write_answer(Answer(ids=tuple(ids.tolist()), **clock.selection()), folder)
 
 
-def check(request: dict[str, Any]) -> None:
-    """Run the conformance checks on a strategy and write `verdicts.json` into `out`.
+def check(folder: Path, seconds: int) -> None:
+    """Run the conformance checks on a strategy.
 
-    Args:
-        request: `strategy` (path), `parameters` and `out` (folder).
+    A check that takes longer than `seconds` ends this process, and `TIMEOUT` says at which line.
     """
-    from lossbench.running.sweep import prepare  # noqa: PLC0415
-    from lossbench.submissions.conformance import run_checks  # noqa: PLC0415 - imports torch
-    from strategies import Strategy, load_strategy  # noqa: PLC0415
+    code: Code = read_question(folder)
+    with (folder / TIMEOUT).open("w") as file:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+        write_answer(_verdicts(code.load(), folder, seconds, file), folder)
 
-    prepare()
-    out = Path(request["out"])
-    strategy = load_strategy(request["strategy"], request["parameters"])
+
+def _verdicts(strategy: Strategy, folder: Path, seconds: int, file: IO[str]) -> Verdicts:
     has_smoke_sizes = type(strategy).smoke.__func__ is not Strategy.smoke.__func__
-    checked = type(strategy).smoke() if has_smoke_sizes else strategy
-    verdicts = [
-        (verdict.check, verdict.kind, verdict.fault[:MAX_FAULT_CHARACTERS]) for verdict in run_checks(checked, out)
-    ]
+    checked_one = type(strategy).smoke() if has_smoke_sizes else strategy
+    verdicts: list[tuple[str, str, str]] = []
+    for verdict in run_checks(checked_one, folder):
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)  # begins anew
+        verdicts.append((verdict.check, verdict.kind, verdict.fault[:MAX_FAULT_CHARACTERS]))
     if strategy.cheats:
         verdicts.append(("may be submitted", "all", "the strategy reads the true losses of candidates (`cheats`)"))
-    content = {"name": strategy.name, "verdicts": verdicts}
-    (out / "verdicts.json").write_text(json.dumps(content), encoding="utf-8")
+    return Verdicts(name=strategy.name, verdicts=tuple(verdicts))
+
+
+def main() -> None:
+    """Answer one request, and end at once, whatever the strategy left running."""
+    prepare()
+    what, folder, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    try:
+        if what == "check":
+            check(folder, seconds)
+        else:
+            {"declare": declare, "pick": pick}[what](folder)
+    except LossbenchError as error:
+        sys.exit(str(error))
+    sys.stdout.flush()
+    os._exit(0)  # threads that the strategy left do not keep the process alive
 
 
 if __name__ == "__main__":
-    {"run": run, "check": check}[sys.argv[1]](json.loads(sys.argv[2]))
+    main()

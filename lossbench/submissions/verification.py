@@ -1,49 +1,51 @@
-"""Verification: runs a submitted strategy in a sandbox and compares the records with the submitted ones.
+"""Verification: repeats the runs of a submission and compares the records with the submitted ones.
 
-It detects records that do not follow their protocol and, on the rendered scenes, results that a rerun does not reproduce.
-It cannot detect a plausible but false score on a task that was not rerun, or code that behaves differently in a rerun.
+Every rerun is made by a process that never loads the strategy's file and asks the strategy's process for picks alone; see
+`replay`. Verification detects records that do not follow their protocol and, on the rendered scenes, results that a rerun
+does not reproduce. It cannot detect a plausible but false score on a task that was not rerun, nor picks for which the
+strategy knew labels by heart.
 """
 
 from __future__ import annotations
 
-import json
+import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
+from rich.console import Console
 
 from leaderboard.schema.badges import Badge, State, digest, write_badge
-from leaderboard.schema.records import (
-    Name,
-    Part,
-    Record,
-    RecordError,
-    Text,
-    read_bytes,
-    read_record,
-    record_path,
-    write_record,
-)
-from lossbench.config import ConfigError, Protocol, config_files, protocol_file, read_protocol
+from leaderboard.schema.records import Record, RecordError, read_bytes, read_record, record_path, write_record
+from lossbench.config import ConfigError, Protocol, config_files, read_protocol
+from lossbench.paths import Paths
 from lossbench.running.machine import commit, describe
+from lossbench.running.progress import SweepProgress
+from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import Comparison, compare, differences
-from lossbench.submissions.folder import REPLAY, Submission, record_faults
-from lossbench.submissions.rerun import MAX_FAULT_CHARACTERS
-from lossbench.submissions.sandbox import Limits, SandboxError, run_python
-from tasks.kinds import build_task
+from lossbench.submissions.conformance import CHECK_SECONDS
+from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer, write_question
+from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults
+from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
+from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
+from tasks.files import Source
+from tasks.training.loop import TrainingError
 
 CHECK_LIMITS = Limits(seconds=1800)
-RERUN_LIMITS = Limits(seconds=6 * 3600)
+"""Of all conformance checks together."""
+MOST_AT_ONCE = 2
+"""Reruns that are made at the same time, where there are as many cores: each holds the images of a task in memory."""
 REQUIRED_SEEDS = (0, 1)
 """Seeds that every submission must run on the rendered scenes, so that authors cannot choose the best ones."""
 MAX_MESSAGES = 100
 """How many faults and notes a badge holds at most."""
+OWN_MODULE = "in this track its own module changes the model, which cannot be trained without the strategy's code"
+OPEN_FILES = "this platform has no Landlock: the strategy's process could read files that hold labels, and change files of this user"
 
 
 @dataclass(frozen=True)
@@ -55,37 +57,48 @@ class Verifier:
         protocols: the folder of task protocols.
         data: the folder of real data sets; only needed for `real_tasks`.
         real_tasks: tasks on real data of which one seed is rerun, in addition to the rendered scenes.
+        console: where progress is shown; nowhere if None.
     """
 
     name: str
     protocols: Path
     data: Path
     real_tasks: tuple[str, ...] = ()
+    console: Console | None = None
 
     def badge(self, submission: Submission) -> Badge:
         """Verify a submission, and write its badge and the records of the reruns into its folder.
 
         Raises:
-            ConfigError: there is no task of `real_tasks`, or no data for it. This is not a fault of the submission.
+            ConfigError: the verifier's name cannot stand on a badge, or there is no task of `real_tasks` or no data for it.
+                This is not a fault of the submission.
         """
+        _check_name(self.name)
         protocols, code = self._protocols(), commit()  # first: writing files changes what `commit` returns
         submitted = [record for record in submission.records().records if record.protocol in protocols]
         faults = record_faults(submission, self.protocols) + list(_missing_records(submitted, protocols))
+        notes = [] if files_can_be_hidden() else [OPEN_FILES]
         comparisons: list[Comparison] = []
         if not faults:
             try:
-                comparisons = [
-                    compare(rerun, submitted, deterministic=submission.meta.deterministic)
-                    for rerun in self._reruns(submission, submitted)
-                ]
-            except (SandboxError, RecordError) as error:
+                reruns, left_out = self._planned(submission, submitted, protocols)
+                notes += left_out
+                comparisons = self._compared(submission, submitted, reruns)
+            except (SandboxError, RecordError, TrainingError) as error:
                 faults.append(f"the rerun failed: {error}")
-        faults += [fault for comparison in comparisons for fault in comparison.faults]
+        badge = self._outcome(submission, comparisons, faults, notes, code)
+        write_badge(badge, submission.folder)
+        return badge
+
+    def _outcome(
+        self, submission: Submission, comparisons: Sequence[Comparison], faults: list[str], notes: list[str], code: str
+    ) -> Badge:
+        faults = faults + [fault for comparison in comparisons for fault in comparison.faults]
+        notes = notes + [note for comparison in comparisons for note in comparison.notes]
         exact = all(comparison.exact for comparison in comparisons)
-        state: State = "failed" if faults else "verified" if exact else "replayed"
-        notes = [note for comparison in comparisons for note in comparison.notes]
-        badge = Badge(
-            state=state,
+        passed: State = "self-reported" if not comparisons else "verified" if exact else "replayed"
+        return Badge(
+            state="failed" if faults else passed,
             when=datetime.now(UTC).date().isoformat(),
             who=self.name,
             machine=describe(torch.device("cpu")),
@@ -95,8 +108,6 @@ class Verifier:
             faults=tuple(faults[:MAX_MESSAGES]),
             notes=tuple(notes[:MAX_MESSAGES]),
         )
-        write_badge(badge, submission.folder)
-        return badge
 
     def _protocols(self) -> dict[str, Protocol]:
         """The protocols to rerun, by name: those of rendered scenes, without their variations, and those of `real_tasks`."""
@@ -114,61 +125,91 @@ class Verifier:
             if (protocol.task.data.scenes and not protocol.base) or name in self.real_tasks
         }
 
-    def _reruns(self, submission: Submission, submitted: Sequence[Record]) -> Iterator[Record]:
-        """Repeat every submitted run on rendered scenes, and the lowest seed on each real task.
+    def _planned(
+        self, submission: Submission, submitted: Sequence[Record], protocols: dict[str, Protocol]
+    ) -> tuple[list[Rerun], list[str]]:
+        """The reruns to make, and a note for each submitted run that cannot be repeated.
 
-        The first run of each protocol and track is made twice to test whether the strategy is deterministic.
+        Every submitted run on rendered scenes, and the lowest seed on each real task. The first run of each protocol and
+        track is made twice to test whether the strategy is deterministic.
+
+        Raises:
+            SandboxError: the strategy cannot be loaded, or has another name than the submission.
+        """
+        code = Code(Source(Path(STRATEGY), submission.strategy_file.read_bytes()), submission.meta.parameters)
+        declaration = declared(code)
+        if declaration.name != submission.meta.name:
+            msg = f"{STRATEGY} calls itself {declaration.name}, and the submission {submission.meta.name}"
+            raise SandboxError(msg)
+        reruns: list[Rerun] = []
+        notes: list[str] = []
+        seen: set[tuple[str, str]] = set()
+        for record in sorted(submitted, key=lambda one: (one.protocol, one.track, one.seed)):
+            group = (record.protocol, record.track)
+            if not can_be_replayed(record.track, declaration):
+                notes.append(f"{record.protocol}, {record.track}, seed {record.seed}: not rerun; {OWN_MODULE}")
+            elif group not in seen or record.protocol not in self.real_tasks:
+                rerun = Rerun(
+                    protocol=protocols[record.protocol],
+                    reference=code.source,
+                    seed=record.seed,
+                    track=record.track,
+                    split="test",
+                    code=code,
+                    declaration=declaration,
+                )
+                reruns.append(rerun)
+                if group not in seen and submission.meta.deterministic:
+                    reruns.append(replace(rerun, again=True))
+            seen.add(group)
+        return reruns, notes
+
+    def _compared(self, submission: Submission, submitted: Sequence[Record], reruns: list[Rerun]) -> list[Comparison]:
+        """Make the reruns, keep their records in the submission's folder, and compare them with the submitted ones.
 
         Raises:
             SandboxError: a run failed, or two equal runs gave different records.
-            RecordError: the file that a run wrote is not a valid record.
         """
-        folder = submission.folder / REPLAY
-        shutil.rmtree(folder, ignore_errors=True)
-        done: set[tuple[str, str]] = set()
-        with tempfile.TemporaryDirectory(prefix="lossbench-") as cache:
-            for record in sorted(submitted, key=lambda one: (one.protocol, one.track, one.seed)):
-                group = (record.protocol, record.track)
-                if group in done and record.protocol in self.real_tasks:
-                    continue
-                rerun = self._rerun(submission, record, Path(cache))
-                if group not in done and submission.meta.deterministic:
-                    _require_equal(rerun, self._rerun(submission, record, Path(cache)))
-                done.add(group)
-                write_record(rerun, record_path(folder, record.protocol, record.track, record.strategy, record.seed))
-                yield rerun
+        with own_folder() as folder:
+            paths = Paths(self.data, folder)
+            self._make(reruns, paths)
+            first = [read_record(rerun.path(paths.out)) for rerun in reruns if not rerun.again]
+            for rerun in reruns:
+                if rerun.again:
+                    earlier, later = replace(rerun, again=False), rerun
+                    _require_equal(*(read_record(each.path(paths.out)) for each in (earlier, later)))
+        _keep(first, submission.folder)
+        return [compare(each, submitted, deterministic=submission.meta.deterministic) for each in first]
 
-    def _rerun(self, submission: Submission, record: Record, cache: Path) -> Record:
-        """Repeat one run in a sandbox.
+    def _make(self, reruns: list[Rerun], paths: Paths) -> None:
+        """Make the reruns, and show how far they are."""
+        console = self.console or Console(quiet=True)
+        workers = min(os.cpu_count() or 1, MOST_AT_ONCE, max(len(reruns), 1))
+        began = datetime.now(UTC).strftime("%H:%M")
+        console.print(f"{len(reruns)} reruns, {workers} at once, since {began} UTC", highlight=False)
+        with SweepProgress([*reruns], console) as progress:
+            run_sweep([*reruns], paths, workers, progress)
 
-        Rendered scenes and pre-trained trunks take minutes to make. They are made once, outside the sandbox and without
-        the strategy's code, and copied into each sandbox.
 
-        Args:
-            submission: the strategy and its hyper-parameters.
-            record: the run to repeat.
-            cache: the folder of rendered scenes and pre-trained trunks.
-        """
-        path = protocol_file(self.protocols, record.protocol)
-        build_task(read_protocol(path).task, self.data, cache, torch.device("cpu"))  # fills the cache
-        with tempfile.TemporaryDirectory(prefix="lossbench-") as name:
-            folder = Path(name)
-            shutil.copyfile(submission.strategy_file, folder / "strategy.py")
-            shutil.copytree(cache, folder / "out/cache")
-            request = {
-                "protocols": [str(path.resolve())],
-                "strategy": "strategy.py",
-                "parameters": submission.meta.parameters,
-                "seed": record.seed,
-                "track": record.track,
-                "data": str(self.data.resolve()),
-                "out": "out",
-            }
-            run_python(["-m", "lossbench.submissions.rerun", "run", json.dumps(request)], folder, RERUN_LIMITS)
-            strategy = submission.meta.name
-            return read_record(
-                record_path(folder / "out/records", record.protocol, record.track, strategy, record.seed)
-            )
+def _check_name(name: str) -> None:
+    """Raise a ConfigError if a verifier's name cannot stand on a badge."""
+    if not re.fullmatch(r"\S(.{0,198}\S)?", name) or not name.isprintable():
+        msg = f"--who {name[:40]!r}: give a name of 1 to 200 printable characters, without spaces around it"
+        raise ConfigError(msg)
+
+
+def _keep(records: Sequence[Record], folder: Path) -> None:
+    """Put the records of reruns in the place of earlier ones, when all of them are written."""
+    whole, old = folder / f"{REPLAY}.part", folder / f"{REPLAY}.old"
+    for path in (whole, old):
+        shutil.rmtree(path, ignore_errors=True)
+    whole.mkdir()
+    for record in records:
+        write_record(record, record_path(whole, record.protocol, record.track, record.strategy, record.seed))
+    if (folder / REPLAY).exists():
+        (folder / REPLAY).rename(old)
+    whole.rename(folder / REPLAY)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _require_equal(one: Record, other: Record) -> None:
@@ -192,34 +233,37 @@ def _missing_records(submitted: Sequence[Record], protocols: dict[str, Protocol]
             yield f"no record of {name}"
 
 
-class Verdicts(Part):
-    """The results of the conformance checks that a sandbox wrote; validated, as foreign code ran in that process."""
-
-    name: Name
-    """Name of the strategy."""
-    verdicts: tuple[tuple[Text, Text, Annotated[str, Field(max_length=MAX_FAULT_CHARACTERS)]], ...] = Field(
-        max_length=1000
-    )
-    """Check, kind of task, and fault; the fault is empty if the check passed."""
-
-
-def check_in_sandbox(strategy: Path, parameters: dict[str, Any] | None = None) -> Verdicts:
+def check_in_sandbox(
+    strategy: Path, parameters: dict[str, Any] | None = None, seconds: int = CHECK_SECONDS
+) -> Verdicts:
     """Run the conformance checks on a strategy in a sandbox.
 
     Args:
         strategy: the strategy's file.
         parameters: hyper-parameters that differ from its defaults.
+        seconds: limit of each check.
 
     Raises:
         SandboxError: the strategy could not be loaded, exceeded a limit, or no valid results were written.
     """
-    with tempfile.TemporaryDirectory(prefix="lossbench-") as name:
-        folder = Path(name)
-        shutil.copyfile(strategy, folder / "strategy.py")
-        request = {"strategy": "strategy.py", "parameters": parameters or {}, "out": str(folder)}
-        run_python(["-m", "lossbench.submissions.rerun", "check", json.dumps(request)], folder, CHECK_LIMITS)
+    limits = Limits(max(CHECK_LIMITS.seconds, 2 * seconds))
+    with own_folder() as folder:
+        write_question(Code(Source(Path(STRATEGY), strategy.read_bytes()), parameters or {}), folder)
         try:
-            return Verdicts.model_validate_json(read_bytes(folder / "verdicts.json"))
-        except (OSError, ValueError) as error:
-            msg = f"the checks wrote no valid results: {' '.join(str(error).split())[:200]}"
+            run_module(PROGRAM, ["check", str(folder), str(seconds)], folder, limits)
+        except SandboxError:
+            if not (stopped := _stopped_at(folder / TIMEOUT)):
+                raise
+            msg = f"a check took longer than {seconds} s{stopped}; --limit SECONDS allows more"
             raise SandboxError(msg) from None
+        return read_answer(Verdicts, folder)
+
+
+def _stopped_at(path: Path) -> str:
+    """Where a check was when its time was over, as a phrase; empty if none took too long."""
+    try:
+        trace = read_bytes(path).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    line = re.search(rf'File ".{{0,200}}{re.escape(STRATEGY)}", line (\d{{1,6}})', trace)
+    return f", in line {line[1]} of {STRATEGY}" if line else ", outside of the strategy's file" if trace else ""

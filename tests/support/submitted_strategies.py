@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leaderboard.schema.records import record_path
+from lossbench.config import read_protocol
+from lossbench.paths import Paths
+from lossbench.running.sweep import Job, NullSink, run_sweep
 from lossbench.submissions.folder import STRATEGY
+from tasks.files import Source
 
 CODE = """
 from typing import ClassVar
@@ -27,13 +30,8 @@ def code(harm: str = "pass") -> str:
     return CODE.replace("{harm}", harm)
 
 
-def wanted(protocols: Path, folder: Path, seed: int) -> dict[str, object]:
-    """A run of the honest strategy."""
-    (folder / STRATEGY).write_text(code(), encoding="utf-8")
-    what = {"protocols": [str(protocols / "tiny.toml")], "strategy": str(folder / STRATEGY), "parameters": {}}
-    return what | {"seed": seed, "track": "shared", "data": str(folder), "out": str(folder)}
-
-
-def records_in(folder: Path) -> list[Path]:
-    """Where its two runs are recorded."""
-    return [record_path(folder / "records", "tiny", "shared", "last", seed) for seed in (0, 1)]
+def honest_runs(protocols: Path, folder: Path, workers: int) -> list[Path]:
+    """Records of two runs of the honest strategy."""
+    source, tiny = Source(Path(STRATEGY), code().encode()), read_protocol(protocols / "tiny.toml")
+    jobs = [Job(tiny, source, seed, "shared", "test") for seed in (0, 1)]
+    return run_sweep(jobs, Paths(folder, folder), workers, NullSink())

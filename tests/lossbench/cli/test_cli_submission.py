@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def test_a_submission_is_verified_by_name_and_by_folder(strategy: Path, lossbenc
     _, place = created(strategy, lossbench_cli)
     result = lossbench_cli("submission", "verify", "mine", "--submissions", place.parent, "--who", "me")
     assert result.code == 0, result.output + result.errors
+    assert re.match(r"3 reruns, [12] at once, since \d\d:\d\d UTC\n", result.output)
+    assert sum("; 3 of 3 runs" in line for line in result.output.splitlines()) == 1
+    assert "tiny mine shared seed 0, second time: 3 rounds done" in result.output
     assert result.output.splitlines()[-1].startswith("mine: verified (")
     badge = (place / "verification.json").read_text(encoding="utf-8")
     assert '"who": "me"' in badge

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,28 +25,17 @@ def protocols(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reported(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two honest runs."""
-    from submitted_strategies import records_in, wanted
+    from submitted_strategies import honest_runs
 
-    from lossbench.submissions.rerun import run
-
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in (0, 1):
-        run(wanted(protocols, folder, seed))
-    return records_in(folder)
+    return honest_runs(protocols, tmp_path_factory.mktemp("runs"), 1)
 
 
 @pytest.fixture(scope="session")
-def reported_from_the_sandbox(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The same, each made by a process like the one that reruns it: on other instructions bits may differ."""
-    from submitted_strategies import records_in, wanted
+def reported_by_workers(protocols: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same, made by processes like those that rerun them: in another process bits may differ."""
+    from submitted_strategies import honest_runs
 
-    from lossbench.submissions.sandbox import run_python
-
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in (0, 1):
-        what = json.dumps(wanted(protocols, folder, seed))
-        run_python(["-m", "lossbench.submissions.rerun", "run", what], folder)
-    return records_in(folder)
+    return honest_runs(protocols, tmp_path_factory.mktemp("runs"), 2)
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def submission(request: pytest.FixtureRequest, tmp_path: Path) -> Submission:
     from lossbench.submissions.folder import STRATEGY, Submission, add_records, create_submission
 
     slow = request.node.get_closest_marker("slow")
-    files = request.getfixturevalue("reported_from_the_sandbox" if slow else "reported")
+    files = request.getfixturevalue("reported_by_workers" if slow else "reported")
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
     folder = create_submission(file, "last", tmp_path / "submissions")

@@ -130,6 +130,30 @@ class DrawsGlobally(Broken):
         torch.rand(1)
 
 
+class SeedsGlobally(Broken):
+    """Its picks are reproducible, and the state that it leaves is always the same."""
+
+    def select(self, ctx: Context) -> Selection:
+        torch.manual_seed(0)
+        return Selection(ctx.candidates[torch.randperm(len(ctx.candidates)).numpy()[: ctx.budget]])
+
+
+class KnowsTheSeeds(Broken):
+    """Sees through checks that seed the global generator with small numbers."""
+
+    def select(self, ctx: Context) -> Selection:
+        known = torch.initial_seed() < 100
+        return Selection(np.sort(ctx.candidates)[: ctx.budget] if known else ctx.candidates[self._chosen(ctx)])
+
+    def _chosen(self, ctx: Context) -> np.ndarray:
+        return np.random.permutation(len(ctx.candidates))[: ctx.budget]  # noqa: NPY002
+
+
+class Exits(Broken):
+    def harm(self, ctx: Context) -> None:
+        raise SystemExit(0)
+
+
 class Remembers(Broken):
     calls: ClassVar[list[int]] = []
 
@@ -181,6 +205,8 @@ REFUSED: list[tuple[type[Strategy], Check, type[Exception], str]] = [
     (Freezes, conformance.models_are_unchanged, AssertionError, "requires_grad of model 0 has changed"),
     (WritesToTheLearner, conformance.learners_are_unchanged, AssertionError, "were added or deleted"),
     (UsesTheGlobalGenerator, conformance.picks_are_reproducible, AssertionError, "not a function of"),
+    (KnowsTheSeeds, conformance.picks_are_reproducible, AssertionError, "not a function of"),
+    (SeedsGlobally, conformance.global_generators_are_unchanged, AssertionError, "global generator"),
     (Remembers, conformance.picks_are_reproducible, AssertionError, "not a function of"),
     (DrawsGlobally, conformance.global_generators_are_unchanged, AssertionError, "global generator"),
     (Warns, conformance.no_warning_is_raised, UserWarning, "hello"),
@@ -199,6 +225,28 @@ def test_a_broken_strategy_is_refused(
     learner = trained("classification", Random())  # its own: it will be harmed
     with pytest.raises(error, match=reason):
         check(Trial(tiny_task("classification"), broken(), (learner,)))
+
+
+def test_a_state_that_an_earlier_check_left_hides_nothing(trials: Callable[[str, Strategy], Trial]) -> None:
+    trial = trials("classification", SeedsGlobally())
+    faults = [conformance._run_check(check, trial) for check in (*CHECKS, *CHECKS)]
+    assert [fault for fault in faults if fault] == 2 * [
+        "the state of a global generator has changed; draw from ctx.rng"
+    ]
+
+
+def test_checks_put_the_global_generators_back(trials: Callable[[str, Strategy], Trial]) -> None:
+    torch.manual_seed(7)
+    wanted = torch.rand(1)
+    torch.manual_seed(7)
+    for check in CHECKS:
+        assert conformance._run_check(check, trials("classification", Broken())) == ""
+    assert torch.equal(torch.rand(1), wanted)
+
+
+def test_a_strategy_that_ends_the_program_has_a_fault(trials: Callable[[str, Strategy], Trial]) -> None:
+    fault = conformance._run_check(conformance.selection_is_valid, trials("classification", Exits()))
+    assert fault == "SystemExit: 0"
 
 
 def test_the_strategy_that_only_lacks_the_harm_passes(trials: Callable[[str, Strategy], Trial]) -> None:
