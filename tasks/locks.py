@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -21,4 +21,11 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
+            lock.unlink(missing_ok=True)
+
+
+def remove_abandoned(locks: Iterable[Path]) -> None:
+    """Remove the lock files that no process holds: those of processes that were killed."""
+    for lock in locks:
+        with suppress(Timeout), FileLock(lock, timeout=0):
             lock.unlink(missing_ok=True)

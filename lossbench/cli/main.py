@@ -60,7 +60,7 @@ def common(
 
 
 def main() -> NoReturn:
-    """Run the command of `sys.argv`. What the user can mend ends in one line and exit code 2."""
+    """Run the command of `sys.argv`. What the user can mend ends in one line and the error's exit code, mostly 2."""
     try:
         with _stoppable():
             status = app(prog_name="lossbench", standalone_mode=False) or 0
@@ -72,7 +72,7 @@ def main() -> NoReturn:
         if line is None:
             raise
         complain(line)
-        status = USER_FAULT
+        status = getattr(error, "exit_code", USER_FAULT)
     sys.exit(status)
 
 
@@ -115,9 +115,4 @@ def _mendable(error: Exception) -> str | None:
         faults += (TapError,)
     if isinstance(error, faults):
         return " ".join(str(error).split())
-    if "concurrent.futures.process" in sys.modules:
-        from concurrent.futures.process import BrokenProcessPool
-
-        if isinstance(error, BrokenProcessPool):
-            return f"a worker has died, most often for lack of memory; use fewer --workers. {_how_to_go_on()}"
     return None

@@ -15,9 +15,11 @@ from lossbench.cli.options import (
     Out,
     ProtocolName,
     Threads,
+    TrustConfig,
     limit_threads,
     load_kinds,
     strategy_names,
+    trust,
 )
 from lossbench.cli.output import console, say
 
@@ -30,6 +32,7 @@ def training(
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Measured steps, after three that warm up.")] = 25,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
     device: Device = "cpu",
@@ -40,6 +43,7 @@ def training(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.training import measure_training, speed_table
     from lossbench.paths import Paths
@@ -73,6 +77,7 @@ def selection(
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="No further repeat after this time.")] = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
     device: Device = "cpu",
@@ -83,6 +88,7 @@ def selection(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
     from lossbench.measuring.selection_report import cost_tables, write_costs

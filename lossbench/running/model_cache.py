@@ -104,9 +104,7 @@ class ModelCache:
         )
         return learner, seconds
 
-    def metrics(
-        self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]
-    ) -> Measured:
+    def metrics(self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]) -> Measured:
         """The metrics of the first member on a split, and the seconds that they took, now or earlier.
 
         Args:

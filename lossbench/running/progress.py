@@ -42,13 +42,13 @@ class SweepProgress:
         self._done[event.job] = event.rounds
         self._bars.advance(self._all, new)
         if event.job not in self._lines:
-            self._lines[event.job] = self._bars.add_task(_title(job), total=rounds)
+            self._lines[event.job] = self._bars.add_task(job.title, total=rounds)
         self._bars.update(self._lines[event.job], completed=event.rounds)
         if event.state == "done":
             self._bars.remove_task(self._lines.pop(event.job))
             self._finished += 1
             if not self._console.is_terminal:
-                line = f"{_title(job)}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs"
+                line = f"{job.title}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs"
                 self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def __enter__(self) -> Self:
@@ -59,7 +59,3 @@ class SweepProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
-
-
-def _title(job: Job) -> str:
-    return f"{job.protocol.name} {job.name} {job.track} seed {job.seed}"

@@ -117,7 +117,7 @@ def _entries(pool: Sequence[Factors], test: Sequence[Factors]) -> dict[str, list
 def _write_classification(folder: Path, settings: SceneSettings) -> dict[str, list]:
     pool = [render_object_scene(settings.seed, "pool", index) for index in range(settings.pool)]
     test = [render_object_scene(settings.seed, "test", index) for index in range(settings.test)]
-    np.savez(folder / OBJECTS_FILE, **_arrays("pool", pool), **_arrays("test", test))
+    np.savez(folder / OBJECTS_FILE, allow_pickle=False, **_arrays("pool", pool), **_arrays("test", test))
     return _entries([scene.factors for scene in pool], [scene.factors for scene in test])
 
 
