@@ -17,8 +17,8 @@ from tasks.datasets.scenes.drawing import CLASSES
 from tasks.datasets.scenes.layouts import OBJECTS_FILE
 from tasks.settings import SCENE_BATCHES
 
-Images = UInt8[np.ndarray, "n 3 h w"]
-Labels = Int[np.ndarray, " n"]
+Images = UInt8[np.ndarray, "_ 3 h w"]
+Labels = Int[np.ndarray, " _"]
 
 
 def load_rendered(folder: Path) -> ClassifiedImages:
