@@ -26,7 +26,8 @@ FAULTS = {
     "return list(ctx.candidates[: ctx.budget])": r"mine on tiny, round 0: the strategy returned a list" + WANTED,
     "return torch.arange(3)": r"mine on tiny, round 0: the strategy returned a Tensor" + WANTED,
     "return None": r"mine on tiny, round 0: the strategy returned a NoneType" + WANTED,
-    "return Selection([[1], [1, 2]])": r"mine on tiny, round 0: the strategy returned ids that are no vector of integers .*" + WANTED,
+    "return Selection([[1], [1, 2]])": r"mine on tiny, round 0: the strategy returned ids that are no vector of integers .*"
+    + WANTED,
     "return Selection(torch.ones(6, requires_grad=True))": r"returned ids that are no vector of integers .*" + WANTED,
     "return Selection(None)": r"the strategy returned ids of shape \(\) and type object; a vector of integers is wanted",
 }
