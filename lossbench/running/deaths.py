@@ -1,14 +1,20 @@
-"""How a worker process ended, in words."""
+"""Runs that end without a record, and workers that die: what is said of them."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lossbench.errors import LossbenchError
 
 KERNEL_COUNTERS = Path("/proc/vmstat")
 """Counters of the kernel (Linux, proc(5))."""
+
+
+class RunError(LossbenchError):
+    """A run ended without its record."""
 
 
 class WorkerError(LossbenchError):
@@ -40,3 +46,17 @@ def ending(code: int | None, kills: int) -> str:
     if name != "SIGKILL":
         return f"was ended by {name}"
     return f"was ended by SIGKILL, {'as the machine ran out of memory' if kills else 'most often for lack of memory'}"
+
+
+@contextmanager
+def no_exit(title: str) -> Iterator[None]:
+    """Code that ends the program inside of a run, perhaps with exit code 0, is a fault of the run.
+
+    Args:
+        title: of the run.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        msg = f"{title}: code of the run ends the program (SystemExit: {error.code})"
+        raise RunError(msg) from error

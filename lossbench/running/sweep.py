@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing.queues import SimpleQueue
@@ -15,8 +14,8 @@ from typing import Protocol as Interface
 
 from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
-from lossbench.errors import LossbenchError
 from lossbench.paths import Paths
+from lossbench.running.deaths import RunError, no_exit
 from lossbench.running.workers import Group, Worker, end_with_parent, spread, warm_up, worker_context
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
@@ -25,10 +24,6 @@ from tasks.kinds import load_kind, loaded_sources
 from tasks.locks import locked, remove_abandoned
 from tasks.models.trust import configs_trusted, trust_configs
 from tasks.outside import blaming_outside
-
-
-class RunError(LossbenchError):
-    """A run ended without its record."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
     """
     path = job.path(paths.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path), _no_exit(job), blaming_outside():
+    with locked(path), no_exit(job.title), blaming_outside():
         found = read_record(path) if path.exists() else None
         if found is not None:
             _same_protocol(found, job, path)
@@ -153,16 +148,6 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
                 events.put(Event(number, len(record.rounds), "running"))
     events.put(Event(number, job.rounds, "done"))
     return path
-
-
-@contextmanager
-def _no_exit(job: Job) -> Iterator[None]:
-    """Code that ends the program inside of a run, perhaps with exit code 0, is a fault of the run."""
-    try:
-        yield
-    except SystemExit as error:
-        msg = f"{job.title}: code of the run ends the program (SystemExit: {error.code})"
-        raise RunError(msg) from error
 
 
 def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
