@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
 
 from lossbench.errors import LossbenchError
 from strategies.base import Strategy
 from strategies.catalog import STRATEGIES
 from tasks.files import Source, classes_in, read_source
+from tasks.outside import blaming_outside
 
 FULL_POOL = "full-pool"
 """Stands for the strategy in records of a training on the whole pool; no strategy may have this name."""
@@ -33,19 +36,29 @@ def load_strategy(reference: str | Source | type[Strategy], parameters: Mapping[
 
     Raises:
         StrategyError: no such name, file or hyper-parameter, an invalid value, or not exactly one strategy in the file.
+        OutsideError: the code of the file cannot be compiled or raises an error.
     """
     strategy = reference if isinstance(reference, type) else strategy_class(reference)
     try:
-        return strategy(**(parameters or {}))
+        with blaming_outside():
+            return strategy(**(parameters or {}))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         parameter = ".".join(str(part) for part in first["loc"])
         msg = f"{strategy.name}: hyper-parameter {parameter}: {first['msg']} (given: {first['input']!r:.80})"
         raise StrategyError(msg) from None
+    except PydanticUserError as error:
+        msg = f"{_origin(strategy)}: {' '.join(str(error.message).split())}"
+        raise StrategyError(msg) from None
+
+
+def _origin(strategy: type[Strategy]) -> str:
+    """The file of a strategy."""
+    return str(getattr(sys.modules.get(strategy.__module__), "__file__", strategy.__module__))
 
 
 def resolved(reference: str) -> str | Source:
-    """The content of the file if the reference is the path of a Python file; else the reference itself, a name.
+    """The content of the file, and of modules beside it, if the reference is the path of a Python file; else a name, as given.
 
     Raises:
         StrategyError: no such file.

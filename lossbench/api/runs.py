@@ -24,6 +24,7 @@ from lossbench.running.sweep import Job, jobs, prepare, run_job
 from strategies import Strategy
 from tasks.base import Task
 from tasks.kinds import build_task
+from tasks.models.trust import configs_trusted, trust_configs
 
 
 def run(
@@ -38,6 +39,7 @@ def run(
     device: str = "cpu",
     parameters: Mapping[str, JsonValue] | None = None,
     progress: bool | None = None,
+    trust_config: bool = False,
 ) -> Record:
     """Make one run, or the rest of it, and give its record: the same that `lossbench run` writes.
 
@@ -56,6 +58,7 @@ def run(
         device: `cpu` or `cuda`.
         parameters: hyper-parameters of the strategy by name, where they are not its defaults.
         progress: whether to show a progress bar; where not given, in a notebook and on a terminal.
+        trust_config: whether to load an mmdet config from elsewhere than mmdet; it is run as Python code.
 
     Raises:
         LossbenchError: an argument that does not fit, data that is missing, a strategy that breaks the contract, or a record
@@ -64,12 +67,17 @@ def run(
     check_device(device)
     job = _job(read_protocol(protocol), strategy, seed, track, split, dict(parameters or {}))
     paths = Paths(Path(data), Path(out), device)
-    with _one_thread(), showing(job, progress) as events:
+    with _one_thread(), _trusting(trust_config), showing(job, progress) as events:
         return Record.of(read_record(run_job(0, job, paths, events)))
 
 
 def load_task(
-    protocol: str | Path, *, data: str | Path = "data", cache: str | Path = "runs/cache", device: str = "cpu"
+    protocol: str | Path,
+    *,
+    data: str | Path = "data",
+    cache: str | Path = "runs/cache",
+    device: str = "cpu",
+    trust_config: bool = False,
 ) -> Task[Any, Any]:
     """The task of a protocol, with its images at hand.
 
@@ -78,12 +86,14 @@ def load_task(
         data: folder of the real data sets; rendered scenes need none.
         cache: folder for rendered scenes; it may be deleted at any time.
         device: `cpu` or `cuda`.
+        trust_config: as for `run`.
 
     Raises:
         LossbenchError: no such protocol, or data that is missing or damaged.
     """
     check_device(device)
-    return build_task(read_protocol(protocol).task, Path(data), Path(cache), torch.device(device))
+    with _trusting(trust_config):
+        return build_task(read_protocol(protocol).task, Path(data), Path(cache), torch.device(device))
 
 
 def _job(
@@ -105,6 +115,17 @@ def _job(
     if instance is None:
         return job
     return InstanceJob(job.protocol, job.reference, job.seed, job.track, job.split, instance=instance)
+
+
+@contextmanager
+def _trusting(wanted: bool) -> Iterator[None]:
+    """Load mmdet configs from anywhere in this block, or from mmdet alone."""
+    before = configs_trusted()
+    trust_configs(wanted)
+    try:
+        yield
+    finally:
+        trust_configs(before)
 
 
 @contextmanager

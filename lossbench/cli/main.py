@@ -60,7 +60,7 @@ def common(
 
 
 def main() -> NoReturn:
-    """Run the command of `sys.argv`. What the user can mend ends in one line and exit code 2."""
+    """Run the command of `sys.argv`. What the user can mend ends in one line and the error's exit code, mostly 2."""
     try:
         with _stoppable():
             status = app(prog_name="lossbench", standalone_mode=False) or 0
@@ -72,7 +72,7 @@ def main() -> NoReturn:
         if line is None:
             raise
         complain(line)
-        status = USER_FAULT
+        status = getattr(error, "exit_code", USER_FAULT)
     sys.exit(status)
 
 
@@ -117,11 +117,6 @@ def _mendable(error: Exception) -> str | None:
         return " ".join(str(error).split())
     if shortage := _out_of_memory(error):
         return f"not enough memory: {shortage}; use less of it, or a machine with more"
-    if "concurrent.futures.process" in sys.modules:
-        from concurrent.futures.process import BrokenProcessPool
-
-        if isinstance(error, BrokenProcessPool):
-            return f"a worker has died, most often for lack of memory; use fewer --workers. {_how_to_go_on()}"
     return None
 
 

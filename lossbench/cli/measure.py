@@ -15,9 +15,11 @@ from lossbench.cli.options import (
     Out,
     ProtocolName,
     Threads,
+    TrustConfig,
     limit_threads,
     load_kinds,
     strategy_names,
+    trust,
 )
 from lossbench.cli.output import console, say
 
@@ -33,6 +35,7 @@ def training(
     ] = 25,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
     device: Device = "cpu",
@@ -43,6 +46,7 @@ def training(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.training import measure_training, speed_table
     from lossbench.paths import Paths
@@ -84,6 +88,7 @@ def selection(
     ] = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
     device: Device = "cpu",
@@ -94,6 +99,7 @@ def selection(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
     from lossbench.measuring.selection_report import cost_tables, write_costs

@@ -123,6 +123,12 @@ KindFiles = Annotated[
     list[Path] | None,
     typer.Option("--kind-file", metavar="FILE", help="Python file that defines a kind of task. Repeatable."),
 ]
+TrustConfig = Annotated[
+    bool,
+    typer.Option(
+        "--trust-config", help="Load mmdet configs from elsewhere than mmdet, too; they are run as Python code."
+    ),
+]
 Records = Annotated[
     Path | None,
     typer.Argument(metavar="RECORDS", help="Folder of records. [default: leaderboard/records of the clone]"),
@@ -147,6 +153,13 @@ def load_kinds(files: Sequence[Path] | None) -> None:
 
         for file in files:
             load_kind_file(file)
+
+
+def trust(wanted: bool) -> None:
+    """Load mmdet configs from anywhere, or from mmdet alone."""
+    from tasks.models.trust import trust_configs
+
+    trust_configs(wanted)
 
 
 def in_clone(name: str, remedy: str) -> Path:

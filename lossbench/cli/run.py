@@ -18,9 +18,11 @@ from lossbench.cli.options import (
     Strategies,
     SweepName,
     Tracks,
+    TrustConfig,
     Workers,
     limit_threads,
     load_kinds,
+    trust,
 )
 from lossbench.cli.output import console, say
 from lossbench.words import plural, suggestion
@@ -46,6 +48,7 @@ def run(
     protocol: Protocols = None,
     split: Split = None,
     kind_file: KindFiles = None,
+    trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
     device: Device = "cpu",
@@ -54,6 +57,7 @@ def run(
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
     limit_threads()
     load_kinds(kind_file)
+    trust(trust_config)
     from lossbench.config import read_sweep
     from lossbench.running.workers import warm_up
 

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from lossbench.config import Protocol
+from lossbench.config import ConfigError, Protocol
 from lossbench.measuring.replay import OutputBank, ReplayLearner
 from lossbench.paths import Paths
-from lossbench.running.loop import Run, selection_context
+from lossbench.running.loop import WANTED, Run, checked, selection_context
 from lossbench.running.machine import commit, describe, memory_growth
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
 from tasks.kinds import build_task
+from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
@@ -63,6 +64,19 @@ class SelectionSizes(NamedTuple):
     max_seconds: float = 600.0
     """Once the repeats of one pool and budget have taken this long together, no further repeat starts."""
 
+    def check(self) -> None:
+        """Check that something is measured of every pool and every budget.
+
+        Raises:
+            ConfigError: a budget is larger than every pool, or a pool is smaller than every budget.
+        """
+        if max(self.budgets) > max(self.pools):
+            msg = f"{max(self.budgets):,} picks are more than the {max(self.pools):,} candidates of the largest pool; lower --budget or raise --pool"
+            raise ConfigError(msg)
+        if min(self.pools) < min(self.budgets):
+            msg = f"{min(self.pools):,} candidates are fewer than the {min(self.budgets):,} picks of the smallest budget; raise --pool or lower --budget"
+            raise ConfigError(msg)
+
 
 def measure_selection(
     protocol: Protocol, strategies: Sequence[Strategy], sizes: SelectionSizes, paths: Paths
@@ -77,7 +91,11 @@ def measure_selection(
 
     Yields:
         For each strategy, the cost of every pool with every budget that is not larger than it.
+
+    Raises:
+        ConfigError: a pool or a budget fits none of the others, so that nothing would be measured of it.
     """
+    sizes.check()
     device = torch.device(paths.device)
     task = build_task(protocol.task, paths.data, paths.out / "cache", device)
     for strategy in strategies:
@@ -134,8 +152,10 @@ class SelectionBenchmark:
             committee = tuple(bank.replay() for bank in banks)
             ctx = self._context(strategy, committee, pool, budget, repeat)
             clock.seconds.clear()
-            with memory_growth(self.task.unlabeled.device) as growth, clock.phase("score"):
-                strategy.select(ctx)
+            memory = memory_growth(self.task.unlabeled.device)
+            with memory as growth, clock.phase("score"), blaming_outside(WANTED):
+                selection = strategy.select(ctx)
+            checked(selection, ctx, f"{strategy.name}, {pool} candidates, {budget} picks")
             total += sum(clock.seconds.values())
             clock.seconds.pop("replay", None)
             seconds = clock.selection()

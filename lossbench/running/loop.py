@@ -22,9 +22,12 @@ from lossbench.running.streams import stream
 from lossnet import LossPredictor, ranking_accuracy
 from strategies import Context, Selection, SelectionError, Strategy
 from tasks.base import Ids, Task
+from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
+
+WANTED = "`select` has to return Selection(ids), the ids of ctx.budget candidates"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Run:
             SelectionError: the strategy did not return as many distinct candidates as the budget.
         """
         ctx = self.context(number, labeled, committee)
-        with committee[0].clock.phase("score"):
+        with committee[0].clock.phase("score"), blaming_outside(WANTED):
             selection = self.strategy.select(ctx)
         return checked(selection, ctx, self.where(number))
 
@@ -171,13 +174,20 @@ def selection_context(
     )
 
 
-def checked(selection: Selection, ctx: Context, where: str) -> Ids:
+def checked(selection: object, ctx: Context, where: str) -> Ids:
     """The picked ids.
 
     Raises:
-        SelectionError: too few or too many, repeated, labeled, or no candidates.
+        SelectionError: no `Selection`, or one of too few or too many ids, of repeated or labeled ones, or of no candidates.
     """
-    ids = np.asarray(selection.ids)
+    if not isinstance(selection, Selection):
+        msg = f"{where}: the strategy returned a {type(selection).__name__}; {WANTED}"
+        raise SelectionError(msg)
+    try:
+        ids = np.asarray(selection.ids)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU or with gradients
+        msg = f"{where}: the strategy returned ids that are no vector of integers ({error}); {WANTED}"
+        raise SelectionError(msg) from None
     if fault := _fault(ids, ctx):
         msg = f"{where}: the strategy returned {fault}"
         raise SelectionError(msg)

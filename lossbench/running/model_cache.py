@@ -11,27 +11,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from leaderboard.schema.records import Split, Track
 from lossbench.config import LossPrediction
+from lossbench.running.metrics_file import Measured, read_metrics, save_metrics
 from lossbench.running.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
+from tasks.locks import locked
+from tasks.notices import notice
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import Attachment, CoTrained, Streams, fit
 from tasks.training.seeding import seeded
-from tasks.training.weights import save_weights
+from tasks.training.weights import DamagedWeightsError, read_weights, save_weights
 
-FIT_VERSION = 1
-"""Raised by hand when the same key would now give other weights."""
-METRICS_VERSION = 1
-"""Raised by hand when the same weights would now give other metrics."""
+FIT_VERSION = 2
+"""Raised by hand when the same key would now give other weights, or files of another form."""
 
 
 def ranking_objective(settings: LossPrediction) -> RankingObjective:
@@ -88,11 +87,12 @@ class ModelCache:
         model, attachments = self._untrained(len(rounds[-1]), member)
         path = self.path(rounds, member)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
+        with locked(path):
+            seconds = self._restored(path, model, attachments)
+            if seconds is None:
                 self._train(model, attachments, rounds, member)
-                save_weights(dict(_named(model, attachments)), path, {"seconds": repr(self.clock.seconds.pop("fit"))})
-        seconds = _load(path, _named(model, attachments))
+                seconds = self.clock.seconds.pop("fit")
+                save_weights(dict(_named(model, attachments)), path, {"seconds": repr(seconds)})
         modules = {name: each.module.eval() for name, each in attachments.items()}
         learner = Learner(
             self.task.unlabeled,
@@ -104,9 +104,7 @@ class ModelCache:
         )
         return learner, seconds
 
-    def metrics(
-        self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]
-    ) -> tuple[dict[str, float], float]:
+    def metrics(self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]) -> Measured:
         """The metrics of the first member on a split, and the seconds that they took, now or earlier.
 
         Args:
@@ -115,17 +113,15 @@ class ModelCache:
             measure: gives the metrics where they are not there yet.
         """
         path = self.folder / f"{self.key(rounds, 0)}-{split}.json"
-        with FileLock(path.with_suffix(".lock")):
-            kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            if kept.get("version") != METRICS_VERSION:
+        with locked(path):
+            kept = read_metrics(path)
+            if kept is None:
                 with self.clock.phase("evaluate"):
                     found = measure()
                 seconds = self.clock.seconds.pop("evaluate") + self.clock.seconds.pop("forward", 0.0)
-                kept = {"version": METRICS_VERSION, "metrics": found, "seconds": seconds}
-                beside = path.with_suffix(".part")
-                beside.write_text(json.dumps(kept), encoding="utf-8")
-                beside.replace(path)
-        return kept["metrics"], kept["seconds"]
+                kept = Measured(found, seconds)
+                save_metrics(kept, path)
+        return kept
 
     def path(self, rounds: Sequence[Ids], member: int) -> Path:
         """The file of a learner's weights; arguments as for `learner`."""
@@ -170,10 +166,20 @@ class ModelCache:
                 attachments[name] = Attachment(objective, module, detached)
         return model, attachments
 
+    def _restored(self, path: Path, model: TapModel, attachments: dict[str, Attachment]) -> float | None:
+        """Read the weights, and return the seconds of their training; None if there are none, or damaged ones, which is said."""
+        if not path.exists():
+            return None
+        try:
+            return _restore(path, _named(model, attachments))
+        except DamagedWeightsError as error:
+            notice(f"{path} is damaged ({error}); its model is trained again")
+            return None
+
     def _train(self, model: TapModel, attachments: dict[str, Attachment], rounds: Sequence[Ids], member: int) -> None:
         if self.task.recipe.warm_start and len(rounds) > 1:
             self.learner(rounds[:-1], member)
-            _load(self.path(rounds[:-1], member), _named(model, attachments))
+            _restore(self.path(rounds[:-1], member), _named(model, attachments))
         labeled = rounds[-1]
         words = (member, len(labeled))
         rate, device = self.plan.dropout, self.task.unlabeled.device
@@ -195,8 +201,18 @@ def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tupl
             yield f"{name}.{entry}", value
 
 
-def _load(path: Path, named: Iterator[tuple[str, Tensor]]) -> float:
-    with safe_open(path, "pt") as file, torch.no_grad():
-        for name, value in named:
-            value.copy_(file.get_tensor(name))
-        return float(file.metadata()["seconds"])
+def _restore(path: Path, named: Iterator[tuple[str, Tensor]]) -> float:
+    """Copy the tensors of a file into those of the same names, and return the seconds that their training took.
+
+    Raises:
+        DamagedWeightsError: the file is damaged, or holds other tensors; nothing is copied then.
+    """
+    tensors, metadata = read_weights(path)
+    wanted = dict(named)
+    if {name: value.shape for name, value in wanted.items()} != {name: value.shape for name, value in tensors.items()}:
+        msg = "its tensors are not those of the model"
+        raise DamagedWeightsError(msg)
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(tensors[name])
+    return float(metadata["seconds"])

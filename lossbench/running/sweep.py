@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
-from filelock import FileLock
-
 from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
 from lossbench.paths import Paths
-from lossbench.running.workers import Group, end_with_parent, spread, warm_up, worker_context
+from lossbench.running.deaths import RunError, no_exit
+from lossbench.running.workers import Group, Worker, end_with_parent, spread, warm_up, worker_context
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
 from tasks.files import Source
 from tasks.kinds import load_kind, loaded_sources
+from tasks.locks import locked, remove_abandoned
+from tasks.models.trust import configs_trusted, trust_configs
+from tasks.outside import blaming_outside
 
 if TYPE_CHECKING:
     from lossbench.running.loop import Run
@@ -68,7 +70,7 @@ class Job:
 
     @property
     def title(self) -> str:
-        """As people are told of it."""
+        """The run in lines for people."""
         return f"{self.protocol.name} {self.name} {self.track} seed {self.seed}"
 
     def path(self, out: Path) -> Path:
@@ -148,10 +150,13 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
     """Make a run, or the rest of it, and return the path of its record.
 
     The record is written after every round. Another process that makes the same run is waited for.
+
+    Raises:
+        LossbenchError: the record cannot be continued, or code from outside fails or ends the program.
     """
     path = job.path(paths.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with locked(path), no_exit(job.title), blaming_outside():
         found = read_record(path) if path.exists() else None
         if found is not None:
             _same_protocol(found, job, path)
@@ -159,7 +164,6 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
             for record in _rounds(job, paths, found):
                 write_record(record, path)
                 events.put(Event(number, len(record.rounds), "running"))
-    path.with_suffix(".lock").unlink(missing_ok=True)
     events.put(Event(number, job.rounds, "done"))
     return path
 
@@ -171,8 +175,9 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     from lossbench.running.machine import commit, describe  # noqa: PLC0415
     from lossbench.running.pool import Pool  # noqa: PLC0415
 
+    strategy = job.strategy()  # before the data: hyper-parameters may be wrong
     task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
-    strategy, fingerprints = job.strategy(), dict(task.fingerprints) | job.fingerprints
+    fingerprints = dict(task.fingerprints) | job.fingerprints
     if record is None:
         record = Record(
             protocol=job.protocol.name,
@@ -249,32 +254,51 @@ def prepare(threads: int = 1) -> None:
 
 
 def run_sweep(planned: list[Job], paths: Paths, workers: int, events: Sink) -> list[Path]:
-    """Make all runs and return their records' paths, in order; the first failure ends the rest."""
+    """Make all runs and return their records' paths, in order; the first failure ends the rest.
+
+    Raises:
+        RunError: the record of a run is missing or incomplete at the end.
+    """
     os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
-    if workers == 1:
-        prepare()
-        return [run_job(number, job, paths, events) for number, job in enumerate(planned)]
+    try:
+        if workers == 1:
+            prepare()
+            records = [run_job(number, job, paths, events) for number, job in enumerate(planned)]
+        else:
+            records = _in_workers(planned, paths, workers, events)
+    finally:  # workers that were ended could not remove theirs
+        for pattern in ("records/**/*.lock", "models/*.lock", "cache/**/*.lock"):
+            remove_abandoned(paths.out.glob(pattern))
+    for job, path in zip(planned, records, strict=True):
+        if not path.exists() or not read_record(path).complete:
+            msg = f"{job.title}: its record {path} is missing or incomplete at the end of the sweep"
+            raise RunError(msg)
+    return records
+
+
+def _in_workers(planned: list[Job], paths: Paths, workers: int, events: Sink) -> list[Path]:
     warm_up(sorted({job.protocol.task.kind for job in planned}), paths.device)
     context = worker_context(paths.device)
     shared: SimpleQueue[Event] = context.SimpleQueue()
-    start = (shared, loaded_sources())
-    pools = [ProcessPoolExecutor(1, context, _start_worker, start) for _ in range(workers)]
+    start = (shared, loaded_sources(), configs_trusted())
+    processes = [Worker(lambda: ProcessPoolExecutor(1, context, _start_worker, start)) for _ in range(workers)]
 
     def listen() -> None:
         while not shared.empty():
             events.put(shared.get())
 
     groups = [Group(job.protocol.name, job.seed) for job in planned]
-    return spread(partial(_run_in_worker, paths), planned, groups, pools, listen)
+    return spread(partial(_run_in_worker, paths), planned, groups, processes, listen, [job.title for job in planned])
 
 
 _to_parent: list[Sink] = []
 """In a worker: where its events go."""
 
 
-def _start_worker(events: Sink, kinds: tuple[Source, ...]) -> None:
+def _start_worker(events: Sink, kinds: tuple[Source, ...], trusted: bool) -> None:
     """Prepare a worker."""
     end_with_parent()
+    trust_configs(trusted)
     _to_parent.append(events)
     for kind in kinds:
         load_kind(kind)

@@ -8,13 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
-from typing import Any, NamedTuple, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from lossbench.running.deaths import WorkerError, ending, memory_kills
 from lossbench.running.interrupts import no_interrupts_in_children
 from tasks.kinds import kind_named
+from tasks.notices import notice
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,51 +96,134 @@ def _forks(device: str) -> bool:
     return sys.platform == "linux" and device == "cpu"  # frameworks of macOS and drivers of GPUs do not survive a fork
 
 
+class Worker:
+    """A process that makes one run after another. A new one takes its place when it dies.
+
+    Args:
+        start: gives a pool of one process, which has not started yet.
+    """
+
+    def __init__(self, start: Callable[[], ProcessPoolExecutor]) -> None:
+        self._start = start
+        self._pool: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
+        self._kills = 0
+
+    def submit(self, work: Callable[[int, T], R], number: int, item: T) -> Future[R]:
+        """Let the process call `work(number, item)`."""
+        if self._pool is not None:
+            try:
+                return self._pool.submit(work, number, item)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self.close()
+        self._kills = memory_kills()
+        self._pool = self._start()
+        before = multiprocessing.active_children()
+        future = self._pool.submit(work, number, item)
+        self._process = next((each for each in multiprocessing.active_children() if each not in before), None)
+        return future
+
+    def buried(self) -> str:
+        """How the process ended, which has died."""
+        self.close()
+        return ending(self._process.exitcode if self._process else None, memory_kills() - self._kills)
+
+    def close(self) -> None:
+        """Wait for the end of the process. The next run starts another."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
 def spread(
     work: Callable[[int, T], R],
     items: Sequence[T],
     groups: Sequence[Group],
-    pools: Sequence[ProcessPoolExecutor],
+    workers: Sequence[Worker],
     listen: Callable[[], None],
+    titles: Sequence[str],
 ) -> list[R]:
     """What `work` returns for the number of each item and the item, in order; the first failure ends the rest.
+
+    An item whose worker dies is given to a new process once more, which is said.
 
     Args:
         work: is called in a worker.
         items: one for each call.
         groups: of the items, as `Schedule` uses them.
-        pools: one process each.
+        workers: one process each.
         listen: is called every fifth of a second, and once more after each end.
+        titles: of the items, for messages.
+
+    Raises:
+        WorkerError: a worker has died under the same item twice.
     """
-    schedule, results = Schedule(groups), dict[int, R]()
-    running: dict[Future[R], tuple[int, int]] = {}
+    runs = _Runs(work, items, Schedule(groups), workers, titles)
+    try:
+        for worker in range(len(workers)):
+            runs.begin_next(worker)
+        while runs.going:
+            ended, _ = wait(runs.going, LISTEN_SECONDS, FIRST_COMPLETED)
+            listen()
+            for future in ended:
+                runs.end(future)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()  # a run that is cut off goes on from its record
+        raise
+    finally:
+        for worker in workers:
+            worker.close()
+    return [runs.results[number] for number in range(len(items))]
 
-    def give(worker: int) -> None:
-        number = schedule.next(worker)
+
+class _Runs(Generic[T, R]):
+    """The runs that are going, and what those that have ended returned."""
+
+    def __init__(
+        self,
+        work: Callable[[int, T], R],
+        items: Sequence[T],
+        schedule: Schedule,
+        workers: Sequence[Worker],
+        titles: Sequence[str],
+    ) -> None:
+        self._work, self._items, self._schedule, self._workers, self._titles = work, items, schedule, workers, titles
+        self._repeated: set[int] = set()
+        self.going: dict[Future[R], tuple[int, int]] = {}
+        """Worker and number of each."""
+        self.results: dict[int, R] = {}
+        """By number."""
+
+    def begin_next(self, worker: int) -> None:
+        """Let a worker make its next run, if there is one."""
+        number = self._schedule.next(worker)
         if number is not None:
-            running[pools[worker].submit(work, number, items[number])] = worker, number
+            self._begin(worker, number)
 
-    with ExitStack() as stack:
-        for pool in pools:
-            stack.enter_context(pool)
+    def _begin(self, worker: int, number: int) -> None:
+        with no_interrupts_in_children():
+            self.going[self._workers[worker].submit(self._work, number, self._items[number])] = worker, number
+
+    def end(self, future: Future[R]) -> None:
+        """Keep what a run returned, and begin the next; if its worker has died, begin it again, once.
+
+        Raises:
+            WorkerError: its worker has died for the second time.
+        """
+        worker, number = self.going.pop(future)
         try:
-            with no_interrupts_in_children():
-                for worker in range(len(pools)):
-                    give(worker)
-            while running:
-                ended, _ = wait(running, LISTEN_SECONDS, FIRST_COMPLETED)
-                listen()
-                for future in ended:
-                    worker, number = running.pop(future)
-                    results[number] = future.result()
-                    give(worker)
-        except BaseException:
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()  # a run that is cut off goes on from its record
-            raise
-    return [results[number] for number in range(len(items))]
+            self.results[number] = future.result()
+        except BrokenProcessPool:
+            title, how = self._titles[number], self._workers[worker].buried()
+            if number in self._repeated:
+                msg = f"{title}: its worker {how}, twice; use fewer --workers. Finished rounds are kept: run the command again to go on"
+                raise WorkerError(msg) from None
+            notice(f"{title}: its worker {how}; the run goes on in a new one")
+            self._repeated.add(number)
+            self._begin(worker, number)
+        else:
+            self.begin_next(worker)
 
 
 def end_with_parent() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from lossbench.errors import LossbenchError
-from lossbench.running.loop import checked, selection_context
+from lossbench.running.loop import WANTED, checked, selection_context
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.streams import stream
 from lossbench.running.sweep import prepare
@@ -31,6 +31,7 @@ from lossbench.submissions.exchange import (
     write_answer,
 )
 from strategies import Strategy
+from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 
 
@@ -62,7 +63,7 @@ def pick(folder: Path) -> None:
         labeled=question.labeled[-1],
         first_labeled=question.labeled[0],
     )
-    with clock.phase("score"):
+    with clock.phase("score"), blaming_outside(WANTED):
         selection = strategy.select(ctx)
     ids = checked(selection, ctx, f"{strategy.name} on {protocol.name}, round {question.number}")
     write_answer(Answer(ids=tuple(ids.tolist()), **clock.selection()), folder)

@@ -16,8 +16,9 @@ from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
 from tasks.classification.settings import ClassificationSettings
-from tasks.datasets.cifar import load
-from tasks.datasets.scenes import CIFAR_LAYOUT, materialize
+from tasks.datasets.cifar import load_cifar10
+from tasks.datasets.rendered import load_rendered
+from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
 from tasks.models.resnet import Classifier
@@ -50,15 +51,14 @@ class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
 
 
 class ClassificationTask(Task[Tensor, Tensor]):
-    """CIFAR-10, or data in its form, classified by ResNet-18."""
+    """CIFAR-10 or rendered scenes, classified by ResNet-18."""
 
     metric = Metric("accuracy", "share of images")
     settings: ClassificationSettings
 
     def __init__(self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device) -> None:
         scenes = settings.data.scenes
-        root = materialize(CIFAR_LAYOUT, scenes, cache) if scenes else data
-        images = load(root, manifest=scenes is not None)
+        images = load_rendered(materialize(OBJECTS_LAYOUT, scenes, cache)) if scenes else load_cifar10(data)
         self.settings = settings
         self.pool_size, self.test_size = images.pool_size, len(images.labels) - images.pool_size
         self.annotations = images.labels

@@ -70,9 +70,9 @@ def fetch(name: str, root: Path) -> None:
 
 
 def _cifar10(root: Path) -> str:
-    from tasks.datasets.cifar import FOLDER, check_files, official_digests  # noqa: PLC0415
+    from tasks.datasets.cifar import FOLDER, checked_contents, official_digests  # noqa: PLC0415
 
-    check_files(root / FOLDER, official_digests())
+    checked_contents(root / FOLDER, official_digests())
     return "7 files, all MD5 sums right"
 
 

@@ -107,7 +107,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
     settings: DetectionSettings
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source = settings.data
+        source, colors = settings.data, input_colors(settings.model)  # a config that does not fit ends here
         self.settings = settings
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
         root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
@@ -129,7 +129,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             self.fingerprints["trunk"] = digest
         pixels = settings.model.pixels
         model = build_ssd(settings.model.model_copy(update={"imagenet": False}), len(self.group_names))
-        self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, input_colors(settings.model)), model, settings.rows)
+        self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, colors), model, settings.rows)
 
     def build_model(self) -> Ssd:
         """An SSD with untrained weights, or with those that the protocol names for its trunk."""

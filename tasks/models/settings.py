@@ -29,7 +29,7 @@ class FullSsdSettings(Settings):
 
     kind: Literal["mmdet"]
     config: FileName = "pascal_voc/ssd300_voc0712.py"
-    """Path of the config: of a file, or relative to the configs that mmdet ships."""
+    """Path of the config, relative to the configs that mmdet ships; with `--trust-config` also of any file, whose code is run."""
     pixels: Whole = Field(300, ge=32, le=MOST_PIXELS)
     imagenet: Flag = True
     """Start from torchvision's ImageNet weights of VGG-16 (torchvision downloads them if they are not cached)."""

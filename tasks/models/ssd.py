@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
+from tasks.models.trust import configs_trusted
 
 SHIPPED = Path(mmdet.__file__).parent / ".mim/configs"
 """The configs that mmdet ships."""
@@ -116,11 +118,29 @@ def input_colors(settings: FullSsdSettings | SmallSsdSettings) -> Colors:
 
 
 def _model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are not typed
-    path = Path(settings.config) if Path(settings.config).is_file() else SHIPPED / settings.config
-    require(path.is_file(), f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}")
+    path = config_file(settings)
     config = Config.fromfile(path).model
     require(config.bbox_head.type == "SSDHead", f"{path}: its head is {config.bbox_head.type}; only SSDHead fits here")
     return config
+
+
+def config_file(settings: FullSsdSettings) -> Path:
+    """The file of a model's mmdet config. It is Python code, and loading it runs that code.
+
+    Raises:
+        DataError: there is no such file, or it lies elsewhere than in mmdet and such configs are not trusted.
+    """
+    given, in_mmdet = Path(settings.config), Path(os.path.normpath(SHIPPED / settings.config))
+    if configs_trusted() and given.is_file():
+        return given
+    if in_mmdet.is_file() and in_mmdet.is_relative_to(os.path.normpath(SHIPPED)):
+        return in_mmdet
+    require(
+        not given.is_file(),
+        f"{given}: an mmdet config runs as Python code, and mmdet does not ship this one; give --trust-config if you trust it",
+    )
+    msg = f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}"
+    raise DataError(msg)
 
 
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:

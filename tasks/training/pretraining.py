@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tasks.base import Task
+from tasks.locks import locked
+from tasks.notices import notice
 from tasks.settings import TaskSettings
 from tasks.training.loop import Streams, fit
-from tasks.training.weights import save_weights
+from tasks.training.weights import DamagedWeightsError, digest_of, read_weights, save_weights
 
 VERSION = 1
 """Raised when the same settings would give other weights."""
@@ -25,9 +25,9 @@ SEED = 0
 def pretrained(
     task: Task[Any, Any], settings: TaskSettings, cache: Path, part: str = ""
 ) -> tuple[dict[str, Tensor], str]:
-    """The weights of a task's model after training on its whole pool, and the SHA-256 of their file.
+    """The weights of a task's model after training on its whole pool, and their SHA-256 (`digest_of`).
 
-    They are trained once per cache folder; a second process waits for the first.
+    They are trained once per cache folder; a second process waits for the first. A damaged file is replaced.
 
     Args:
         task: holds the images to learn from, built by `settings`.
@@ -40,10 +40,26 @@ def pretrained(
     key = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     path = cache / "trunks" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+    with locked(path):
+        weights = _kept(path)
+        if weights is None:
             save_weights(_trained(task, part), path)
-    return load_file(path), hashlib.sha256(path.read_bytes()).hexdigest()
+            weights = read_weights(path).tensors
+    return weights, digest_of(weights)
+
+
+def _kept(path: Path) -> dict[str, Tensor] | None:
+    """The weights in a file; None if it does not exist or is damaged.
+
+    Files of Lossbench 0.1 have no digest. They are read as they are, since records name the SHA-256 of the weights.
+    """
+    if not path.exists():
+        return None
+    try:
+        return read_weights(path, digest_required=False).tensors
+    except DamagedWeightsError as error:
+        notice(f"{path} is damaged ({error}); its weights are trained again")
+        return None
 
 
 def _trained(task: Task[Any, Any], part: str) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ def timeless(path: Path) -> dict[str, Any]:
 
 def leftovers(out: Path) -> list[str]:
     """Files that should not outlive a run."""
-    found = [*out.glob("**/*.part"), *out.glob("**/*.unfinished"), *out.glob("records/**/*.lock")]
+    found = [*out.glob("**/*.part"), *out.glob("**/*.unfinished"), *out.glob("**/*.lock")]
     return [str(path.relative_to(out)) for path in found]
 
 

@@ -1,16 +1,16 @@
-"""The built-in data set: rendered scenes for three kinds of task, written in the layouts of CIFAR-10, VOC and MPII."""
+"""The built-in data set: rendered scenes for three kinds of task, written in arrays and in the layouts of VOC and MPII."""
 
 from tasks.datasets.scenes.compose import DetectionScene, Factors, FigureScene, ObjectScene, SceneObject
 from tasks.datasets.scenes.drawing import CLASSES
 from tasks.datasets.scenes.figure import JOINTS
-from tasks.datasets.scenes.layouts import CIFAR_LAYOUT, MPII_LAYOUT, VOC_LAYOUT, Layout, materialize
+from tasks.datasets.scenes.layouts import MPII_LAYOUT, OBJECTS_LAYOUT, VOC_LAYOUT, Layout, materialize
 from tasks.datasets.scenes.render import render_detection_scene, render_figure_scene, render_object_scene
 
 __all__ = [
-    "CIFAR_LAYOUT",
     "CLASSES",
     "JOINTS",
     "MPII_LAYOUT",
+    "OBJECTS_LAYOUT",
     "VOC_LAYOUT",
     "DetectionScene",
     "Factors",

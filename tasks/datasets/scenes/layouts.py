@@ -1,19 +1,16 @@
-"""Writes rendered scenes in the layouts of CIFAR-10, PASCAL VOC 2007 and MPII; the loaders of these data sets read them."""
+"""Writes rendered scenes: classification in arrays, the others as PASCAL VOC 2007 and MPII, whose loaders read them."""
 
 import hashlib
 import json
-import pickle
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from tasks.datasets.scenes.compose import (
     DETECTION_SIZE_PIXELS,
@@ -31,9 +28,15 @@ from tasks.datasets.scenes.render import (
     render_figure_scene,
     render_object_scene,
 )
-from tasks.settings import SCENE_BATCHES, SceneSettings
+from tasks.locks import locked
+from tasks.notices import notice
+from tasks.settings import SceneSettings
 
-GENERATOR = 4  # raise this when the same settings produce different files
+GENERATOR = 5  # raise this when the same settings produce different files
+OBJECTS_FILE = "objects.npz"
+"""The images and labels of classification scenes."""
+DIGESTS = "digests.json"
+"""The SHA-256 of every other file of a folder, by its path in it."""
 JPEG_OPTIONS = [
     cv2.IMWRITE_JPEG_QUALITY, 95,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -54,24 +57,48 @@ def materialize(layout: Layout, settings: SceneSettings, cache: Path) -> Path:
     """Render scenes into a folder of the cache, unless they are there already, and return the folder.
 
     The folder is renamed to its final name when it is complete, so that a killed process leaves no incomplete folder under
-    that name. A file lock makes a second process wait for the first. The file `factors.json` in it holds the `Factors` of
-    every image: {"pool": [...], "test": [...]}, in file order.
+    that name. A lock makes a second process wait for the first. Where a file is missing or changed, the scenes are rendered
+    again, which is said. The file `factors.json` holds the `Factors` of every image: {"pool": [...], "test": [...]}, in file
+    order.
     """
     folder = cache / f"scenes-{layout.name}-{_digest(settings)}"
-    if folder.exists():
+    if folder.exists() and not _damage(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{folder.name}.lock"):
+    with locked(folder):
         if folder.exists():
-            return folder
+            damage = _damage(folder)
+            if not damage:  # another process has rendered them meanwhile
+                return folder
+            notice(f"{folder} is damaged ({damage}); its scenes are rendered again")
         unfinished = cache / f"{folder.name}.unfinished"
-        if unfinished.exists():
-            shutil.rmtree(unfinished)
+        for rest in (unfinished, folder):
+            if rest.exists():
+                shutil.rmtree(rest)
         unfinished.mkdir()
         factors = layout.write(unfinished, settings)
         (unfinished / "factors.json").write_text(json.dumps(factors), encoding="utf-8")
+        (unfinished / DIGESTS).write_text(json.dumps(_digests(unfinished), indent=1), encoding="utf-8")
         unfinished.rename(folder)
     return folder
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _damage(folder: Path) -> str | None:
+    """What differs from what was written; None where nothing does."""
+    try:
+        wanted = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        found = {name: digest for name, digest in _digests(folder).items() if name != DIGESTS}
+    except (OSError, ValueError, RecursionError):
+        return f"its {DIGESTS} cannot be read"
+    if not isinstance(wanted, dict):
+        return f"its {DIGESTS} is no table"
+    other = sorted(name for name in wanted.keys() | found if wanted.get(name) != found.get(name))
+    return f"{other[0]} is missing or changed" if other else None
 
 
 def _digest(settings: SceneSettings) -> str:
@@ -88,38 +115,18 @@ def _entries(pool: Sequence[Factors], test: Sequence[Factors]) -> dict[str, list
 
 
 def _write_classification(folder: Path, settings: SceneSettings) -> dict[str, list]:
-    batches = folder / "cifar-10-batches-py"
-    batches.mkdir()
     pool = [render_object_scene(settings.seed, "pool", index) for index in range(settings.pool)]
     test = [render_object_scene(settings.seed, "test", index) for index in range(settings.test)]
-    edges = [round(settings.pool * part / SCENE_BATCHES) for part in range(SCENE_BATCHES + 1)]
-    for number, (start, stop) in enumerate(pairwise(edges), start=1):
-        title = f"training batch {number} of {SCENE_BATCHES}"
-        _dump(batches / f"data_batch_{number}", _batch(title, "pool", start, pool[start:stop]))
-    _dump(batches / "test_batch", _batch("testing batch 1 of 1", "test", 0, test))
-    meta = {"label_names": list(CLASSES), "num_cases_per_batch": edges[1], "num_vis": pool[0].image.size}
-    _dump(batches / "batches.meta", meta)
-    sums = {
-        path.name: hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        for path in sorted(batches.iterdir())
-    }
-    (batches / "manifest.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    np.savez(folder / OBJECTS_FILE, allow_pickle=False, **_arrays("pool", pool), **_arrays("test", test))
     return _entries([scene.factors for scene in pool], [scene.factors for scene in test])
 
 
-def _batch(title: str, split: Split, start: int, scenes: Sequence[ObjectScene]) -> dict:
-    """A batch in CIFAR-10's form: each row of `data` is an image's red, green and blue plane."""
+def _arrays(split: Split, scenes: Sequence[ObjectScene]) -> dict[str, np.ndarray]:
+    """Images (n, 3, h, w) and labels (n,)."""
     return {
-        "batch_label": title,
-        "labels": [scene.label for scene in scenes],
-        "data": np.stack([scene.image.transpose(2, 0, 1).ravel() for scene in scenes]),
-        "filenames": [f"{CLASSES[scene.label]}_{split}_{start + row:06d}.png" for row, scene in enumerate(scenes)],
+        f"{split}_images": np.stack([scene.image.transpose(2, 0, 1) for scene in scenes]),
+        f"{split}_labels": np.array([scene.label for scene in scenes], np.int64),
     }
-
-
-def _dump(path: Path, content: dict) -> None:
-    with path.open("wb") as file:
-        pickle.dump(content, file, protocol=2)
 
 
 def _write_detection(folder: Path, settings: SceneSettings) -> dict[str, list]:
@@ -209,6 +216,6 @@ def _mpii_person(filename: str, scene: FigureScene) -> dict:
     }
 
 
-CIFAR_LAYOUT = Layout("classification", _write_classification)
+OBJECTS_LAYOUT = Layout("classification", _write_classification)
 VOC_LAYOUT = Layout("detection", _write_detection)
 MPII_LAYOUT = Layout("pose", _write_pose)

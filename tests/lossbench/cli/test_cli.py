@@ -206,30 +206,6 @@ def test_a_signal_ends_a_sweep_with_one_line_that_says_how_to_go_on(
     assert all(record.rounds for record in records)
 
 
-@pytest.mark.slow  # two processes import torch
-def test_a_worker_that_dies_is_one_line(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "run", str(long_sweep(tmp_path)), "--out", str(tmp_path / "out"), "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    started.append(process)
-    while not list(tmp_path.glob("out/records/*/*.json")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    workers = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "multiprocessing.spawn" in " ".join(child.cmdline()) or child.ppid() != process.pid  # of the fork server
-    ]
-    workers[0].kill()
-    _, errors = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2
-    (line,) = errors.splitlines()
-    assert line.startswith("lossbench: a worker has died, most often for lack of memory; use fewer --workers.")
-
-
 def test_the_command_is_installed() -> None:
     command = shutil.which("lossbench", path=str(Path(sys.executable).parent))
     assert command

@@ -1,14 +1,9 @@
-"""Classification: the model's size, what it says of images, and files that must never be unpickled."""
+"""Classification: the model's size, and what it says of images."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import pickle
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,24 +11,15 @@ import torch
 from torch.nn import functional
 from torchvision.models import resnet18
 
-from tasks.base import DataError, Outputs, Task
-from tasks.datasets.cifar import FOLDER, load, official_digests
-from tasks.datasets.scenes import CIFAR_LAYOUT, materialize
+from tasks.base import Outputs, Task
+from tasks.datasets.scenes import render_object_scene
 from tasks.models.resnet import Classifier, ResNet18Stages
 from tasks.models.settings import ClassifierSettings
-from tasks.settings import SceneSettings
 
 
 @pytest.fixture(scope="module")
 def task(tiny_task: Callable[[str], Task]) -> Task:
     return tiny_task("classification")
-
-
-@pytest.fixture
-def files(cache: Path, tmp_path: Path) -> Path:
-    """A data set in CIFAR-10's form with a manifest, to be damaged."""
-    source = materialize(CIFAR_LAYOUT, SceneSettings(seed=3, pool=60, test=24), cache)
-    return Path(shutil.copytree(source, tmp_path / "data"))
 
 
 def test_resnet18_has_the_original_parameters_apart_from_stem_and_classes() -> None:
@@ -159,65 +145,11 @@ def test_augmentation_shifts_by_whole_pixels_and_mirrors(task: Task) -> None:
     assert {found.indices.item() >= 81 for found in nearest} == {True, False}
 
 
-def test_pool_images_come_first_and_keep_their_order(task: Task, files: Path) -> None:
+def test_pool_images_come_first_and_keep_their_order(task: Task) -> None:
     assert (task.pool_size, task.test_size) == (60, 24)
     assert task.test_ids.tolist() == list(range(60, 84))
-    for ids, name in ((task.test_ids, "test_batch"), (np.arange(12), "data_batch_1")):
-        batch = pickle.loads((files / FOLDER / name).read_bytes())  # written by this repository
-        assert task.annotations[ids].tolist() == batch["labels"]
-        expected = torch.from_numpy(batch["data"].reshape(-1, 3, 32, 32))
-        assert torch.equal(load(files, manifest=True).pixels[ids], expected)
-
-
-class Payload:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable, tuple]:
-        return Path.touch, (self.mark,)
-
-
-@pytest.mark.parametrize("name", ["data_batch_1", "data_batch_5", "test_batch", "batches.meta"])
-@pytest.mark.parametrize("manifest", [True, False])
-def test_no_file_is_unpickled_before_all_sums_are_right(files: Path, name: str, *, manifest: bool) -> None:
-    mark = files / "executed"
-    (files / FOLDER / name).write_bytes(pickle.dumps(Payload(mark)))
-    with pytest.raises(DataError, match="damaged: MD5"):
-        load(files, manifest=manifest)
-    assert not mark.exists()
-
-
-def test_that_payload_would_work(files: Path) -> None:
-    mark, batch = files / "executed", files / FOLDER / "batches.meta"
-    batch.write_bytes(pickle.dumps(Payload(mark)))
-    sums = files / FOLDER / "manifest.json"
-    digest = hashlib.md5(batch.read_bytes()).hexdigest()
-    sums.write_text(json.dumps(json.loads(sums.read_text()) | {"batches.meta": digest}))
-    with pytest.raises(TypeError):
-        load(files, manifest=True)
-    assert mark.exists()
-
-
-@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta", "manifest.json"])
-def test_a_missing_file_is_named(files: Path, name: str) -> None:
-    (files / FOLDER / name).unlink()
-    with pytest.raises(DataError, match=f"not found: .*{name}"):
-        load(files, manifest=True)
-
-
-def test_a_truncated_file_is_named(files: Path) -> None:
-    batch = files / FOLDER / "data_batch_2"
-    batch.write_bytes(batch.read_bytes()[:-1])
-    with pytest.raises(DataError, match="data_batch_2 is damaged"):
-        load(files, manifest=True)
-
-
-def test_real_data_must_have_the_official_sums(files: Path, tmp_path: Path) -> None:
-    assert official_digests()["test_batch"] == "40351d587109b95175f43aff81a1287e"
-    assert len(official_digests()) == 7
-    with pytest.raises(DataError, match="damaged"):
-        load(files)
-    with pytest.raises(DataError, match=r"not found: .*--data DIR"):
-        load(tmp_path / "nowhere")
+    for ids, split in ((task.test_ids, "test"), (np.arange(12), "pool")):
+        scenes = [render_object_scene(3, split, index) for index in range(len(ids))]
+        assert task.annotations[ids].tolist() == [scene.label for scene in scenes]
+        expected = np.stack([scene.image.transpose(2, 0, 1) for scene in scenes])
+        assert np.array_equal(task.unlabeled.frames(ids).numpy(), expected)

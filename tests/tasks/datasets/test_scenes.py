@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision.datasets import CIFAR10, VOCDetection
+from torchvision.datasets import VOCDetection
 
+from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import (
-    CIFAR_LAYOUT,
     CLASSES,
     JOINTS,
     MPII_LAYOUT,
+    OBJECTS_LAYOUT,
     VOC_LAYOUT,
     drawing,
     materialize,
@@ -35,7 +36,7 @@ RENDERERS = {
     "pose": render_figure_scene,
 }
 KINDS = tuple(RENDERERS)
-LAYOUTS = {"classification": CIFAR_LAYOUT, "detection": VOC_LAYOUT, "pose": MPII_LAYOUT}
+LAYOUTS = {"classification": OBJECTS_LAYOUT, "detection": VOC_LAYOUT, "pose": MPII_LAYOUT}
 SETTINGS = SceneSettings(seed=3, pool=43, test=7)
 
 
@@ -199,23 +200,14 @@ def test_figures_have_their_joints_in_the_image_and_most_of_them_in_sight() -> N
     assert (right < left).mean() > 0.95
 
 
-def test_classification_loads_as_cifar10_with_its_checksums(folders: dict[str, Path]) -> None:
-    folder = folders["classification"]
-    sums = json.loads((folder / CIFAR10.base_folder / "manifest.json").read_text())
-
-    class Scenes(CIFAR10):
-        train_list = tuple((f"data_batch_{number}", sums[f"data_batch_{number}"]) for number in range(1, 6))
-        test_list = (("test_batch", sums["test_batch"]),)
-        meta = {"filename": "batches.meta", "key": "label_names", "md5": sums["batches.meta"]}  # noqa: RUF012
-
-    pool, test = Scenes(folder, train=True), Scenes(folder, train=False)
-    assert (len(pool), len(test)) == (SETTINGS.pool, SETTINGS.test)
-    assert tuple(pool.classes) == CLASSES
-    for dataset, split in ((pool, "pool"), (test, "test")):
-        image, label = dataset[4]
-        scene = render_object_scene(SETTINGS.seed, split, 4)
-        assert label == scene.label
-        assert np.array_equal(np.asarray(image), scene.image)
+def test_classification_loads_as_it_was_rendered(folders: dict[str, Path]) -> None:
+    images = load_rendered(folders["classification"])
+    assert (images.pool_size, len(images.labels), images.class_names) == (SETTINGS.pool, 50, CLASSES)
+    for row in (4, 30, SETTINGS.pool + 4):
+        split, index = ("pool", row) if row < SETTINGS.pool else ("test", row - SETTINGS.pool)
+        scene = render_object_scene(SETTINGS.seed, split, index)
+        assert images.labels[row] == scene.label
+        assert np.array_equal(images.pixels[row].numpy().transpose(1, 2, 0), scene.image)
 
 
 def test_detection_loads_as_voc2007(folders: dict[str, Path]) -> None:
@@ -271,11 +263,11 @@ def test_factors_are_written_for_every_image_in_order(folders: dict[str, Path], 
 
 def test_another_setting_gets_another_folder_and_the_same_one_is_not_rewritten(tmp_path: Path) -> None:
     settings = SceneSettings(pool=5, test=1)
-    folder = materialize(CIFAR_LAYOUT, settings, tmp_path)
-    (folder / "factors.json").write_text("kept")
-    assert materialize(CIFAR_LAYOUT, settings, tmp_path) == folder
-    assert (folder / "factors.json").read_text() == "kept"
-    assert materialize(CIFAR_LAYOUT, SceneSettings(seed=1, pool=5, test=1), tmp_path) != folder
+    folder = materialize(OBJECTS_LAYOUT, settings, tmp_path)
+    before = (folder / "factors.json").stat().st_mtime_ns
+    assert materialize(OBJECTS_LAYOUT, settings, tmp_path) == folder
+    assert (folder / "factors.json").stat().st_mtime_ns == before
+    assert materialize(OBJECTS_LAYOUT, SceneSettings(seed=1, pool=5, test=1), tmp_path) != folder
 
 
 def test_the_rest_of_a_killed_process_does_not_matter(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -290,7 +282,7 @@ def test_the_rest_of_a_killed_process_does_not_matter(folders: dict[str, Path], 
 
 def test_two_processes_end_with_one_folder(folders: dict[str, Path], tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        results = pool.starmap(materialize, [(CIFAR_LAYOUT, SETTINGS, tmp_path)] * 2, chunksize=1)
+        results = pool.starmap(materialize, [(OBJECTS_LAYOUT, SETTINGS, tmp_path)] * 2, chunksize=1)
     assert results[0] == results[1]
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == [results[0]]
     assert contents(results[0]) == contents(folders["classification"])

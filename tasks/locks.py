@@ -1,0 +1,31 @@
+"""Locks between processes that write the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder while the block runs; another process waits.
+
+    The lock is the file `NAME.lock` beside it. It is removed at the end of the block, whether the block fails or not; a process
+    that waited for the removed file takes a new one.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def remove_abandoned(locks: Iterable[Path]) -> None:
+    """Remove the lock files that no process holds: those of processes that were killed."""
+    for lock in locks:
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            lock.unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""Errors in code from outside the repository: one line that says where in which file, not a traceback of Lossbench."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lossbench.errors import LossbenchError
+
+PREFIX = "outside_"
+"""How the names of modules begin that are made from files from outside."""
+MOST_CHARACTERS = 500
+"""Of an error's own message."""
+
+
+class OutsideError(LossbenchError):
+    """Code from outside the repository raised an error. The message is one line: file, line, error, what is wanted."""
+
+
+@contextmanager
+def blaming_file(path: Path, module: str) -> Iterator[None]:
+    """Turn every error in the block into an `OutsideError` that names the file, and where in it.
+
+    Args:
+        path: of the file whose code the block runs.
+        module: name of the module that is made from it.
+    """
+    try:
+        yield
+    except OutsideError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+            place = f"{error.filename}, line {error.lineno}"
+        else:
+            place = _place(error) or str(path)
+        advice = ""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            missing = error.name.removeprefix(f"{module}.").partition(".")[0]
+            advice = f"; install it, or put {missing}.py beside the file"
+        text = f"{place}: {_described(error)}{advice}".replace(f"{module}.", "")
+        raise OutsideError(text) from error
+
+
+@contextmanager
+def blaming_outside(wanted: str = "") -> Iterator[None]:
+    """Turn errors that come from, or through, code from outside into an `OutsideError`; others pass.
+
+    A `LossbenchError` passes, too: it is one line already.
+
+    Args:
+        wanted: what that code should have done instead, as the end of the message.
+    """
+    try:
+        yield
+    except LossbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        place = _place(error)
+        if place is None:
+            raise
+        msg = f"{place}: {_described(error)}{f'; {wanted}' if wanted else ''}"
+        raise OutsideError(msg) from error
+
+
+def _place(error: BaseException) -> str | None:
+    """The last line of outside code that the error came through; None if it came through none."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+            function = frame.f_code.co_name
+            return f"{frame.f_code.co_filename}, line {line}" + ("" if function == "<module>" else f", in {function}")
+    return None
+
+
+def _described(error: BaseException) -> str:
+    name = type(error).__name__
+    if isinstance(error, SystemExit):
+        return f"it ends the program (SystemExit: {error.code})"
+    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{name}: {text[:MOST_CHARACTERS]}" if text else name

@@ -1,0 +1,65 @@
+"""Lock files: one process at a time, and none is left, whatever happens."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from sample_configs import TASK, written
+
+from lossbench.config import read_sweep
+from lossbench.paths import Paths
+from lossbench.running.sweep import NullSink, jobs, run_sweep
+from tasks.locks import locked, remove_abandoned
+from tasks.training.loop import TrainingError
+
+
+def test_a_lock_is_removed_after_a_success_and_after_a_failure(tmp_path: Path) -> None:
+    with locked(tmp_path / "a.json"):
+        assert [each.name for each in tmp_path.iterdir()] == ["a.json.lock"]
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyError), locked(tmp_path / "a.json"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_waited_for_a_removed_lock_takes_a_new_one(tmp_path: Path) -> None:
+    file, inside, most = tmp_path / "a.json", [0], [0]
+
+    def count() -> None:
+        for _ in range(5):
+            with locked(file):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                threading.Event().wait(0.002)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_locks_that_nobody_holds_are_removed(tmp_path: Path) -> None:
+    held, left = tmp_path / "held.lock", tmp_path / "left.lock"
+    left.touch()
+    with FileLock(held):
+        remove_abandoned([held, left])
+        assert [each.name for each in tmp_path.iterdir()] == ["held.lock"]
+
+
+def test_a_failed_run_leaves_no_lock_and_the_next_sweep_removes_those_of_killed_ones(tmp_path: Path) -> None:
+    diverging = TASK.replace('"adamw", learning_rate = 1e-3', '"sgd", learning_rate = 1e30').replace(
+        "epochs = 1", "epochs = 4"
+    )
+    planned, out = jobs(*read_sweep(written(tmp_path, diverging))), tmp_path / "out"
+    (out / "models").mkdir(parents=True)
+    (out / "models" / "of-a-killed-process.safetensors.lock").touch()
+    with pytest.raises(TrainingError):
+        run_sweep(planned, Paths(tmp_path, out), 1, NullSink())
+    assert not list(out.glob("**/*.lock"))
