@@ -143,3 +143,16 @@ def signer(key: Ed25519PrivateKey, who: str | None, reviewers: Path) -> Signer:
     file = reviewers / f"{who or 'NAME'}.pub"
     msg = f"the key to sign with is not that of {file}; put its public part there, or name its owner with --who"
     raise KeyFileError(msg)
+
+
+def reviewer_faults(reviewers: Path) -> list[str]:
+    """What is wrong with the files in a folder of reviewers' keys; the folder may be missing."""
+    faults: list[str] = []
+    for path in sorted(reviewers.glob("*.pub")):
+        try:
+            read_public_key(path)
+        except KeyFileError as error:
+            faults.append(str(error))
+        if not NAME.fullmatch(path.stem):
+            faults.append(f"{path}: name it after the reviewer, in lower-case letters, digits and hyphens")
+    return faults

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,14 +101,10 @@ class Pool:
         return np.sort(unlabeled[np.argpartition(priorities[unlabeled], subset)[:subset]])
 
 
-@cache
 def divided(pool_size: int, held_out: int) -> tuple[Ids, Ids]:
     """The images of a pool that may be labeled, and those that are held out for validation, sorted; the same for all seeds."""
     order = stream(0, "validation").permutation(pool_size)
-    parts = np.sort(order[held_out:]), np.sort(order[:held_out])
-    for part in parts:
-        part.flags.writeable = False  # it is kept for the next call
-    return parts
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def needs_groups(stress: Stress) -> bool:

@@ -19,6 +19,11 @@ REVIEWERS = "reviewers"
 REVIEWED = ("replayed", "verified")
 """The states that only a reviewer's signature gives."""
 
+VOID = "the badge does not count"
+"""Begins the reason why a badge is shown as self-reported."""
+MOST, LONGEST = 100, 1000
+"""How many reasons are given, and of how many characters."""
+
 Run = tuple[str, str, int]
 """Protocol, track and seed."""
 
@@ -30,6 +35,15 @@ class Review(NamedTuple):
     """The badge to show. Where the one in the file does not count, it is `self-reported` and says why."""
     faults: tuple[str, ...] = ()
     """What is wrong with the badge in the file. A badge that is only not signed has no fault."""
+
+    @property
+    def summary(self) -> str:
+        """The state, and why it is not that of the file."""
+        return (
+            f"{self.badge.state} ({self.badge.notes[0]})"
+            if self.badge.state == "self-reported" and self.badge.notes
+            else self.badge.state
+        )
 
 
 def reviewers_of(submission: Submission) -> Path:
@@ -58,17 +72,17 @@ def review(submission: Submission, reviewers: Path) -> Review:
         if badge.state in REVIEWED:
             faults += _contradictions(badge, submission)
     except (RecordError, OSError, ValueError) as error:
-        return _void([str(error)])
+        return _void([str(error).removeprefix(f"{submission.folder}/")])
     if faults:
-        return _void([f"the badge does not count: {fault}" for fault in faults])
+        return _void(faults)
     if badge.state in REVIEWED and not badge.signature:
-        claim = f"the badge does not count: it is not signed; it claims {badge.state}"
-        return Review(Badge(notes=(f"{claim}, by {badge.who or 'nobody'}",)))
+        return Review(Badge(notes=(f"{VOID}: it says {badge.state}, by {badge.who or 'nobody'}, and is not signed",)))
     return Review(badge)
 
 
 def _void(faults: list[str]) -> Review:
-    return Review(Badge(notes=tuple(faults[:100])), tuple(faults))
+    lines = tuple(f"{VOID}: {fault}"[:LONGEST] for fault in faults[:MOST])
+    return Review(Badge(notes=lines), lines)
 
 
 def _stale(badge: Badge, submission: Submission) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from leaderboard.schema.badges import Badge, State, digest, write_badge
+from leaderboard.schema.badges import Badge, State, digest, signed, write_badge
 from leaderboard.schema.records import (
     Name,
     Part,
@@ -30,6 +30,7 @@ from leaderboard.schema.records import (
     record_path,
     write_record,
 )
+from leaderboard.schema.signatures import Signer
 from lossbench.config import ConfigError, Protocol, config_files, protocol_file, read_protocol
 from lossbench.running.machine import commit, describe
 from lossbench.submissions.comparison import Comparison, compare, differences
@@ -55,12 +56,14 @@ class Verifier:
         protocols: the folder of task protocols.
         data: the folder of real data sets; only needed for `real_tasks`.
         real_tasks: tasks on real data of which one seed is rerun, in addition to the rendered scenes.
+        signer: the reviewer who signs the badge; None for a badge without a signature.
     """
 
     name: str
     protocols: Path
     data: Path
     real_tasks: tuple[str, ...] = ()
+    signer: Signer | None = None
 
     def badge(self, submission: Submission) -> Badge:
         """Verify a submission, and write its badge and the records of the reruns into its folder.
@@ -95,6 +98,7 @@ class Verifier:
             faults=tuple(faults[:MAX_MESSAGES]),
             notes=tuple(notes[:MAX_MESSAGES]),
         )
+        badge = signed(badge, self.signer) if self.signer else badge
         write_badge(badge, submission.folder)
         return badge
 
