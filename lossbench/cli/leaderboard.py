@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import KindFiles, Records, in_clone, load_kinds
+from lossbench.cli.options import KindFiles, Out, Records, in_clone, load_kinds
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
-from lossbench.paths import shipped
+from lossbench.paths import Paths, shipped
 
 if TYPE_CHECKING:
     from leaderboard.scoring.board import Board
@@ -67,7 +67,17 @@ def export(
 
 
 @app.command()
-def check(records: Records = None, submissions: Beside = None) -> None:
+def check(
+    records: Records = None,
+    submissions: Beside = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Compare with the data in this folder, too, and with rendered scenes."
+        ),
+    ] = None,
+    out: Out = Path("runs"),
+) -> None:
     """Check records, submissions and their badges for faults.
 
     Damaged, misnamed, repeated, foreign and impossible records, broken submissions, and badges that say more than their reruns.
@@ -75,7 +85,7 @@ def check(records: Records = None, submissions: Beside = None) -> None:
     """
     from leaderboard.schema.signatures import reviewer_faults
     from lossbench.running.audit import checked_survey
-    from lossbench.submissions.folder import RECORDS, record_faults
+    from lossbench.submissions.folder import RECORDS, protocols_in, record_faults
     from lossbench.submissions.folder import submissions as submitted
     from lossbench.submissions.reviews import REVIEWERS, review, reviewers_of
 
@@ -91,6 +101,12 @@ def check(records: Records = None, submissions: Beside = None) -> None:
         for fault in (*record_faults(entry, shipped("configs/tasks")), *reviews[entry.meta.name].faults)
     ]
     say(*(f"{name}: {each.summary}" for name, each in reviews.items()))
+    if data is not None:
+        from lossbench.running.data_audit import audit_data
+
+        compared = audit_data(found.records, protocols_in(shipped("configs/tasks")), Paths(data, out))
+        say(*compared.unchecked)
+        wrong += compared.faults
     say(*dict.fromkeys(wrong))
     unfinished = sum(not record.complete for record in found.records)
     sound = f"{len(found.records)} records are sound" + (f" ({unfinished} not complete)" if unfinished else "")

@@ -119,6 +119,11 @@ def submissions(folder: Path) -> tuple[list[Submission], list[str]]:
     return entries, damages
 
 
+def protocols_in(folder: Path) -> dict[str, Protocol]:
+    """The protocols below a folder, by name."""
+    return {path.stem: read_protocol(path) for path in config_files(folder)}
+
+
 def record_faults(submission: Submission, protocols: Path) -> list[str]:
     """Faults of the submitted records that can be found without running the strategy, one message each.
 
@@ -127,7 +132,7 @@ def record_faults(submission: Submission, protocols: Path) -> list[str]:
         protocols: the folder of task protocols.
     """
     submitted = submission.records()
-    known = {path.stem: read_protocol(path) for path in config_files(protocols)}
+    known = protocols_in(protocols)
     messages = [*submitted.damages]
     if not submitted.records and not submitted.damages:
         messages.append(f"there are no records in {submission.folder / RECORDS}; run `lossbench submission create`")
