@@ -88,8 +88,8 @@ def digest(folder: Path, *, reruns: bool = True) -> str:
         reruns: whether to include `replay/`. Badges of version 0.1, which nobody signed, do not include it.
     """
     total = hashlib.sha256()
-    rooms = ("records", "replay") if reruns else ("records",)
-    records = [path for room in rooms for path in sorted((folder / room).rglob("*.json"))]
+    folders = ("records", "replay") if reruns else ("records",)
+    records = [path for name in folders for path in sorted((folder / name).rglob("*.json"))]
     for path in (folder / "strategy.py", folder / "meta.toml", *records):
         content = hashlib.sha256(read_bytes(path)).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())

@@ -14,7 +14,7 @@ from leaderboard.scoring.entries import FULL_POOL, Key
 VARIABLE_FINGERPRINTS = ("trunk", "strategy")
 """Fingerprints that may differ between comparable runs: a trunk pre-trained on this machine, and the strategy's file."""
 
-ROOMS = ("test", "validation", "variations")
+FOLDERS = ("test", "validation", "variations")
 """Folders that may stand between a folder of records and those of its protocols."""
 Records = dict[Path, Record]
 """Records by path."""
@@ -78,8 +78,8 @@ def _misplaced(records: Records) -> dict[Path, str]:
             faults[path] = f"its name must be {proper.name}, that of the run in it"
         elif place.name != record.protocol:
             faults[path] = f"its folder must be {record.protocol}, the protocol of the run in it"
-        elif (room := place.parent.name) in ROOMS and room != _room(record):
-            faults[path] = f"it lies in {room}, and a record of its kind belongs in {_room(record)}"
+        elif (parent := place.parent.name) in FOLDERS and parent != _folder_of(record):
+            faults[path] = f"it lies in {parent}, and a record of its kind belongs in {_folder_of(record)}"
     return faults
 
 
@@ -87,7 +87,7 @@ def _relative_path(record: Record) -> Path:
     return record_path(Path(), record.protocol, record.track, record.strategy, record.seed, record.split)
 
 
-def _room(record: Record) -> str:
+def _folder_of(record: Record) -> str:
     return "variations" if "base" in record.config else record.split
 
 
@@ -119,7 +119,7 @@ def _counting(paths: Sequence[Path], records: Records, roots: Sequence[Path]) ->
     """Which of several files of one run counts; None if it cannot be told."""
     record = records[paths[0]]
     for root in roots:
-        places = {root / _relative_path(record), root / _room(record) / _relative_path(record)}
+        places = {root / _relative_path(record), root / _folder_of(record) / _relative_path(record)}
         if found := [path for path in paths if path in places]:
             return found[0] if all(records[path] == records[found[0]] for path in found) else None
     return paths[0] if all(records[path] == record for path in paths) else None

@@ -126,9 +126,9 @@ def _disagreements(badge: Badge, rerun: Record, submitted: list[Record], submiss
         yield f"{REPLAY} was made on another machine than the badge names: {rerun.protocol}, seed {rerun.seed}"
 
 
-def _runs(submission: Submission, room: str) -> tuple[dict[Run, Record], list[str]]:
+def _runs(submission: Submission, name: str) -> tuple[dict[Run, Record], list[str]]:
     """The records of one folder of a submission by run, and what is wrong with its files."""
-    folder = submission.folder / room
+    folder = submission.folder / name
     found = survey(folder, {folder: submission.meta.name})
     runs = {(one.protocol, one.track, one.seed): one for one in found.records if one.split == "test"}
     return runs, found.damages
