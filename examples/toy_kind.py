@@ -21,7 +21,7 @@ from tasks.base import Features, Ids, Metric, Outputs, Posteriors, TapModel, Tas
 from tasks.images.augment import flips
 from tasks.images.drawing import draw_class
 from tasks.images.pixels import Pixels, on_device
-from tasks.kind import TaskKind
+from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.settings import DataSource, TaskSettings
 from tasks.tiny import TINY_RECIPE
 
@@ -139,6 +139,12 @@ class Dots(TaskKind[DotSettings]):
     name = "dots"
     settings = DotSettings
     tiny: ClassVar[Mapping[str, Any]] = {"data": {"pool": 60, "test": 24, "validation": 12}, "recipe": TINY_RECIPE}
+    bounds: ClassVar[Mapping[str, Bounds]] = {"MAE": Bounds(0, MOST_DOTS), "exact": SHARE, "loss": NOT_NEGATIVE}
+    one_group = True
+
+    def pool_size(self, settings: DotSettings) -> int:
+        """As many as the settings say."""
+        return settings.data.pool
 
     def build(self, settings: DotSettings, data: Path, cache: Path, device: torch.device) -> DotTask:  # noqa: ARG002
         """Draw the images; neither folder is needed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from tasks.settings import TaskSettings
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:  # torch takes a second to import, and listing the kinds does 
     from tasks.base import Task
 
 S = TypeVar("S", bound=TaskSettings)
+
+
+class Bounds(NamedTuple):
+    """The values that a metric can have, both ends included."""
+
+    lowest: float
+    highest: float
+
+
+SHARE = Bounds(0.0, 1.0)
+"""Of a metric that is a share or a mean of shares."""
+NOT_NEGATIVE = Bounds(0.0, math.inf)
 
 
 class TaskKind(ABC, Generic[S]):
@@ -49,6 +62,15 @@ class TaskKind(ABC, Generic[S]):
 
     Its pool must have at least 60 images, of which `data.validation` holds out 12. It has a `recipe` table.
     """
+
+    bounds: ClassVar[Mapping[str, Bounds]] = {}
+    """The bounds of the metrics that `Task.metrics` gives, and of `loss`, by name. Records beyond them are refused."""
+    one_group: ClassVar[bool] = False
+    """Whether every image is in exactly one of the groups of `Task.groups`."""
+
+    def pool_size(self, settings: S) -> int | None:
+        """The number of pool images, where the settings tell it without a look at the data; None where they do not."""
+        return settings.data.scenes.pool if settings.data.scenes else None
 
     @abstractmethod
     def build(self, settings: S, data: Path, cache: Path, device: torch.device) -> Task[Any, Any]:

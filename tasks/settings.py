@@ -123,6 +123,10 @@ class TaskSettings(Settings):
     data: DataSource
     recipe: Recipe
 
+    def untrained(self) -> TaskSettings:
+        """The same images and labels, without a start from other weights: what a task needs that trains nothing."""
+        return self
+
 
 class Stress(Settings):
     """Changes that make a pool harder than a clean, balanced one. Test images and the validation slice are not changed."""

@@ -6,7 +6,7 @@ import json
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -17,9 +17,10 @@ from lossbench.files import read_regular
 SCHEMA = 2
 LARGEST_BYTES = 64 << 20
 """The largest file that is read: 64 MiB."""
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=2**31)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]  # strict: no `true`, no `"0.9"`
+Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
 """The name of a protocol or a strategy: it becomes a part of file names and links."""
 Text = Annotated[str, Field(max_length=200)]
@@ -37,12 +38,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
 class MetricInfo(Part):
     """The metric that ranks the strategies on a protocol."""
 
     name: Text
     unit: Text
-    larger_is_better: bool
+    larger_is_better: Flag
 
     @property
     def title(self) -> str:
@@ -97,11 +101,11 @@ class Record(Part):
     schema_number: Literal[2] = SCHEMA
     protocol: Name
     """The name of the protocol, for instance `cifar10-mini`."""
-    version: Annotated[int, Field(ge=1, le=9999)]
+    version: Annotated[int, Field(ge=1, le=9999, strict=True)]
     """The version of the protocol. It rises with every change of the protocol; records of different versions never mix."""
     track: Track
     strategy: Name
-    reference: bool = False
+    reference: Flag = False
     """Whether the run used true losses or labels that strategies may not read. Such runs are shown and never ranked."""
     seed: Count
     split: Split
@@ -132,6 +136,10 @@ class Record(Part):
         if len(self.rounds) > self.planned_rounds:
             msg = f"{len(self.rounds)} rounds are recorded, but only {self.planned_rounds} were planned"
             raise ValueError(msg)
+        for number, round_ in enumerate(self.rounds):
+            if fault := _group_fault(round_, len(self.group_names)):
+                msg = f"round {number} {fault}"
+                raise ValueError(msg)
         picked = [image for round_ in self.rounds for image in round_.picked]
         if len(picked) != len(set(picked)):
             msg = "an image is picked twice"
@@ -164,6 +172,16 @@ class Record(Part):
     def score(self) -> tuple[float, ...]:
         """The ranking metric of every round."""
         return tuple(round_.metrics[self.metric.name] for round_ in self.rounds)
+
+
+def _group_fault(round_: Round, groups: int) -> str | None:
+    """What is wrong with the group counts of a round; None if nothing is."""
+    counts, picks = round_.group_counts, len(round_.picked)
+    if len(counts) not in {0, groups}:
+        return f"has {len(counts)} group counts, and the record names {groups} groups"
+    if max(counts, default=0) > picks:
+        return f"counts {max(counts)} images of a group among {picks} picks"
+    return None
 
 
 def _joined(earlier: str, later: str) -> str:
@@ -216,17 +234,29 @@ def read_record(path: Path) -> Record:
         RecordError: the file is not a valid record. The message is one line with the path and the first fault.
     """
     try:
+        return read_part(Record, path)
+    except RecordError as error:
+        msg = f"{path}: not a valid record ({error}); move it away and run again"
+        raise RecordError(msg) from None
+
+
+def read_part(model: type[AnyPart], path: Path) -> AnyPart:
+    """Read the JSON of an untrusted file.
+
+    Raises:
+        RecordError: the file is not valid. The message is one line with the first fault, without the path.
+    """
+    try:
         content = read_bytes(path)
         _check_keys(content)
-        return Record.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "file"
         fault = f"{field}: {first['msg']}"
     except (OSError, ValueError, RecursionError) as error:
         fault = f"file: {error}"
-    msg = f"{path}: not a valid record ({fault}); move it away and run again"
-    raise RecordError(msg)
+    raise RecordError(fault)
 
 
 def read_bytes(path: Path) -> bytes:

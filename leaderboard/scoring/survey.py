@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,12 @@ from leaderboard.scoring.entries import FULL_POOL, Key
 VARIABLE_FINGERPRINTS = ("trunk", "strategy")
 """Fingerprints that may differ between comparable runs: a trunk pre-trained on this machine, and the strategy's file."""
 
+FOLDERS = ("test", "validation", "variations")
+"""Folders that may stand between a folder of records and those of its protocols."""
 Records = dict[Path, Record]
 """Records by path."""
+Audit = Callable[[Records, Container[Path]], Mapping[Path, str]]
+"""Faults, by path, of records that cannot be of a real run; the second argument holds the leaderboard's own paths."""
 
 
 class Survey(NamedTuple):
@@ -27,19 +31,21 @@ class Survey(NamedTuple):
     """A line per file that is left out: its path and the reason."""
 
 
-def survey(folder: Path, submitted: Mapping[Path, str] | None = None) -> Survey:
+def survey(folder: Path, submitted: Mapping[Path, str] | None = None, audit: Audit = lambda *_: {}) -> Survey:
     """Read all records below some folders.
 
-    A record is left out if it is not valid, if its file name is not that of its run, if its run was already read, or if it is
-    not comparable with the other runs of its protocol.
+    A record is left out if it is not valid or holds no round, if its folder or file name is not that of its run, if `audit`
+    finds a fault, if another file holds its run, or if it is not comparable with the other runs of its protocol.
 
     Args:
         folder: the leaderboard's own records; subfolders are searched, too.
         submitted: folders of submissions, with the only strategy whose records the folder may hold.
+        audit: finds records that their protocol rules out.
     """
     records: Records = {}
     damages = []
-    for root, owner in {folder: None, **(submitted or {})}.items():
+    roots = {folder: None, **(submitted or {})}
+    for root, owner in roots.items():
         for path in sorted(root.rglob("*.json")):
             try:
                 records[path] = read_record(path)
@@ -49,33 +55,74 @@ def survey(folder: Path, submitted: Mapping[Path, str] | None = None) -> Survey:
             if owner not in {None, records[path].strategy}:
                 damages.append(f"{path}: a record of {records.pop(path).strategy} in the submission of {owner}")
     own = {path for path in records if path.is_relative_to(folder)}
-    for check in (_misnamed, _duplicates, lambda remaining: _not_comparable(remaining, own)):
+    checks = (_empty, _misplaced, lambda remaining: audit(remaining, own))
+    later = (lambda remaining: _duplicates(remaining, [*roots]), lambda remaining: _not_comparable(remaining, own))
+    for check in (*checks, *later):
         for path, fault in check(records).items():
             damages.append(f"{path}: {fault}")
             del records[path]
     return Survey(list(records.values()), sorted(damages))
 
 
-def _misnamed(records: Records) -> dict[Path, str]:
-    """Faults, by path, of records whose file name is not that of their run."""
-    names = {
-        path: record_path(Path(), record.protocol, record.track, record.strategy, record.seed, record.split).name
-        for path, record in records.items()
-    }
-    return {
-        path: f"its name must be {name}, that of the run in it" for path, name in names.items() if path.name != name
-    }
+def _empty(records: Records) -> dict[Path, str]:
+    """Faults, by path, of records without a round: a run writes its record after its first round."""
+    return {path: "holds no round; delete it and run again" for path, record in records.items() if not record.rounds}
 
 
-def _duplicates(records: Records) -> dict[Path, str]:
-    """Faults, by path, of records of a run that an earlier path holds, too."""
-    first: dict[tuple[object, ...], Path] = {}
+def _misplaced(records: Records) -> dict[Path, str]:
+    """Faults, by path, of records whose file name or folder is not that of their run."""
     faults = {}
     for path, record in records.items():
-        earlier = first.setdefault((*Key.of(record), record.strategy, record.seed), path)
-        if earlier != path:
-            faults[path] = f"the same run as {earlier}; delete one of the two"
+        proper, place = _relative_path(record), path.absolute().parent
+        if path.name != proper.name:
+            faults[path] = f"its name must be {proper.name}, that of the run in it"
+        elif place.name != record.protocol:
+            faults[path] = f"its folder must be {record.protocol}, the protocol of the run in it"
+        elif (parent := place.parent.name) in FOLDERS and parent != _folder_of(record):
+            faults[path] = f"it lies in {parent}, and a record of its kind belongs in {_folder_of(record)}"
     return faults
+
+
+def _relative_path(record: Record) -> Path:
+    return record_path(Path(), record.protocol, record.track, record.strategy, record.seed, record.split)
+
+
+def _folder_of(record: Record) -> str:
+    return "variations" if "base" in record.config else record.split
+
+
+def _duplicates(records: Records, roots: Sequence[Path]) -> dict[Path, str]:
+    """Faults, by path, of records of a run that another path holds, too.
+
+    The file at the place of its run counts: PROTOCOL/FILE below the folder of records, or below its folder `test`,
+    `validation` or `variations`. If no file is there, or files in more than one, and they differ, none of them counts.
+
+    Args:
+        records: the records.
+        roots: the folders that were read, the leaderboard's own first: its record counts before a submission's.
+    """
+    runs: dict[tuple[object, ...], list[Path]] = {}
+    for path, record in records.items():
+        runs.setdefault((*Key.of(record), record.strategy, record.seed), []).append(path)
+    faults = {}
+    for paths in runs.values():
+        if len(paths) > 1:
+            counting = _counting(paths, records, roots)
+            for path in paths:
+                if path != counting:
+                    other = counting or next(each for each in paths if each != path)
+                    faults[path] = f"the same run as {other}; delete one of the two"
+    return faults
+
+
+def _counting(paths: Sequence[Path], records: Records, roots: Sequence[Path]) -> Path | None:
+    """Which of several files of one run counts; None if it cannot be told."""
+    record = records[paths[0]]
+    for root in roots:
+        places = {root / _relative_path(record), root / _folder_of(record) / _relative_path(record)}
+        if found := [path for path in paths if path in places]:
+            return found[0] if all(records[path] == records[found[0]] for path in found) else None
+    return paths[0] if all(records[path] == record for path in paths) else None
 
 
 def _not_comparable(records: Records, own: Container[Path]) -> dict[Path, str]:

@@ -119,12 +119,12 @@ def load_records(folder: str | Path) -> Records:
     Raises:
         RecordError: there is no such folder.
     """
-    from leaderboard.scoring.survey import survey
+    from lossbench.running.audit import checked_survey
 
     if not Path(folder).is_dir():
         msg = f"no folder of records {folder}; lossbench.run writes them into OUT/records"
         raise RecordError(msg)
-    found = survey(Path(folder))
+    found = checked_survey(Path(folder))
     if found.damages:
         text = f"{plural(len(found.damages), 'file')} left out, listed in `damages` of the records: {found.damages[0]}"
         warnings.warn(text, stacklevel=2)

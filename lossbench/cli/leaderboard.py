@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import KindFiles, Records, in_clone, load_kinds
+from lossbench.cli.options import KindFiles, Out, Records, in_clone, load_kinds
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
-from lossbench.paths import shipped
+from lossbench.paths import Paths, shipped
 
 if TYPE_CHECKING:
     from leaderboard.scoring.board import Board
@@ -67,24 +67,49 @@ def export(
 
 
 @app.command()
-def check(records: Records = None, submissions: Beside = None) -> None:
-    """Check records and submissions for faults.
+def check(
+    records: Records = None,
+    submissions: Beside = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Compare with the data in this folder, too, and with rendered scenes."
+        ),
+    ] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Check records, submissions and their badges for faults.
 
-    Damaged, misnamed, repeated and foreign records, and broken submissions. Exit code 1 where there is one.
+    Damaged, misnamed, repeated, foreign and impossible records, broken submissions, and badges that say more than their reruns.
+    Exit code 1 where there is one.
     """
-    from leaderboard.scoring.survey import survey
-    from lossbench.submissions.folder import RECORDS, record_faults
+    from leaderboard.schema.signatures import reviewer_faults
+    from lossbench.running.audit import checked_survey
+    from lossbench.submissions.folder import RECORDS, protocols_in, record_faults
     from lossbench.submissions.folder import submissions as submitted
+    from lossbench.submissions.reviews import REVIEWERS, review, reviewers_of
 
     folder = _records(records)
-    entries, wrong = submitted(submissions or _beside(folder))
-    found = survey(folder, {entry.folder / RECORDS: entry.meta.name for entry in entries})
-    wrong += found.damages
+    place = _submissions(submissions, folder)
+    entries, wrong = submitted(place)
+    found = checked_survey(folder, {entry.folder / RECORDS: entry.meta.name for entry in entries})
+    wrong += [*found.damages, *reviewer_faults(place.resolve().parent / REVIEWERS)]
+    reviews = {entry.meta.name: review(entry, reviewers_of(entry)) for entry in entries}
     wrong += [
-        f"{entry.folder}: {fault}" for entry in entries for fault in record_faults(entry, shipped("configs/tasks"))
+        f"{entry.folder}: {fault}"
+        for entry in entries
+        for fault in (*record_faults(entry, shipped("configs/tasks")), *reviews[entry.meta.name].faults)
     ]
+    say(*(f"{name}: {each.summary}" for name, each in reviews.items()))
+    if data is not None:
+        from lossbench.running.data_audit import audit_data
+
+        compared = audit_data(found.records, protocols_in(shipped("configs/tasks")), Paths(data, out))
+        say(*compared.unchecked)
+        wrong += compared.faults
     say(*dict.fromkeys(wrong))
-    sound = f"{len(found.records)} records are sound"
+    unfinished = sum(not record.complete for record in found.records)
+    sound = f"{len(found.records)} records are sound" + (f" ({unfinished} not complete)" if unfinished else "")
     say(f"{sound}, {len(wrong)} faults were found" if wrong else f"{sound}.")
     if wrong:
         raise typer.Exit(1)
@@ -110,9 +135,12 @@ def _records(given: Path | None) -> Path:
     return folder
 
 
-def _beside(records: Path) -> Path:
-    """The folder of submissions that belongs to a folder of records."""
-    return records.parent / "submissions"
+def _submissions(given: Path | None, records: Path) -> Path:
+    """The folder of submissions: the given one, or that beside the records, which may be missing."""
+    if given is not None and not given.is_dir():
+        msg = f"no folder of submissions {given}"
+        raise LossbenchError(msg)
+    return given or records.resolve().parent / "submissions"
 
 
 def _board(records: Path | None, sweeps: Path | None, submissions: Path | None, kinds: list[Path] | None) -> Board:
@@ -120,4 +148,4 @@ def _board(records: Path | None, sweeps: Path | None, submissions: Path | None, 
 
     folder = _records(records)
     load_kinds(kinds)
-    return gather_board(folder, sweeps or shipped("configs/sweeps"), submissions or _beside(folder))
+    return gather_board(folder, sweeps or shipped("configs/sweeps"), _submissions(submissions, folder))

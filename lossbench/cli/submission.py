@@ -13,6 +13,7 @@ from lossbench.cli.output import console, say
 from lossbench.paths import shipped
 
 if TYPE_CHECKING:
+    from leaderboard.schema.signatures import Signer
     from lossbench.submissions.folder import Submission
     from lossbench.submissions.verification import Verdicts
 
@@ -29,6 +30,7 @@ def check(
 ) -> None:
     """Run the conformance checks on a strategy in a sandbox. Exit code 1 where one fails."""
     from lossbench.submissions.folder import Submission, record_faults
+    from lossbench.submissions.reviews import review, reviewers_of
     from lossbench.submissions.verification import check_in_sandbox
 
     submission = Submission.read(path) if path.is_dir() else None
@@ -38,6 +40,9 @@ def check(
     wrong = [fault for _, _, fault in found.verdicts if fault]
     if submission:
         wrong += [*record_faults(submission, shipped("configs/tasks")), *_misnamed(submission, found)]
+        reviewed = review(submission, reviewers_of(submission))
+        wrong += reviewed.faults
+        say(f"badge: {reviewed.summary}")
     say(*(f"to mend: {line}" for line in dict.fromkeys(wrong)))
     if wrong:
         raise typer.Exit(1)
@@ -129,7 +134,14 @@ def verify(
     submission: Annotated[
         str, typer.Argument(metavar="SUBMISSION", help="Folder of a submission, or its name in --submissions.")
     ],
-    who: Annotated[str, typer.Option(metavar="NAME", help="Who answers for the badge.")] = "anonymous",
+    who: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who answers for the badge. [default: anonymous, or the owner of the key]"),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign with this OpenSSH private key; its public part is reviewers/NAME.pub."),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option("--protocol", metavar="NAME", help="Rerun one seed of this real protocol, too. Repeatable."),
@@ -149,8 +161,24 @@ def verify(
 
     given = Path(submission)
     found = Submission.read(given if given.is_dir() else (submissions or in_clone(FOLDER, ELSEWHERE)) / submission)
+    signer = _signer(found, who, sign) if sign else None
     prepare()  # the badge describes this machine as the records of its workers do
-    badge = Verifier(who, shipped("configs/tasks"), data, tuple(protocol or ()), console()).badge(found)
+    name = signer.name if signer else who or "anonymous"
+    badge = Verifier(name, shipped("configs/tasks"), data, tuple(protocol or ()), console(), signer).badge(found)
     say(*badge.notes, *badge.faults, f"{found.meta.name}: {badge.state} ({describe_limits()})")
     if badge.state == "failed":
         raise typer.Exit(1)
+
+
+def _signer(submission: Submission, who: str | None, key: Path) -> Signer:
+    """The reviewer who signs. The passphrase of a key is asked for on a terminal only."""
+    import getpass
+    import sys
+
+    from leaderboard.schema.signatures import read_private_key, signer
+    from lossbench.submissions.reviews import reviewers_of
+
+    def passphrase() -> str | None:
+        return getpass.getpass(f"Passphrase of {key}: ") if sys.stdin.isatty() else None
+
+    return signer(read_private_key(key, passphrase), who, reviewers_of(submission))

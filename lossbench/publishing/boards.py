@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
-from leaderboard.schema.badges import Badge, read_badge
 from leaderboard.schema.published import read_published
 from leaderboard.schema.records import RecordError
 from leaderboard.scoring.board import UNKNOWN, About, Board
 from leaderboard.scoring.contrasts import Plan
-from leaderboard.scoring.survey import survey
 from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
 from lossbench.publishing.sheets import sheet
-from lossbench.submissions.folder import RECORDS, Meta, Submission, submissions
+from lossbench.running.audit import checked_survey
+from lossbench.submissions.folder import RECORDS, Meta, submissions
+from lossbench.submissions.reviews import review, reviewers_of
 from strategies import STRATEGIES, Strategy
 
 
@@ -31,23 +31,15 @@ def gather_board(records: Path, sweeps: Path, submitted: Path) -> Board:
         ConfigError: there is no such folder of sweeps.
     """
     entries, damages = submissions(submitted)
-    surveyed = survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
+    surveyed = checked_survey(records, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     if not surveyed.records:
         msg = f"no sound records below {records}; make some with `lossbench run`"
         raise RecordError("; ".join([msg, *surveyed.damages[:1]]))
     strategies = {entry.meta.name: about_submission(entry.meta) for entry in entries} | about_strategies()
-    badges = {entry.meta.name: _badge(entry) for entry in entries}
+    badges = {entry.meta.name: review(entry, reviewers_of(entry)).badge for entry in entries}
     damages += surveyed.damages
     comparisons = planned_comparisons(sweeps)
     return Board(surveyed.records, strategies, comparisons, read_published(), badges, damages, sheet)
-
-
-def _badge(submission: Submission) -> Badge:
-    """The badge of a submission; a failed one where its file cannot be read."""
-    try:
-        return read_badge(submission.folder)
-    except (RecordError, OSError, ValueError) as error:
-        return Badge(state="failed", faults=(str(error),))
 
 
 def about_strategies() -> dict[str, About]:

@@ -24,6 +24,7 @@ from leaderboard.schema.records import (
 )
 from leaderboard.scoring.survey import Survey, survey
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
+from lossbench.running.audit import impossible
 from strategies import FULL_POOL, STRATEGIES
 
 STRATEGY, META, RECORDS, REPLAY = "strategy.py", "meta.toml", "records", "replay"
@@ -118,6 +119,11 @@ def submissions(folder: Path) -> tuple[list[Submission], list[str]]:
     return entries, damages
 
 
+def protocols_in(folder: Path) -> dict[str, Protocol]:
+    """The protocols below a folder, by name."""
+    return {path.stem: read_protocol(path) for path in config_files(folder)}
+
+
 def record_faults(submission: Submission, protocols: Path) -> list[str]:
     """Faults of the submitted records that can be found without running the strategy, one message each.
 
@@ -126,8 +132,10 @@ def record_faults(submission: Submission, protocols: Path) -> list[str]:
         protocols: the folder of task protocols.
     """
     submitted = submission.records()
-    known = {path.stem: read_protocol(path) for path in config_files(protocols)}
+    known = protocols_in(protocols)
     messages = [*submitted.damages]
+    if not submitted.records and not submitted.damages:
+        messages.append(f"there are no records in {submission.folder / RECORDS}; run `lossbench submission create`")
     for record in submitted.records:
         run = f"{record.protocol}, {record.track}, seed {record.seed}"
         messages += [f"{run}: {fault}" for fault in _faults_of(record, submission, known)]
@@ -148,8 +156,10 @@ def _faults_of(record: Record, submission: Submission, known: dict[str, Protocol
     protocol = known.get(record.protocol)
     if protocol is None:
         yield f"there is no protocol {record.protocol}"
+    elif faults := [*_protocol_faults(record, protocol)]:
+        yield from faults
     else:
-        yield from _protocol_faults(record, protocol)
+        yield from impossible(record)
 
 
 def _protocol_faults(record: Record, protocol: Protocol) -> Iterator[str]:

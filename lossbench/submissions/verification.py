@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from leaderboard.schema.badges import Badge, State, digest, write_badge
+from leaderboard.schema.badges import Badge, State, digest, signed, write_badge
 from leaderboard.schema.records import Record, RecordError, read_bytes, read_record, record_path, write_record
+from leaderboard.schema.signatures import Signer
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol
 from lossbench.paths import Paths
 from lossbench.running.machine import commit, describe
@@ -58,6 +59,7 @@ class Verifier:
         data: the folder of real data sets; only needed for `real_tasks`.
         real_tasks: tasks on real data of which one seed is rerun, in addition to the rendered scenes.
         console: where progress is shown; nowhere if None.
+        signer: the reviewer who signs the badge; None for a badge without a signature.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Verifier:
     data: Path
     real_tasks: tuple[str, ...] = ()
     console: Console | None = None
+    signer: Signer | None = None
 
     def badge(self, submission: Submission) -> Badge:
         """Verify a submission, and write its badge and the records of the reruns into its folder.
@@ -87,6 +90,7 @@ class Verifier:
             except (SandboxError, RecordError, TrainingError) as error:
                 faults.append(f"the rerun failed: {error}")
         badge = self._outcome(submission, comparisons, faults, notes, code)
+        badge = signed(badge, self.signer) if self.signer else badge
         write_badge(badge, submission.folder)
         return badge
 

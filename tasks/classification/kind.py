@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.classification.settings import ClassificationSettings
-from tasks.kind import TaskKind
+from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.tiny import TINY_DATA, TINY_RECIPE
 
 if TYPE_CHECKING:
@@ -18,12 +18,26 @@ if TYPE_CHECKING:
     from tasks.classification.task import ClassificationTask
 
 
+CIFAR10_POOL = 50_000
+"""The training images of CIFAR-10 (Krizhevsky 2009, section 3.1)."""
+
+
 class Classification(TaskKind[ClassificationSettings]):
     """One class per image."""
 
     name = "classification"
     settings = ClassificationSettings
     tiny: ClassVar[Mapping[str, Any]] = {"data": TINY_DATA, "recipe": TINY_RECIPE, "model": {"width": 8}}
+    bounds: ClassVar[Mapping[str, Bounds]] = {
+        "accuracy": SHARE,
+        "balanced_accuracy": SHARE,
+        "loss": NOT_NEGATIVE,
+    }
+    one_group = True
+
+    def pool_size(self, settings: ClassificationSettings) -> int | None:
+        """The training images of CIFAR-10, or the rendered ones."""
+        return super().pool_size(settings) or CIFAR10_POOL
 
     def build(
         self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device

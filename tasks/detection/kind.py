@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.detection.settings import DetectionSettings
-from tasks.kind import TaskKind
+from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.tiny import TINY_DATA, TINY_RECIPE
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ class Detection(TaskKind[DetectionSettings]):
         "data": TINY_DATA,
         "recipe": TINY_RECIPE,
         "model": {"kind": "resnet18", "width": 8, "pixels": 64},
+    }
+    bounds: ClassVar[Mapping[str, Bounds]] = {
+        "mAP": SHARE,
+        "mAP_area": SHARE,
+        "COCO_AP": SHARE,
+        "weight_on_objects": SHARE,
+        "loss": NOT_NEGATIVE,
     }
 
     def build(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> DetectionTask:

@@ -55,6 +55,10 @@ class DetectionSettings(TaskSettings):
     pretraining: ClassificationSettings | None = None
     """Start the trunk of the small SSD from a classifier that is trained on other images."""
 
+    def untrained(self) -> DetectionSettings:
+        """The same settings without pretraining."""
+        return self.model_copy(update={"pretraining": None})
+
     @model_validator(mode="after")
     def _trunks_match(self) -> DetectionSettings:
         if self.pretraining:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tasks.kind import TaskKind
+from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.pose.settings import PoseSettings
 from tasks.tiny import TINY_DATA, TINY_RECIPE
 
@@ -29,6 +29,11 @@ class Pose(TaskKind[PoseSettings]):
         "model": {"stacks": 2, "width": 16, "pixels": 32, "depth": 2},
         "sigma": 1.0,
     }
+    bounds: ClassVar[Mapping[str, Bounds]] = {
+        "PCKh": SHARE,
+        "loss": NOT_NEGATIVE,
+    }
+    one_group = True
 
     def build(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> PoseTask:
         """Load data in MPII's form or rendered figures; the model is a stacked hourglass."""

@@ -58,6 +58,10 @@ class PoseSettings(TaskSettings):
     """The joints over which PCKh is measured; pelvis and thorax are left out, as in MPII's evaluation."""
     pretraining: PosePretraining | None = Field(None, exclude_if=lambda table: table is None)
 
+    def untrained(self) -> PoseSettings:
+        """The same settings without pretraining."""
+        return self.model_copy(update={"pretraining": None})
+
     @model_validator(mode="after")
     def _margin_is_even(self) -> PoseSettings:
         for data in (self.data, *([self.pretraining.data] if self.pretraining else [])):

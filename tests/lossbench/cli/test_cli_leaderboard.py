@@ -40,6 +40,8 @@ def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Res
     assert result.code == 0
     assert result.output.startswith(f"left out: {broken}: not a valid record")
     checking = ("leaderboard", "check", tmp_path / "records", "--submissions", tmp_path / "submissions")
+    assert the_line(lossbench_cli(*checking)) == f"no folder of submissions {tmp_path / 'submissions'}"
+    (tmp_path / "submissions").mkdir()
     result = lossbench_cli(*checking)
     assert result.code == 1
     assert f"{broken}: not a valid record" in result.output

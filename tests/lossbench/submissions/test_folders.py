@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from submitted_strategies import code
 
-from leaderboard.schema.badges import read_badge
 from lossbench.config import ConfigError
 from lossbench.submissions.folder import META, STRATEGY, Submission, create_submission, record_faults, submissions
+from lossbench.submissions.reviews import review, reviewers_of
 from lossbench.submissions.verification import check_in_sandbox
 
 REPOSITORY = Path(__file__).parents[3]
@@ -64,7 +64,7 @@ def test_every_submission_of_the_repository_is_sound() -> None:
     assert len(entries) >= 2
     for entry in entries:
         assert record_faults(entry, REPOSITORY / "configs/tasks") == []
-        assert read_badge(entry.folder).state != "failed"
+        assert review(entry, reviewers_of(entry)).faults == ()
 
 
 def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:

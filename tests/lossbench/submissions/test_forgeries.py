@@ -1,0 +1,108 @@
+"""Forged badges: each kind is shown as self-reported, and the reason is given."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Result
+from forgeries import FORGERIES, other_picks, records_raised, refreshed, the_reviewer, then
+from signed_submissions import NAME, REPOSITORY, Place, new_key, signed_place
+
+from leaderboard.schema.badges import Badge, digest
+from lossbench.submissions.folder import submissions
+from lossbench.submissions.reviews import review, reviewers_of
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return signed_place(tmp_path)
+
+
+def shown(root: Path) -> list[tuple[Badge, str]]:
+    """Every badge below a folder of submissions as it is shown, with all that is said about it."""
+    entries, damages = submissions(root / "submissions")
+    reviews = [review(entry, reviewers_of(entry)) for entry in entries]
+    lines = [" ".join((*one.faults, *one.badge.notes)) for one in reviews]
+    return [*((one.badge, line) for one, line in zip(reviews, lines, strict=True)), (Badge(), " ".join(damages))]
+
+
+def test_an_honest_badge_is_shown_as_it_is(place: Place) -> None:
+    assert len(FORGERIES) >= 60
+    given = review(place.submission, place.reviewers)
+    assert given.faults == ()
+    assert (given.badge.state, given.badge.who, len(given.badge.replayed)) == ("verified", "ada", 6)
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_badge_is_shown_as_self_reported_with_the_reason(name: str, place: Place) -> None:
+    forge, reason = FORGERIES[name]
+    forge(place)
+    found = shown(place.root)
+    assert {badge.state for badge, _ in found} == {"self-reported"}
+    said = " ".join(line for _, line in found)
+    assert said.strip()
+    assert reason in said
+    assert "\n" not in said
+
+
+def test_a_rerun_that_agrees_only_within_an_interval_is_no_verification_but_a_replay(place: Place) -> None:
+    other_picks(place)
+    place.edit_badge(state="replayed")
+    place.sign("bob", new_key(2))
+    given = review(place.submission, place.reviewers)
+    assert (given.badge.state, given.badge.who, given.faults) == ("replayed", "bob", ())
+
+
+def test_a_failure_needs_no_signature(place: Place) -> None:
+    place.refresh_digest(state="failed", faults=["the rerun failed"], signature="")
+    given = review(place.submission, place.reviewers)
+    assert (given.badge.state, given.faults) == ("failed", ())
+
+
+def test_an_unsigned_badge_of_version_0_1_is_a_claim_and_no_fault(tmp_path: Path) -> None:
+    (submission,) = (one for one in submissions(REPOSITORY / "leaderboard/submissions")[0] if one.meta.name == NAME)
+    given = review(submission, tmp_path)
+    assert given.faults == ()
+    assert given.summary == "self-reported (the badge does not count: it says verified, by founders, and is not signed)"
+
+
+def test_a_submission_without_a_badge_says_nothing(place: Place) -> None:
+    place.badge_file.unlink()
+    given = review(place.submission, place.reviewers)
+    assert (given.summary, given.faults) == ("self-reported", ())
+
+
+def test_the_digest_covers_every_file_that_is_judged(place: Place) -> None:
+    before = digest(place.folder)
+    files = [path for path in place.folder.rglob("*") if path.is_file() and path != place.badge_file]
+    assert len(files) == 14
+    for path in files:
+        content = path.read_bytes()
+        path.write_bytes(content + b" ")
+        assert digest(place.folder) != before, path
+        path.write_bytes(content)
+    assert digest(place.folder) == before
+
+
+def test_check_and_page_show_what_a_forged_badge_is_worth(lossbench_cli: Callable[..., Result], place: Place) -> None:
+    records = place.root / "records/scenes-classification"
+    records.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "leaderboard/records/test/scenes-classification/random-shared-s0.json", records)
+    words = (records.parent, "--submissions", place.folder.parent)
+    page = place.root / "page"
+    result = lossbench_cli("leaderboard", "check", *words)
+    assert (result.code, result.output) == (0, f"{NAME}: verified\n7 records are sound.\n")
+    assert lossbench_cli("leaderboard", "build", *words, "--out", page).code == 0
+    assert 'class="badge verified"' in (page / "index.html").read_text(encoding="utf-8")
+    then(records_raised, refreshed, the_reviewer)(place)
+    result = lossbench_cli("leaderboard", "check", *words)
+    assert result.code == 1
+    assert (
+        f"{place.folder}: the badge does not count: scenes-classification, shared, seed 0: the rerun" in result.output
+    )
+    assert lossbench_cli("leaderboard", "build", *words, "--out", page).code == 0
+    assert 'class="badge verified"' not in (page / "index.html").read_text(encoding="utf-8")
+    assert 'class="badge self-reported"' in (page / "index.html").read_text(encoding="utf-8")
