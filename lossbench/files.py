@@ -43,7 +43,7 @@ def read_regular(path: Path, most: int, *, links: bool = True) -> bytes:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise (
-            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             if stat.S_ISDIR(mode)
             else UnfitFileError(unfit)
         )

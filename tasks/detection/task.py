@@ -117,7 +117,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
                 load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
                 for lists in (source.pool, source.test)
             )
-            _check_lists(pool, test, self.group_names)
+            _check_lists(pool, test, () if source.scenes else self.group_names)  # few scenes may lack a class
             stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)

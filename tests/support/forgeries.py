@@ -244,7 +244,7 @@ FORGERIES: dict[str, tuple[Callable[[Place], object], str]] = {
     "a list": (written("[]"), "verification.json: not a badge (file: "),
     "not a number": (written('{"state": NaN}'), "NaN is not a finite number"),
     "nested deeply": (written("[" * 100_000), "verification.json: not a badge (file: "),
-    "a folder": (instead(Path.mkdir), "not a regular file"),
+    "a folder": (instead(Path.mkdir), "Is a directory"),
     "a pipe": (instead(os.mkfifo), "not a regular file"),
     "a link": (instead(lambda path: path.symlink_to("/etc/hostname")), "is a link; replace it by a file"),
     "a link to nothing": (instead(lambda path: path.symlink_to("nowhere")), "is a link; replace it by a file"),

@@ -105,7 +105,7 @@ def test_what_is_not_checked_is_said(record: Record, protocol: Protocol, tmp_pat
     there = record.model_copy(update={"config": real.model_dump(mode="json")})
     audit = audit_data([there], {protocol.name: real}, Paths(tmp_path, tmp_path))
     assert audit.faults == []
-    assert f"{protocol.name}: not checked against data: a batch of CIFAR-10's form not found" in audit.unchecked[0]
+    assert f"{protocol.name}: not checked against data: a batch of CIFAR-10 not found" in audit.unchecked[0]
 
 
 def test_nothing_is_trained_to_check(shared: Path) -> None:
