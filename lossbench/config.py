@@ -270,13 +270,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The base with the changes; tables inside both are merged in the same way."""
+    """The base with the changes; tables inside both are merged in the same way, unless the change names another kind."""
     tables = [
         name
         for name in base.keys() & changes.keys()
-        if isinstance(base[name], dict) and isinstance(changes[name], dict)
+        if isinstance(base[name], dict)
+        and isinstance(changes[name], dict)
+        and not _other_kind(base[name], changes[name])
     ]
     return base | changes | {name: _merge(base[name], changes[name]) for name in tables}
+
+
+def _other_kind(base: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Whether a table describes something of another kind than its base, so that the base's fields do not fit."""
+    return "kind" in changes and changes["kind"] != base.get("kind")
 
 
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:

@@ -17,7 +17,7 @@ from tasks.base import Posteriors
 from tasks.training.learner import Learner, float32
 
 Scores = Callable[[Tensor, Tensor], Tensor]
-"""Gives the scores (n k) of images (n c h w), differentiably; also reads their indices (n,) in the attacked batch."""
+"""Gives the scores (n k) of inputs (n ...), differentiably; also reads their indices (n,) in the attacked batch."""
 
 
 class DeepFool(Strategy):
@@ -33,7 +33,8 @@ class DeepFool(Strategy):
     Differs from the paper in that the adversarial images are not added to the labeled ones, which is training, and in
     that only a shortlist is attacked, the candidates of smallest margin in that row (the logarithm of the ratio of its
     two largest probabilities), because an image costs up to 50 x 5 passes. Differs from DeepFool's authors, who take
-    ten categories, in the number of most probable categories that are considered.
+    ten categories, in the number of most probable categories that are considered. Under a frozen trunk, what the trunk
+    gave is perturbed, not the image.
     """
 
     name: ClassVar[str] = "deepfool"
@@ -81,7 +82,7 @@ class DeepFool(Strategy):
         norms = []
         for start in range(0, len(ids), self.batch):
             batch = slice(start, start + self.batch)
-            images = learner.task.images(ids[batch])
+            images = learner.task.inputs(ids[batch])
 
             def scores(images: Tensor, indices: Tensor, batch_rows: Tensor = rows[batch]) -> Tensor:
                 with learner.autocast():
@@ -118,7 +119,7 @@ def heaviest_margins(posteriors: Posteriors) -> tuple[Float[Tensor, " n"], Int[T
 
 
 def perturbation_norms(
-    scores: Scores, images: Float[Tensor, "n c h w"], categories: int, iterations: int, overshoot: float
+    scores: Scores, images: Float[Tensor, "n ..."], categories: int, iterations: int, overshoot: float
 ) -> Float[Tensor, " n"]:
     """The norm of DeepFool's perturbation of each image; infinite if its category does not change.
 
@@ -159,7 +160,7 @@ def perturbation_norms(
     return norms
 
 
-def _steps_to_boundary(gaps: Float[Tensor, "n r"], images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+def _steps_to_boundary(gaps: Float[Tensor, "n r"], images: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
     """The step of each image to the nearest decision boundary of the linearized scores; 0 if all gradients vanish.
 
     Args:
@@ -175,6 +176,8 @@ def _steps_to_boundary(gaps: Float[Tensor, "n r"], images: Float[Tensor, "n c h 
         distance = gaps[:, rival].detach() / norm
         nearer = distance < nearest  # False where the distance is NaN
         nearest = torch.where(nearer, distance, nearest)
-        scale = torch.where(nearer, distance / norm, 0.0)[:, None, None, None]
-        steps = torch.where(nearer[:, None, None, None], -scale * gradient, steps)
+        scale, closer = (
+            each.view(-1, *[1] * (images.ndim - 1)) for each in (torch.where(nearer, distance / norm, 0.0), nearer)
+        )
+        steps = torch.where(closer, -scale * gradient, steps)
     return steps

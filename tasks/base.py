@@ -13,7 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -76,15 +76,15 @@ class TapModel(nn.Module, ABC):
     head: nn.Module
 
     @abstractmethod
-    def trunk(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
+    def trunk(self, images: Float[Tensor, "n ..."]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps, each (n, c, h, w), and the features that the head accepts."""
 
     def placed(self, device: torch.device) -> TapModel:
         """Move this model to a device, in channels-last memory format, in which convolutions are fast."""
         return self.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Outputs:
-        """Taps, features and raw output of normalized images."""
+    def forward(self, images: Float[Tensor, "n ..."]) -> Outputs:
+        """Taps, features and raw output of inputs: normalized images, unless the trunk is frozen."""
         taps, features = self.trunk(images)
         return Outputs(taps, features, self.head(*features))
 
@@ -107,15 +107,37 @@ class Posteriors:
         return torch.where(self.weight == 0, 0.0, rows * self.weight).sum(1)  # a weight that is NaN stays visible
 
 
-class UnlabeledTask(ABC, Generic[Raw, Target]):
-    """A task without its labels: its images, and the meaning of a model's raw output."""
+@runtime_checkable
+class Store(Protocol):
+    """What a frozen trunk gave for every image, such as `tasks.models.frozen.FeatureStore`."""
 
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = pixels
+    def rows(self, ids: Ids, view: int | NDArray[np.int64] = 0) -> Float[Tensor, "n d"]:
+        """The rows of some images, seen as they are or, in view 1, mirrored."""
+        ...
+
+
+class UnlabeledTask(ABC, Generic[Raw, Target]):
+    """A task without its labels: its images, and the meaning of a model's raw output.
+
+    Args:
+        pixels: the images.
+        store: of a frozen trunk, what it gave for them; None where the model reads the images.
+    """
+
+    _store: Store | None = None
+
+    def __init__(self, pixels: Pixels, store: Store | None = None) -> None:
+        self._pixels, self._store = pixels, store
 
     def images(self, ids: Ids) -> Float[Tensor, "n 3 h w"]:
-        """The model's input at test time: RGB, float32, normalized, not augmented."""
+        """The images at test time: RGB, float32, normalized, not augmented."""
         return self._pixels.read(ids)
+
+    def inputs(self, ids: Ids) -> Float[Tensor, "n ..."]:
+        """The model's input at test time: the images, or the rows that a frozen trunk gave for them."""
+        if self._store is None:
+            return self.images(ids)
+        return self._store.rows(np.asarray(ids) % len(self._pixels)).to(self.device)
 
     def frames(self, ids: Ids) -> UInt8[Tensor, "n 3 f f"]:
         """The same images for display: RGB in 0..255, in the resolution in which they are stored."""
@@ -197,8 +219,8 @@ class Task(ABC, Generic[Raw, Target]):
         """The targets of images that are not augmented."""
 
     @abstractmethod
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Target]:
-        """Randomly augmented images and their targets. One method, because boxes and joints must move with the image."""
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Target]:
+        """Inputs of the model for randomly augmented images, and their targets. One method, because boxes and joints must move with the image."""
 
     @abstractmethod
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:

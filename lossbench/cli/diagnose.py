@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.options import Data, Device, KindFiles, Out, TrustConfig, limit_threads, load_kinds, trust
+from lossbench.cli.options import (
+    Data,
+    Device,
+    KindFiles,
+    ModelFiles,
+    Out,
+    TrustConfig,
+    limit_threads,
+    load_kinds,
+    load_models,
+    trust,
+)
 from lossbench.cli.output import console, say
 
 
@@ -20,6 +31,7 @@ def diagnose(
         typer.Option("--strategy", metavar="FILE", help="File of a strategy from outside. Repeatable."),
     ] = None,
     kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
@@ -31,6 +43,7 @@ def diagnose(
     """
     limit_threads()
     load_kinds(kind_file)
+    load_models(model_file)
     trust(trust_config)
     from leaderboard.schema.records import read_record
     from lossbench.diagnosis.charts import save_charts

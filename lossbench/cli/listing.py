@@ -9,12 +9,23 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import KindFiles, load_kinds
+from lossbench.cli.options import (
+    Data,
+    KindFiles,
+    ModelFiles,
+    Out,
+    ProtocolName,
+    TrustConfig,
+    limit_threads,
+    load_kinds,
+    load_models,
+    trust,
+)
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
 from lossbench.paths import shipped
 
-app = group("List protocols, strategies and sweeps.")
+app = group("List protocols, strategies, sweeps, and parts of models.")
 Folder = Annotated[
     Path | None, typer.Argument(metavar="FOLDER", help="Folder of their files. [default: those of Lossbench]")
 ]
@@ -56,6 +67,38 @@ def strategies() -> None:
         table.add_row(strategy.name, strategy.paper, strategy.kind, strategy().needs, strategy.cost)
     console().print(table)
     say("", "N candidates, L labeled, K picks, D embedding, C categories, T passes, G groups")
+
+
+@app.command()
+def taps(
+    protocol: ProtocolName,
+    kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
+    trust_config: TrustConfig = False,
+    data: Data = Path("data"),
+    out: Out = Path("runs"),
+) -> None:
+    """List a model's parts that can be taps.
+
+    Shape of the output, parameters, and floating-point operations for one image.
+    """
+    limit_threads()
+    load_kinds(kind_file)
+    load_models(model_file)
+    trust(trust_config)
+    import torch
+    from rich.table import Column, Table
+
+    from lossbench.config import read_protocol
+    from lossbench.diagnosis.taps import candidates
+    from tasks.kinds import build_task
+
+    task = build_task(read_protocol(protocol).task, data, out / "cache", torch.device("cpu"))
+    numbers = (Column(name, justify="right") for name in ("output", "parameters", "operations"))
+    table = Table(Column("part", no_wrap=True), *numbers, box=None)
+    for part in candidates(task):
+        table.add_row(part.name, " x ".join(map(str, part.shape)), f"{part.parameters:,}", f"{part.operations:,}")
+    console().print(table)
 
 
 @app.command()

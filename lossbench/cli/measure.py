@@ -12,12 +12,14 @@ from lossbench.cli.options import (
     Data,
     Device,
     KindFiles,
+    ModelFiles,
     Out,
     ProtocolName,
     Threads,
     TrustConfig,
     limit_threads,
     load_kinds,
+    load_models,
     strategy_names,
     trust,
 )
@@ -35,6 +37,7 @@ def training(
     ] = 25,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
@@ -46,6 +49,7 @@ def training(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    load_models(model_file)
     trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.training import measure_training, speed_table
@@ -88,6 +92,7 @@ def selection(
     ] = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
@@ -99,6 +104,7 @@ def selection(
     """
     limit_threads(threads)
     load_kinds(kind_file)
+    load_models(model_file)
     trust(trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions

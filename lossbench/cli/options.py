@@ -123,6 +123,10 @@ KindFiles = Annotated[
     list[Path] | None,
     typer.Option("--kind-file", metavar="FILE", help="Python file that defines a kind of task. Repeatable."),
 ]
+ModelFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--model-file", metavar="FILE", help="Python file that defines a model. Repeatable."),
+]
 TrustConfig = Annotated[
     bool,
     typer.Option(
@@ -153,6 +157,15 @@ def load_kinds(files: Sequence[Path] | None) -> None:
 
         for file in files:
             load_kind_file(file)
+
+
+def load_models(files: Sequence[Path] | None) -> None:
+    """Make the models in these files known."""
+    if files:
+        from tasks.models.outside import load_model_file
+
+        for file in files:
+            load_model_file(file)
 
 
 def trust(wanted: bool) -> None:

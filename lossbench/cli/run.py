@@ -11,6 +11,7 @@ from lossbench.cli.options import (
     Data,
     Device,
     KindFiles,
+    ModelFiles,
     Out,
     Protocols,
     Seeds,
@@ -22,6 +23,7 @@ from lossbench.cli.options import (
     Workers,
     limit_threads,
     load_kinds,
+    load_models,
     trust,
 )
 from lossbench.cli.output import console, say
@@ -48,6 +50,7 @@ def run(
     protocol: Protocols = None,
     split: Split = None,
     kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
     data: Data = Path("data"),
     out: Out = Path("runs"),
@@ -57,6 +60,7 @@ def run(
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
     limit_threads()
     load_kinds(kind_file)
+    load_models(model_file)
     trust(trust_config)
     from lossbench.config import read_sweep
     from lossbench.running.workers import warm_up

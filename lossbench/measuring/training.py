@@ -86,13 +86,13 @@ class TrainingSteps:
         self._streams = Streams(np.random.default_rng(0), np.random.default_rng(0))
         self.model = task.build_model().placed(device).train()
         with torch.no_grad():
-            taps, _ = self.model.trunk(task.unlabeled.images(self.ids[:2]))
+            taps, _ = self.model.trunk(task.unlabeled.inputs(self.ids[:2]))
         objective = ranking_objective(loss_prediction)
         self.attachment = Attachment(objective, objective.build(taps).to(device), detached=False)
         module, precision = self.attachment.module, recipe.precision
         self._optimizers = [optimizer(recipe, trained.parameters()) for trained in (self.model, module)]
         self._learner = Learner(task.unlabeled, self.model, module, precision=precision, batch=len(self.ids))
-        self._images = torch.randn_like(task.unlabeled.images(self.ids))
+        self._images = torch.randn_like(task.unlabeled.inputs(self.ids))
         self._targets = task.targets(self.ids)
 
     def full(self) -> None:

@@ -154,7 +154,7 @@ class ModelCache:
             model = self.task.build_model()
         model = model.placed(device).eval()
         with torch.no_grad():
-            taps, _ = model.trunk(self.task.unlabeled.images(np.array([0])))
+            taps, _ = model.trunk(self.task.unlabeled.inputs(np.array([0])))
         attachments = {}
         for name, objective, detached in (
             ("lossnet", self.plan.lossnet, False),

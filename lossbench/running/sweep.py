@@ -23,6 +23,7 @@ from strategies.loading import resolved, strategy_class
 from tasks.files import Source
 from tasks.kinds import load_kind, loaded_sources
 from tasks.locks import locked, remove_abandoned
+from tasks.models.outside import load_model, loaded_model_sources
 from tasks.models.trust import configs_trusted, trust_configs
 from tasks.outside import blaming_outside
 
@@ -280,7 +281,7 @@ def _in_workers(planned: list[Job], paths: Paths, workers: int, events: Sink) ->
     warm_up(sorted({job.protocol.task.kind for job in planned}), paths.device)
     context = worker_context(paths.device)
     shared: SimpleQueue[Event] = context.SimpleQueue()
-    start = (shared, loaded_sources(), configs_trusted())
+    start = (shared, loaded_sources(), loaded_model_sources(), configs_trusted())
     processes = [Worker(lambda: ProcessPoolExecutor(1, context, _start_worker, start)) for _ in range(workers)]
 
     def listen() -> None:
@@ -295,13 +296,15 @@ _to_parent: list[Sink] = []
 """In a worker: where its events go."""
 
 
-def _start_worker(events: Sink, kinds: tuple[Source, ...], trusted: bool) -> None:
+def _start_worker(events: Sink, kinds: tuple[Source, ...], models: tuple[Source, ...], trusted: bool) -> None:
     """Prepare a worker."""
     end_with_parent()
     trust_configs(trusted)
     _to_parent.append(events)
     for kind in kinds:
         load_kind(kind)
+    for model in models:
+        load_model(model)
     prepare()
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask
 from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
@@ -21,7 +21,7 @@ from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
-from tasks.models.resnet import Classifier
+from tasks.models.classifiers import ClassifierFactory
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
 COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))
@@ -63,19 +63,25 @@ class ClassificationTask(Task[Tensor, Tensor]):
         self.pool_size, self.test_size = images.pool_size, len(images.labels) - images.pool_size
         self.annotations = images.labels
         self.group_names = images.class_names
-        self.fingerprints = {"data": images.fingerprint}
-        self.unlabeled = UnlabeledClassification(Pixels(images.pixels.to(device), settings.model.pixels, COLORS))
+        self._models = ClassifierFactory(settings.model, len(self.group_names))
+        self.fingerprints = {"data": images.fingerprint, **self._models.fingerprints}
+        pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or COLORS)
+        self._store = self._models.freeze(pixels, images.fingerprint, cache) if settings.freezes else None
+        self.unlabeled = UnlabeledClassification(pixels, self._store)
 
-    def build_model(self) -> Classifier:
-        """An untrained ResNet-18."""
-        return Classifier(self.settings.model, len(self.group_names))
+    def build_model(self) -> TapModel:
+        """The protocol's model, with random weights or those that the protocol names."""
+        return self._models.build()
 
     def targets(self, ids: Ids) -> Int[Tensor, " n"]:
         """Class indices."""
         return on_device(self.annotations[ids], self.unlabeled.device)
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]:
-        """Random shifts by whole pixels, and horizontal flips."""
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Int[Tensor, " n"]]:
+        """Random shifts by whole pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
+        if self._store is not None:
+            views = rng.integers(0, self.settings.stored_views, len(ids))
+            return self._store.rows(ids, views).to(self.unlabeled.device), self.targets(ids)
         shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
         ones = np.ones(len(ids))
         transforms = augment.compose(augment.windows(shifts[0], shifts[1], ones, ones), augment.flips(rng, len(ids)))

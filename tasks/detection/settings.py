@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tasks.classification.settings import ClassificationSettings
 from tasks.datasets.names import VOC_CLASSES
-from tasks.models.settings import FullSsdSettings, SmallSsdSettings
+from tasks.models.settings import FullSsdSettings, ResNetSettings, SmallSsdSettings
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Settings, TaskSettings, Whole
 
 ImageList = Annotated[str, Field(pattern=r"^\w[\w-]*/\w[\w.-]*$", max_length=100)]
@@ -62,8 +62,12 @@ class DetectionSettings(TaskSettings):
     @model_validator(mode="after")
     def _trunks_match(self) -> DetectionSettings:
         if self.pretraining:
-            classifier = self.pretraining.model
-            if self.model.kind != "resnet18" or (classifier.width, classifier.stem) != (self.model.width, "imagenet"):
+            trunk, model = self.pretraining.model, self.model
+            if not (
+                isinstance(trunk, ResNetSettings)
+                and isinstance(model, SmallSsdSettings)
+                and (trunk.width, trunk.stem) == (model.width, "imagenet")
+            ):
                 msg = "pretraining starts the trunk of an SSD on resnet18: with its width, and the stem `imagenet`"
                 raise ValueError(msg)
         return self

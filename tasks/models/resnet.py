@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from tasks.base import Features, TapModel
-from tasks.models.settings import ClassifierSettings
+from tasks.models.settings import ResNetSettings
 
 
 class ResNet18Stages(nn.Module):
@@ -52,7 +52,7 @@ def _stage(in_channels: int, channels: int, stride: int) -> nn.Sequential:
 class Classifier(TapModel):
     """ResNet-18 with a linear head. Taps: the four stages. Features: the spatial mean of the last stage."""
 
-    def __init__(self, settings: ClassifierSettings, classes: int) -> None:
+    def __init__(self, settings: ResNetSettings, classes: int) -> None:
         super().__init__()
         self.stages = ResNet18Stages(settings.width, settings.stem)
         self.head = nn.Linear(self.stages.channels[-1], classes)

@@ -4,24 +4,77 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from tasks.settings import FileName, Flag, Number, Rising, Settings, Whole
+from tasks.settings import Distinct, FileName, Flag, Number, Rising, Settings, Whole
 
 MOST_CHANNELS, MOST_PIXELS = 1024, 2048
 """Of a layer, and of a side of the input: beyond all published networks of these kinds."""
 Size = Annotated[Number, Field(gt=0, le=2)]
 
 
-class ClassifierSettings(Settings):
+class ResNetSettings(Settings):
     """ResNet-18; by default with the stem for CIFAR's small images."""
 
+    kind: Literal["resnet18"] = Field("resnet18", exclude_if=lambda kind: kind == "resnet18")
     width: Whole = Field(64, ge=1, le=MOST_CHANNELS)
     """Channels of the first stage; 64 is the original."""
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
     """A 3x3 convolution of stride 1 or 2, or the original 7x7 convolution and max-pool of total stride 4."""
     pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
     """Side of the input; images are scaled to it."""
+
+
+class LibrarySettings(Settings):
+    """A classifier of timm or torchvision, by its name there."""
+
+    kind: Literal["timm", "torchvision"]
+    name: Annotated[FileName, Field(max_length=100)]
+    weights: FileName = "none"
+    """`none`: random; `hub`: the library's default weights, which it downloads if they are not cached; `package`: those
+    that a Python package ships (`tasks.models.weights.PACKAGES`); else the path of a state dict, .pth or .safetensors."""
+    pixels: Whole = Field(224, ge=16, le=MOST_PIXELS)
+    """Side of the input; images are scaled to it."""
+    taps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
+    """Names of the submodules whose outputs are the taps; by default four, see `LibraryBackbone`."""
+    hidden: Whole = Field(0, ge=0, le=65536)
+    """Size of a hidden layer before the linear classifier; 0 for none."""
+    freeze: Flag = False
+    """Train the layers after the trunk alone. What the trunk gives is computed once for each image and then read from files."""
+    mirrored: Flag = False
+    """With `freeze`: store the mirrored images, too, for random flips in training. Not frozen, images are always flipped."""
+    trunk_precision: Literal["fp32", "bf16"] = "bf16"
+    """With `freeze`: the precision in which the trunk runs. What it gives is stored in fp16."""
+
+    @model_validator(mode="after")
+    def _mirrors_what_is_stored(self) -> LibrarySettings:
+        if self.mirrored and not self.freeze:
+            msg = "`mirrored` is for frozen trunks; images are flipped at random where the trunk is trained"
+            raise ValueError(msg)
+        return self
+
+
+class OwnModelSettings(Settings):
+    """A model from a Python file; see `tasks.models.tapped.OwnModel`."""
+
+    kind: Literal["file"]
+    name: Annotated[FileName, Field(max_length=100)]
+    """Of the model in the file that `--model-file` loads."""
+    pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
+
+
+def _kind_of(model: object) -> object:
+    return model.get("kind", "resnet18") if isinstance(model, dict) else getattr(model, "kind", "resnet18")
+
+
+ClassifierSettings = Annotated[
+    Annotated[ResNetSettings, Tag("resnet18")]
+    | Annotated[LibrarySettings, Tag("timm")]
+    | Annotated[LibrarySettings, Tag("torchvision")]
+    | Annotated[OwnModelSettings, Tag("file")],
+    Discriminator(_kind_of),
+]
+"""The model of a classification protocol; ResNet-18 where no kind is named."""
 
 
 class FullSsdSettings(Settings):

@@ -86,7 +86,7 @@ class Learner:
 
     def _forward(self, ids: Ids) -> Outputs:
         self.model.eval()
-        images = self.task.images(np.asarray(ids))
+        images = self.task.inputs(np.asarray(ids))
         with torch.no_grad(), self.autocast():
             outputs = self.model(images)
         return float32(outputs)

@@ -105,7 +105,7 @@ def training_loss(
 def batch_loss(
     task: Task,
     model: TapModel,
-    images: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n ..."],
     targets: Any,
     attachments: Sequence[Attachment] = (),
     dropout: Dropout | None = None,

@@ -20,9 +20,27 @@ ROOT = Path(__file__).parents[2]
 RECIPE = {"epochs": 1, "batch": 2, "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 0.1}
 RECIPE |= {"milestones": [0.2, 0.5], "warm_start": True, "fused": True}
 DATA = {"scenes": {"seed": 1, "pool": 60, "test": 9}, "validation": 9}
-CLASSIFIER = {"kind": "classification", "model": {"width": 8, "stem": "imagenet", "pixels": 32}}
+CLASSIFIER = {"kind": "classification", "model": {"kind": "resnet18", "width": 8, "stem": "imagenet", "pixels": 32}}
 TASKS: dict[str, dict[str, Any]] = {
     "classification": CLASSIFIER,
+    "classification by timm": {
+        "kind": "classification",
+        "model": {
+            "kind": "timm",
+            "name": "test_resnet",
+            "weights": "none",
+            "pixels": 32,
+            "taps": ["layer1", "layer2"],
+            "hidden": 16,
+            "freeze": True,
+            "mirrored": True,
+            "trunk_precision": "bf16",
+        },
+    },
+    "classification by a file": {
+        "kind": "classification",
+        "model": {"kind": "file", "name": "two-stages", "pixels": 32},
+    },
     "detection": {
         "model": {
             "kind": "resnet18",

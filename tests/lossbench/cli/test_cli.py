@@ -23,6 +23,7 @@ from strategies import STRATEGIES
 ROOT = Path(__file__).parents[3]
 COMMANDS = [
     "run",
+    "list taps",
     "list tasks",
     "list strategies",
     "list sweeps",

@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 from tasks.base import Outputs, Task
 from tasks.datasets.scenes import render_object_scene
 from tasks.models.resnet import Classifier, ResNet18Stages
-from tasks.models.settings import ClassifierSettings
+from tasks.models.settings import ResNetSettings
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def task(tiny_task: Callable[[str], Task]) -> Task:
 
 
 def test_resnet18_has_the_original_parameters_apart_from_stem_and_classes() -> None:
-    ours = Classifier(ClassifierSettings(width=64), classes=10)
+    ours = Classifier(ResNetSettings(width=64), classes=10)
     shapes = [tuple(each.shape) for each in ours.stages.stages.parameters()]
     original = resnet18()
     theirs = [
@@ -59,7 +59,7 @@ def test_resnet18_with_the_imagenet_stem_computes_what_torchvisions_does() -> No
     ("stem", "sides"), [("cifar", (32, 16, 8, 4)), ("half", (16, 8, 4, 2)), ("imagenet", (8, 4, 2, 1))]
 )
 def test_the_taps_are_the_four_stages(stem: str, sides: tuple[int, ...]) -> None:
-    model = Classifier(ClassifierSettings(width=4, stem=stem), classes=3).eval()
+    model = Classifier(ResNetSettings(width=4, stem=stem), classes=3).eval()
     with torch.no_grad():
         outputs = model(torch.zeros(2, 3, 32, 32))
     assert [tuple(tap.shape) for tap in outputs.taps] == [
@@ -71,7 +71,7 @@ def test_the_taps_are_the_four_stages(stem: str, sides: tuple[int, ...]) -> None
 
 @pytest.mark.slow
 def test_one_training_step_at_the_papers_size() -> None:
-    model = Classifier(ClassifierSettings(width=64), classes=10)
+    model = Classifier(ResNetSettings(width=64), classes=10)
     images, labels = torch.randn(4, 3, 32, 32), torch.arange(4)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     outputs = model(images)

@@ -1,0 +1,100 @@
+"""The models of classification protocols: ResNet-18, classifiers of libraries, frozen or not, and a user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.base import TapModel
+from tasks.errors import DataError, require
+from tasks.images.pixels import Colors, Pixels
+from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk, Views, feature_store
+from tasks.models.library import BackboneClassifier, LibraryBackbone, initial_backbone
+from tasks.models.outside import own_model
+from tasks.models.resnet import Classifier
+from tasks.models.settings import ClassifierSettings, LibrarySettings, OwnModelSettings
+from tasks.models.weights import digest
+
+STORE_VERSION = 1
+"""Raised when the same trunk and images would give other rows."""
+
+
+class ClassifierFactory:
+    """Builds the classifiers of one protocol.
+
+    Args:
+        settings: the protocol's `task.model` table.
+        classes: how many.
+
+    Raises:
+        DataError: the model does not exist, its weights do not fit, or it does not give one logit per class.
+        ModelError: the file of a user's own model was not loaded.
+    """
+
+    def __init__(self, settings: ClassifierSettings, classes: int) -> None:
+        self._settings, self._classes = settings, classes
+        self._layout: RowLayout | None = None
+        self.colors: Colors | None = None
+        """The normalization that the weights expect; None where the data decides."""
+        self.fingerprints: dict[str, str] = {}
+        """SHA-256 of weights and code from outside the repository, by name."""
+        if isinstance(settings, LibrarySettings):
+            self._backbone = initial_backbone(settings)
+            self.colors = self._backbone.colors
+            if settings.weights != "none":
+                self.fingerprints["weights"] = digest(self._backbone)
+        elif isinstance(settings, OwnModelSettings):
+            _, self.fingerprints["model"] = own_model(settings.name)
+            self._check_logits(settings)
+
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore:
+        """The store of what the frozen trunk gives for all images; what is missing in the cache is computed.
+
+        Args:
+            pixels: the images.
+            data: their fingerprint.
+            cache: the store lies in its folder `features`.
+        """
+        settings = self._settings
+        if not isinstance(settings, LibrarySettings):
+            msg = "only a classifier of timm or torchvision can be frozen"
+            raise DataError(msg)
+        trunk = self._backbone.to(pixels.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        with torch.no_grad():
+            self._layout = RowLayout.of(*trunk(pixels.read(np.array([0]))))
+        decisive = (
+            f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {data} {len(pixels)} "
+            f"{settings.mirrored} {settings.trunk_precision} {pixels.device.type}"
+        )
+        folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
+        reads = (pixels.read, lambda ids: pixels.read(ids).flip(3)) if settings.mirrored else (pixels.read,)
+        views = Views(reads, len(pixels), trunk, self._layout, bf16=settings.trunk_precision == "bf16")
+        return feature_store(folder, views)
+
+    def build(self) -> TapModel:
+        """A new model: random weights are drawn from torch's global generator, others are read from their file."""
+        settings = self._settings
+        if isinstance(settings, OwnModelSettings):
+            return own_model(settings.name)[0].build(self._classes)
+        if not isinstance(settings, LibrarySettings):
+            return Classifier(settings, self._classes)
+        size = self._backbone.size
+        if self._layout is not None:
+            return BackboneClassifier(StoredTrunk(self._layout), size, settings.hidden, self._classes)
+        return BackboneClassifier(LibraryBackbone(settings), size, settings.hidden, self._classes)
+
+    def _check_logits(self, settings: OwnModelSettings) -> None:
+        """Run a user's own model on one image."""
+        side = settings.pixels
+        try:
+            with torch.random.fork_rng(), torch.no_grad():
+                raw = self.build().eval()(torch.zeros(1, 3, side, side)).raw
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            msg = f"the model {settings.name} does not run on {side} pixels: {str(error).splitlines()[0][:200]}"
+            raise DataError(msg) from None
+        shape = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+        require(shape == (1, self._classes), f"the model gives {shape} for one image; {(1, self._classes)} is wanted")

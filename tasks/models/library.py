@@ -1,0 +1,219 @@
+"""Classifiers of timm and torchvision by name, with any weights, as trunks that give taps and one vector per image."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import torchvision
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lossnet.taps import hooked_taps
+from tasks.base import Features, TapModel
+from tasks.errors import DataError, require
+from tasks.images.pixels import Colors
+from tasks.models.settings import LibrarySettings
+from tasks.models.tapped import TOKENS, as_map
+from tasks.models.weights import load_weights, packaged_file, read_state_dict, renamed
+
+DEFAULT_TAPS = 4
+INITIAL_SEED = 0  # of the random weights of a frozen trunk: all runs read the same store
+
+
+class LibraryBackbone(nn.Module):
+    """A classifier of a library without its last layer.
+
+    Default taps: of a convolutional network the last output at each of the four lowest resolutions; of a network with
+    one resolution, such as ViT, four evenly spaced blocks.
+
+    Raises:
+        DataError: the library is not installed or has no such model, the weights do not fit, or a tap is no submodule.
+    """
+
+    def __init__(self, settings: LibrarySettings) -> None:
+        super().__init__()
+        build = _timm_network if settings.kind == "timm" else _torchvision_network
+        self.network, stages, self.colors = build(settings)
+        names = settings.taps or stages
+        modules = dict(self.network.named_modules())
+        for name in names:
+            close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
+            require(name in modules, f"{settings.name} has no submodule {name!r} for a tap; close names: {close}")
+        self.tap_names = tuple(names)
+        self.size = self._measured(settings)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
+        """The taps (n, c, h, w), and the vector (n, d) that the library's own classifier would read."""
+        with hooked_taps(self.network, self.tap_names) as taps:
+            embedding = self.network(images)
+        return tuple(as_map(tap) for tap in taps), (embedding,)
+
+    def _measured(self, settings: LibrarySettings) -> int:
+        """The size of the vector, from one image."""
+        taps, (embedding,) = _on_a_black_image(self, settings)
+        require(
+            len(taps) == len(self.tap_names), f"a tap of {', '.join(self.tap_names)} does not run in {settings.name}"
+        )
+        require(embedding.ndim == 2, f"{settings.name} gives {tuple(embedding.shape)} for an image, not one vector")  # noqa: PLR2004
+        return embedding.shape[1]
+
+
+class BackboneClassifier(TapModel):
+    """A trunk, a hidden layer where one is asked for, and a linear classifier.
+
+    Args:
+        backbone: gives taps, and one vector per input as the only feature.
+        size: of that vector.
+        hidden: size of the hidden layer (with ReLU); 0 for none.
+        classes: how many.
+    """
+
+    def __init__(self, backbone: nn.Module, size: int, hidden: int, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = nn.Sequential(nn.Linear(size, hidden), nn.ReLU()) if hidden else nn.Identity()
+        self.head = nn.Linear(hidden or size, classes)
+
+    def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
+        """The trunk's taps, and its vector or the hidden layer's."""
+        taps, (embedding,) = self.backbone(images)
+        return taps, (self.neck(embedding),)
+
+
+def initial_backbone(settings: LibrarySettings) -> LibraryBackbone:
+    """A trunk in evaluation mode whose random weights, where it has any, are always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(INITIAL_SEED)
+        return LibraryBackbone(settings).eval()
+
+
+def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
+    timm = _timm(settings.name)
+    if not timm.is_model(settings.name):
+        close = ", ".join(difflib.get_close_matches(settings.name, timm.list_models(), 3)) or "see timm.list_models()"
+        msg = f"timm has no model {settings.name!r}; close names: {close}"
+        raise DataError(msg)
+    known = timm.get_pretrained_cfg(settings.name) or timm.models.PretrainedCfg()
+    options: dict[str, Any] = {"num_classes": 0, "pretrained": settings.weights != "none"}
+    if known.fixed_input_size:
+        options["img_size"] = settings.pixels
+    if settings.weights not in {"none", "hub"}:
+        options["pretrained_cfg_overlay"] = {"state_dict": _timm_weights(timm, settings, known)}
+    try:
+        network = timm.create_model(settings.name, **options)
+    except (RuntimeError, OSError, ValueError) as error:
+        msg = f"the weights of {settings.name} could not be loaded: {' '.join(str(error).split())[:300]}"
+        raise DataError(msg) from None
+    mean, std = (tuple(255 * value for value in values) for values in (known.mean, known.std))
+    return network, _timm_stages(network.feature_info), Colors(mean, std, mean)
+
+
+def _timm_weights(timm: ModuleType, settings: LibrarySettings, known: Any) -> dict[str, Tensor]:
+    """The weights from a file, checked as far as timm does not change them for another input size."""
+    if settings.weights == "package":
+        return renamed(read_state_dict(packaged_file("timm", settings.name)), timm.create_model(settings.name))
+    file = Path(settings.weights)
+    weights = read_state_dict(file)
+    if not known.fixed_input_size:
+        load_weights(timm.create_model(settings.name, num_classes=0), weights, file)
+    return weights
+
+
+def _timm(name: str) -> ModuleType:
+    if importlib.util.find_spec("timm") is None:
+        msg = f"{name} is a model of timm, which is not installed; install it: uv sync --extra pretrained"
+        raise DataError(msg)
+    import timm  # noqa: PLC0415 - an optional package
+
+    return timm
+
+
+def _timm_stages(feature_info: Any) -> list[str]:
+    """The names of the last four stages, or of four evenly spaced blocks."""
+    stages = [feature_info[place] for place in range(len(feature_info))]
+    names = [stage["module"] for stage in stages]
+    return names[-DEFAULT_TAPS:] if len({stage["reduction"] for stage in stages}) > 1 else _evenly_spaced(names)
+
+
+def _evenly_spaced(names: Sequence[str]) -> list[str]:
+    """Four of the names, the last among them; all where there are fewer."""
+    count = min(DEFAULT_TAPS, len(names))
+    return [names[(step + 1) * len(names) // count - 1] for step in range(count)]
+
+
+def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if settings.name not in names:
+        close = ", ".join(difflib.get_close_matches(settings.name, names, 3)) or "see torchvision.models.list_models()"
+        msg = f"torchvision has no classifier {settings.name!r}; close names: {close}"
+        raise DataError(msg)
+    options: dict[str, Any] = {"weights": "DEFAULT" if settings.weights == "hub" else None}
+    if settings.name.startswith("vit_"):
+        options["image_size"] = settings.pixels
+    if settings.name in {"googlenet", "inception_v3"}:
+        options["aux_logits"] = False  # else they give three outputs in training
+    network = torchvision.models.get_model(settings.name, **options)
+    classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    if settings.weights not in {"none", "hub"}:
+        file = packaged_file("torchvision", settings.name) if settings.weights == "package" else Path(settings.weights)
+        load_weights(network, read_state_dict(file), file, classifier)
+    parent, _, last = classifier.rpartition(".")
+    setattr(network.get_submodule(parent), last, nn.Identity())
+    return network, _stages_by_resolution(network, settings), Colors()
+
+
+def _stages_by_resolution(network: nn.Module, settings: LibrarySettings) -> list[str]:
+    """The last block at each of the four lowest resolutions; four evenly spaced blocks where all have one resolution."""
+    sides: dict[str, int] = {}
+
+    def note(name: str, output: object) -> None:
+        side = as_map(output).shape[-1] if isinstance(output, Tensor) and output.ndim >= TOKENS else 1
+        if 1 < side <= min(sides.values(), default=side):
+            sides[name] = side
+
+    handles = [
+        network.get_submodule(name).register_forward_hook(lambda _m, _i, output, name=name: note(name, output))
+        for name in _blocks(network)
+    ]
+    try:
+        _on_a_black_image(network, settings)
+    finally:
+        for handle in handles:
+            handle.remove()
+    last = {side: name for name, side in sides.items()}
+    return list(last.values())[-DEFAULT_TAPS:] if len(last) > 1 else _evenly_spaced(list(sides))
+
+
+def _on_a_black_image(module: nn.Module, settings: LibrarySettings) -> Any:
+    """What a module gives for one image, in evaluation mode; a DataError where it does not run."""
+    training = module.training
+    try:
+        with torch.no_grad():
+            return module.eval()(torch.zeros(1, 3, settings.pixels, settings.pixels))
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
+        msg = f"{settings.name} does not run on {settings.pixels} pixels: {str(error).splitlines()[0][:200]}"
+        raise DataError(msg) from None
+    finally:
+        module.train(training)
+
+
+def _blocks(network: nn.Module) -> Sequence[str]:
+    """The children of the network and of its sequential parts, down to the blocks that these are made of."""
+    names: list[str] = []
+
+    def walk(module: nn.Module, prefix: str) -> None:
+        for name, child in module.named_children():
+            path = f"{prefix}{name}"
+            if isinstance(child, nn.Sequential | nn.ModuleList) or (prefix == "" and type(child).__name__ == "Encoder"):
+                walk(child, f"{path}.")
+            else:
+                names.append(path)
+
+    walk(network, "")
+    return names

@@ -1,0 +1,99 @@
+"""Any `nn.Module` as a model with taps: `TappedModel`, and models from files outside the repository."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from lossnet.taps import hooked_taps
+from tasks.base import Features, Outputs, TapModel
+
+MAPS = 4  # dimensions of a feature map: n c h w
+TOKENS = 3  # of a transformer's tokens: n tokens c
+
+
+class TappedModel(TapModel):
+    """A module whose submodules are named: those whose outputs are the taps, and the head.
+
+    The head must be the last step: its output is the module's. A tap may be a map (n, c, h, w), tokens of a vision
+    transformer (n, tokens, c), which become a square map without the tokens before them, or a vector (n, c).
+
+    Args:
+        module: takes normalized images and gives what the task's losses compare: of classification, logits (n, classes).
+        taps: names of submodules, as `module.named_modules()` gives them. None of them may be inside the head.
+        head: name of the submodule that computes the output from the features.
+
+    Raises:
+        AttributeError: there is no submodule of such a name.
+    """
+
+    def __init__(self, module: nn.Module, taps: Sequence[str], head: str) -> None:
+        super().__init__()
+        for name in (*taps, head):
+            module.get_submodule(name)
+        self.module = module
+        self._tap_names, self._head_name = tuple(taps), head
+
+    @property
+    def head(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride] - not a second entry of the state
+        """The submodule that computes the output from the features."""
+        return self.module.get_submodule(self._head_name)
+
+    def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
+        """The taps and what the head reads. The head runs, too, as the module is one piece."""
+        outputs = self.forward(images)
+        return outputs.taps, outputs.features
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Taps, features and output of one run of the module."""
+        features: list[Tensor] = []
+        handle = self.head.register_forward_pre_hook(lambda _module, inputs: features.extend(inputs))
+        try:
+            with hooked_taps(self.module, self._tap_names) as taps:
+                raw = self.module(images)
+        finally:
+            handle.remove()
+        return Outputs(tuple(as_map(tap) for tap in taps), tuple(features), raw)
+
+
+def as_map(tap: Tensor) -> Tensor:
+    """A tap as maps (n, c, h, w).
+
+    Args:
+        tap: square maps, also with the channels last; tokens (n, tokens, c), of which those before the largest square
+            number are left out (class and register tokens); or vectors (n, c), which become maps of one cell.
+    """
+    if tap.ndim == MAPS:
+        return tap if tap.shape[2] == tap.shape[3] else tap.permute(0, 3, 1, 2)
+    if tap.ndim == TOKENS:
+        side = math.isqrt(tap.shape[1])
+        cells = tap[:, tap.shape[1] - side * side :]
+        return cells.transpose(1, 2).unflatten(2, (side, side))
+    return tap.flatten(1)[:, :, None, None]
+
+
+class OwnModel(ABC):
+    """A model in a Python file of a user's own, to be used with `--model-file FILE`.
+
+    The file defines one subclass. A protocol names it: `[task.model]`, `kind = "file"`, `name = "..."`.
+    """
+
+    name: ClassVar[str]
+    """Lower-case letters, digits and hyphens."""
+
+    @abstractmethod
+    def build(self, outputs: int) -> TapModel:
+        """A new model, initialized by torch's global generator; most simply a `TappedModel`.
+
+        Args:
+            outputs: how many numbers it predicts: the number of classes.
+        """
+
+
+def output_shape(value: Any) -> str:
+    """The shape of a module's output in words, for messages and lists."""
+    return " x ".join(map(str, value.shape[1:])) if isinstance(value, Tensor) else type(value).__name__

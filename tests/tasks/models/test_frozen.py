@@ -1,0 +1,134 @@
+"""The store of a frozen trunk: what lies in it, and that nothing which happens to its files gives other numbers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tasks.errors import DataError
+from tasks.models import frozen
+from tasks.models.frozen import RowLayout, Views, feature_store
+
+COUNT = 25
+IDS = np.array([3, 24, 0, 3, 11])
+
+
+class Trunk:
+    """Two taps and one feature of images whose pixels are all equal to their id; counts the images that it sees."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        self.seen += len(images)
+        mean = images.mean((1, 2, 3))
+        map_ = mean.view(-1, 1, 1, 1) + torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+        return (map_, map_.repeat(1, 2, 1, 1)), (torch.stack([mean, -mean, images[:, 0, 0, 0]], 1),)
+
+
+def read(ids: np.ndarray) -> Tensor:
+    images = torch.from_numpy(ids).float().view(-1, 1, 1, 1).repeat(1, 3, 2, 2)
+    images[:, :, :, 0] -= 0.5
+    images[:, :, :, 1] += 0.5
+    return images
+
+
+@pytest.fixture
+def trunk(monkeypatch: pytest.MonkeyPatch) -> Trunk:
+    monkeypatch.setattr(frozen, "SHARD_ROWS", 8)
+    monkeypatch.setattr(frozen, "TRUNK_BATCH", 3)
+    return Trunk()
+
+
+def views(trunk: Callable, *, mirrored: bool = False) -> Views:
+    reads = (read, lambda ids: read(ids).flip(3)) if mirrored else (read,)
+    return Views(reads, COUNT, trunk, RowLayout.of(*trunk(read(IDS))), bf16=False)
+
+
+def test_rows_are_features_and_pooled_taps(trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk)
+    taps, (feature,) = made.layout.unpack(feature_store(tmp_path, made).rows(IDS))
+    ids = torch.from_numpy(IDS).float()
+    torch.testing.assert_close(feature, torch.stack([ids, -ids, ids - 0.5], 1))
+    assert [tuple(tap.shape) for tap in taps] == [(5, 1, 1, 1), (5, 2, 1, 1)]
+    torch.testing.assert_close(taps[0].flatten(), ids + 1.5)
+
+
+def test_the_second_view_is_mirrored(trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk, mirrored=True)
+    store = feature_store(tmp_path, made)
+    which = np.array([0, 1, 1, 0, 1])
+    _, (feature,) = made.layout.unpack(store.rows(IDS, which))
+    torch.testing.assert_close(feature[:, 2], torch.from_numpy(IDS + np.where(which, 0.5, -0.5)).float())
+
+
+def test_every_image_is_seen_once_whoever_opens_the_store(trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk)
+    trunk.seen = 0
+    first = feature_store(tmp_path, made).rows(IDS)
+    assert torch.equal(feature_store(tmp_path, made).rows(IDS), first)
+    assert trunk.seen == COUNT
+
+
+@pytest.mark.parametrize("harm", ["cut off", "emptied", "changed", "deleted", "a pickle"])
+def test_a_damaged_file_is_computed_again(harm: str, trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk)
+    right = feature_store(tmp_path, made).rows(np.arange(COUNT))
+    path = sorted(tmp_path.glob("*.npy"))[1]
+    content = path.read_bytes()
+    if harm == "deleted":
+        path.unlink()
+    else:
+        changed = bytearray(content)
+        changed[-1] ^= 1
+        path.write_bytes({"cut off": content[:-9], "emptied": b"", "changed": bytes(changed)}.get(harm, b"\x80\x04N."))
+    trunk.seen = 0
+    assert torch.equal(feature_store(tmp_path, made).rows(np.arange(COUNT)), right)
+    assert trunk.seen == 8, "only the rows of that file"
+
+
+def test_two_that_need_it_share_the_work(trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk)
+    trunk.seen = 0
+    stores: list[Tensor] = []
+    threads = [
+        threading.Thread(target=lambda: stores.append(feature_store(tmp_path, made).rows(IDS))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert torch.equal(*stores)
+    assert trunk.seen == COUNT
+
+
+def test_an_image_with_numbers_that_are_not_finite_is_named(trunk: Trunk, tmp_path: Path) -> None:
+    made = views(trunk)
+
+    def spoiled(images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        taps, (feature,) = trunk(images)
+        return taps, (torch.where(feature == 17, torch.inf, feature),)
+
+    bad = Views(made.read, COUNT, spoiled, made.layout, bf16=False)
+    with pytest.raises(DataError, match=r"image 17 .*not finite"):
+        feature_store(tmp_path, bad)
+    assert len(list(tmp_path.glob("*.npy"))) == 2, "the files before it are whole"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(bytes(content)[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        feature_store(tmp_path, views(trunk))
+    assert not list(tmp_path.glob("*.npy")) + list(tmp_path.glob("*.part"))
