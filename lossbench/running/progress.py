@@ -43,7 +43,8 @@ class SweepProgress:
         self._bars.advance(self._all, new)
         if event.job not in self._lines:
             self._lines[event.job] = self._bars.add_task(job.title, total=rounds)
-        self._bars.update(self._lines[event.job], completed=event.rounds)
+        preparing = "" if event.state in {"running", "done"} else f": {event.state}"
+        self._bars.update(self._lines[event.job], completed=event.rounds, description=f"{job.title}{preparing}")
         if event.state == "done":
             self._bars.remove_task(self._lines.pop(event.job))
             self._finished += 1

@@ -26,6 +26,7 @@ from tasks.locks import locked, remove_abandoned
 from tasks.models.outside import load_model, loaded_model_sources
 from tasks.models.trust import configs_trusted, trust_configs
 from tasks.outside import blaming_outside
+from tasks.progress import listening
 
 if TYPE_CHECKING:
     from lossbench.running.loop import Run
@@ -94,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """A job has this many rounds behind it; `state` says what it does now."""
+    """A job has this many rounds behind it; `state` says what it does now: `running`, `done`, or what it prepares."""
 
     job: int
     rounds: int
@@ -162,9 +163,12 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
         if found is not None:
             _same_protocol(found, job, path)
         if found is None or not found.complete:
-            for record in _rounds(job, paths, found):
-                write_record(record, path)
-                events.put(Event(number, len(record.rounds), "running"))
+            done = len(found.rounds) if found else 0
+            with listening(lambda text: events.put(Event(number, done, text))):
+                for record in _rounds(job, paths, found):
+                    write_record(record, path)
+                    done = len(record.rounds)
+                    events.put(Event(number, done, "running"))
     events.put(Event(number, job.rounds, "done"))
     return path
 

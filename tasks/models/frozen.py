@@ -159,7 +159,8 @@ def feature_store(folder: Path, views: Views) -> FeatureStore:
         OSError: a file cannot be written, for instance because the disk is full; nothing half-written stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = list(range(math.ceil(views.total / SHARD_ROWS)))
+    count = math.ceil(views.total / SHARD_ROWS)
+    missing = list(range(count))
     shards: dict[int, Float16Rows] = {}
     begun, computed = time.monotonic(), 0
     while missing:
@@ -169,7 +170,7 @@ def feature_store(folder: Path, views: Views) -> FeatureStore:
                 shard = _intact(folder, number)
                 computed += 0 if shard is None else len(shard)
                 speed = computed / max(time.monotonic() - begun, 1e-9)
-                report(f"frozen features: {100 * len(shards) // (len(shards) + len(missing))} %, {speed:.0f} images/s")
+                report(f"frozen features: {100 * (len(shards) + 1) // count} %, {speed:.0f} images/s")
             if shard is not None:
                 shards[number] = shard
                 missing.remove(number)

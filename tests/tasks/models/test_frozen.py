@@ -14,6 +14,7 @@ from torch import Tensor
 from tasks.errors import DataError
 from tasks.models import frozen
 from tasks.models.frozen import RowLayout, Views, feature_store
+from tasks.progress import listening
 
 COUNT = 25
 IDS = np.array([3, 24, 0, 3, 11])
@@ -132,3 +133,11 @@ def test_a_full_disk_leaves_no_part_of_a_file(trunk: Trunk, tmp_path: Path, monk
     with pytest.raises(OSError, match="No space left"):
         feature_store(tmp_path, views(trunk))
     assert not list(tmp_path.glob("*.npy")) + list(tmp_path.glob("*.part"))
+
+
+def test_whoever_listens_hears_how_far_it_is(trunk: Trunk, tmp_path: Path) -> None:
+    said: list[str] = []
+    with listening(said.append):
+        feature_store(tmp_path, views(trunk))
+    feature_store(tmp_path / "unheard", views(trunk))
+    assert [line.split(",")[0] for line in said] == [f"frozen features: {share} %" for share in (25, 50, 75, 100)]
