@@ -27,6 +27,8 @@ class Case:
     """Whether the line is a finding of a check, on standard output, and standard error stays empty."""
     may_leave: tuple[str, ...] = ()
     """Patterns of whole files that the command may leave behind, such as rendered scenes."""
+    warm: bool = False
+    """Whether the scenes and models of the tiny protocol are there already."""
 
 
 def nothing(folder: Path) -> None:

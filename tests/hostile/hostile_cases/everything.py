@@ -1,7 +1,8 @@
-"""All cases."""
+"""All cases, by the module that describes them."""
 
 from __future__ import annotations
 
-from hostile_cases import protocols
+from hostile_cases import options, pose_files, protocols, record_files, records, strategy_files, sweeps, voc_files
 
-CASES = (*protocols.CASES,)
+MODULES = (protocols, sweeps, options, strategy_files, voc_files, pose_files, records, record_files)
+CASES = {module.__name__.rpartition(".")[2]: module.CASES for module in MODULES}
