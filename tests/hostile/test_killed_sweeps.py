@@ -1,0 +1,128 @@
+"""A sweep with two workers, killed at random moments: nothing is lost, and every record is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from rounding import alike
+from sample_configs import TASK, written
+
+from leaderboard.schema.records import read_record
+
+KILLS = 50
+SECONDS = 120  # how long one start may take on a busy machine
+SWEEP = 'protocols = ["tiny"]\nstrategies = ["random", "entropy"]\nseeds = [0, 1]\n'
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A process that starts sweeps; see `launcher.py`."""
+
+    process: subprocess.Popen[str]
+
+    def asked(self, *words: str | Path) -> str:
+        """The answer to one line."""
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def started(self, sweep: Path, out: Path) -> psutil.Process:
+        """A process that runs a sweep."""
+        return psutil.Process(int(self.asked("start", sweep, out)))
+
+    def code(self) -> int:
+        """The exit code of the process started last."""
+        return int(self.asked("wait"))
+
+
+@pytest.fixture
+def launcher() -> Iterator[Launcher]:
+    """It ends with the test, and with it all that it started."""
+    path = Path(__file__).with_name("launcher.py")
+    process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    yield Launcher(process)
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for each in family:
+        each.kill()
+    process.communicate()
+
+
+def timeless(path: Path) -> dict[str, Any]:
+    """A record without what the clock, the operating system and the state of the working tree say."""
+    clock = {"__all__": {"seconds", "peak_memory_mebibytes"}}
+    return read_record(path).model_dump(exclude={"commit": True, "rounds": clock})
+
+
+def records(out: Path) -> dict[str, dict[str, Any]]:
+    """All records below a folder, without clocks."""
+    return {path.name: timeless(path) for path in sorted(out.glob("records/*/*.json"))}
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether a process has come to its end; its parent may not have asked for its exit code yet."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def wait_until(moment: float, process: psutil.Process) -> bool:
+    """Whether a process is still at work at a moment."""
+    while time.monotonic() < moment and not ended(process):
+        time.sleep(0.005)
+    return not ended(process)
+
+
+def workers_of(driver: psutil.Process, launcher: Launcher) -> list[psutil.Process]:
+    """Children of the fork server: the workers of the only sweep that runs."""
+    known = psutil.Process(launcher.process.pid).children(recursive=True)
+    return [each for each in known if each.pid != driver.pid and each.parent().pid != launcher.process.pid]
+
+
+def leftovers(out: Path) -> list[str]:
+    """Files that should not outlive a run."""
+    found = [*out.glob("**/*.part"), *out.glob("**/*.unfinished"), *out.glob("records/**/*.lock")]
+    return [str(path.relative_to(out)) for path in found]
+
+
+@pytest.mark.slow  # fifty starts
+def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Launcher, tmp_path: Path) -> None:
+    sweep, chance = written(tmp_path, TASK, SWEEP), random.Random(18)
+    began = time.monotonic()
+    launcher.started(sweep, tmp_path / "undisturbed")
+    assert launcher.code() == 0, (tmp_path / "undisturbed.log").read_text()
+    whole = time.monotonic() - began
+    expected = records(tmp_path / "undisturbed")
+    assert len(expected) == 4
+
+    kills = dict.fromkeys(("driver", "worker"), 0)
+    lives = 0
+    out = tmp_path / "out0"
+    while sum(kills.values()) < KILLS:
+        driver = launcher.started(sweep, out)
+        victim = chance.choice(["driver", "worker"])
+        if wait_until(time.monotonic() + chance.uniform(0, whole), driver):
+            targets = [driver] if victim == "driver" else workers_of(driver, launcher)
+            if targets:
+                chance.choice(targets).kill()
+                kills[victim] += 1
+        code = launcher.code()
+        if code == -9:
+            continue  # the next start goes on from there
+        assert code == 0, out.with_suffix(".log").read_text()
+        assert alike(records(out), expected)
+        assert leftovers(out) == []
+        lives += 1
+        out = tmp_path / f"out{lives}"
+    launcher.started(sweep, out)
+    assert launcher.code() == 0
+    assert alike(records(out), expected)
+    assert min(kills.values()) > KILLS / 4
+    print(f"undisturbed {whole:.1f} s, {kills}, {lives + 1} folders, {time.monotonic() - began:.0f} s")
