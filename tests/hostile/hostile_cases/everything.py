@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
-from hostile_cases import options, pose_files, protocols, record_files, records, strategy_files, sweeps, voc_files
+from hostile_cases import (
+    badges,
+    file_kinds,
+    options,
+    pose_files,
+    protocols,
+    record_files,
+    records,
+    strategy_files,
+    sweeps,
+    voc_files,
+)
 
-MODULES = (protocols, sweeps, options, strategy_files, voc_files, pose_files, records, record_files)
+MODULES = (
+    protocols,
+    sweeps,
+    options,
+    strategy_files,
+    voc_files,
+    pose_files,
+    records,
+    record_files,
+    badges,
+    file_kinds,
+)
 CASES = {module.__name__.rpartition(".")[2]: module.CASES for module in MODULES}
