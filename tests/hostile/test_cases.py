@@ -60,10 +60,14 @@ def only_line(case: Case, result: Result) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_ends_in_one_line(
-    case: Case, lossbench_cli: Callable[..., Result], warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case,
+    lossbench_cli: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     if case.warm:
-        shutil.copytree(warm, tmp_path, dirs_exist_ok=True)
+        shutil.copytree(request.getfixturevalue("warm"), tmp_path, dirs_exist_ok=True)
     case.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     before = contents(tmp_path)
