@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hostile_cases.case import Case, files
 from hostile_cases.protocols import SWEEP, VALID, short
+from hostile_cases.records import whole
 
 CONFIGS = {
     "tasks/tiny.toml": VALID,
@@ -117,7 +118,7 @@ def places() -> Iterator[Case]:
             words = ("leaderboard", command, f"{{}}/{place}")
             yield Case(f"leaderboard {command} of {short(place)}", files(CONFIGS), words, ())
     yield Case("leaderboard build into a file", files(CONFIGS), (*BUILD[:-1], "{}/text.txt"), ("text.txt",))
-    yield Case("leaderboard build with no sweeps", files(CONFIGS), (*BUILD, "--sweeps", "{}/no-such"), ("no-such",))
+    yield Case("leaderboard build with no sweeps", files(whole()), (*BUILD, "--sweeps", "{}/no-such"), ("no-such",))
     yield Case(
         "leaderboard check, no submissions",
         files(CONFIGS),

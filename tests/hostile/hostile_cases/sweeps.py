@@ -98,8 +98,8 @@ def fields() -> Iterator[Case]:
             wanted = NAMED.get(path, (path,))
             if value in (["absent"], ["../tiny"]):
                 wanted = ()
-            if value == {"random": {"no_such": 1}}:
-                wanted = ("no_such",)
+            if path == "parameters" and isinstance(value, dict) and isinstance(value.get("random"), dict):
+                wanted = ("hyper-parameter",)
             yield sweep(f"sweep {path} = {short(value)}", changed(SWEEP, path, value), wanted)
     for path in ("protocols", "strategies", "seeds"):
         yield sweep(f"sweep {path} missing", changed(SWEEP, path, ABSENT), (path,))
