@@ -25,6 +25,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _imported() -> None:
+    """Imports take longer than the cases, and what breaks off an import breaks all that follows."""
+    import lossbench.publishing.report
+    import lossbench.running.loop
+    import lossbench.submissions.verification
+    import tasks.classification.task
+    import tasks.detection.task
+    import tasks.pose.task  # noqa: F401
+
+
 @pytest.fixture(scope="session")
 def warm(shared: Path) -> Path:
     """A folder in which the tiny protocol was run once: its scenes and its models, and no record."""
