@@ -56,7 +56,8 @@ def devkit(folder: Path, replaced: dict[str, str | bytes | None]) -> None:
         f"{ROOT}/ImageSets/Main/test.txt": "".join(f"{name}\n" for name in TEST),
     }
     for name in (*POOL, *TEST):
-        contents[f"{ROOT}/Annotations/{name}.xml"] = xml(annotation())
+        first = name in {POOL[0], TEST[0]}
+        contents[f"{ROOT}/Annotations/{name}.xml"] = xml(annotation(object=[OBJECT | {"name": "cat"}] if first else [OBJECT]))
         contents[f"{ROOT}/JPEGImages/{name}.jpg"] = JPEG
     for path, content in (contents | replaced).items():
         place = folder / path
@@ -77,7 +78,7 @@ def case(name: str, path: str, content: str | bytes | None, *wanted: str) -> Cas
 
 def annotations() -> Iterator[Case]:
     """Annotation files: their fields and their form."""
-    path, named = "Annotations/a3.xml", "a3.xml"
+    path, named = "Annotations/a3.xml", "a3."
     for side, values in (
         ("xmin", ("", "left", "nan", "inf", "-3", "0", "41", "20.5", "1e400", "٣x")),
         ("ymin", ("", "-1", "31", "nan", "26")),
