@@ -37,7 +37,6 @@ LOADING = {
     "an exception without words": ("raise RuntimeError\n", ("mine.py", "RuntimeError")),
     "a division by zero": ("1 / 0\n", ("mine.py", "division")),
     "an unknown name": ("nowhere\n", ("mine.py", "nowhere")),
-    "a keyboard interrupt": ("raise KeyboardInterrupt\n", ("mine.py",)),
     "sys.exit": ("import sys; sys.exit(0)\n", ("mine.py", "exit")),
     "sys.exit with words": ("import sys; sys.exit('bye')\n", ("mine.py", "exit")),
     "endless recursion": ("def f(): f()\nf()\n", ("mine.py", "recursion")),
@@ -112,10 +111,6 @@ SELECTING: dict[str, tuple[str, tuple[str, ...]]] = {
     "huge ids": ("return Selection(np.arange(6, dtype=np.uint64) + np.uint64(2**63 + 9))", ("mine", "no candidates")),
     "scores that are NaN": (
         "return Selection(ctx.candidates[:ctx.budget], torch.full((ctx.budget,), float('nan')))",
-        ("mine", "score"),
-    ),
-    "scores that are infinite": (
-        "return Selection(ctx.candidates[:ctx.budget], torch.full((ctx.budget,), float('inf')))",
         ("mine", "score"),
     ),
     "scores of another number": ("return Selection(ctx.candidates[:ctx.budget], torch.zeros(2))", ("mine", "score")),
