@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from command_line import Result
 from hostile_cases import everything
-from hostile_cases.case import Case, files
+from hostile_cases.case import Case
 from watchdog import watched
 
-CASES = [pytest.param(case, id=f"{room}: {case.name}") for room, cases in everything.CASES.items() for case in cases]
+CASES = [
+    pytest.param(case, id=f"{room}: {case.name}", marks=() if everything.fast(case) else pytest.mark.slow)
+    for room, cases in everything.CASES.items()
+    for case in cases
+]
 LONGEST_LINE = 1000
 
 
@@ -23,38 +27,6 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink()
     }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _imported() -> None:
-    """Imports take longer than the cases, and what breaks off an import breaks all that follows."""
-    import lossbench.publishing.report
-    import lossbench.running.loop
-    import lossbench.submissions.verification
-    import tasks.classification.task
-    import tasks.detection.task
-    import tasks.pose.task  # noqa: F401
-
-
-@pytest.fixture(scope="session")
-def warm(shared: Path) -> Path:
-    """A folder in which the tiny protocol was run once: its scenes and its models, and no record."""
-    from filelock import FileLock
-    from hostile_cases.protocols import SWEEP, VALID
-
-    from lossbench.config import read_sweep
-    from lossbench.paths import Paths
-    from lossbench.running.sweep import NullSink, jobs, run_sweep
-
-    folder = shared / "warm"
-    with FileLock(shared / "warm.lock"):
-        if not folder.exists():
-            made = shared / "warming"
-            files({"tasks/tiny.toml": VALID, "sweeps/tiny.toml": SWEEP})(made)
-            run_sweep(jobs(*read_sweep(made / "sweeps/tiny.toml")), Paths(made, made / "out"), 1, NullSink())
-            shutil.rmtree(made / "out/records")
-            made.rename(folder)
-    return folder
 
 
 def only_line(case: Case, result: Result) -> str:
