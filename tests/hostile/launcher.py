@@ -14,8 +14,8 @@ from pathlib import Path
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
 
 import lossbench.publishing.report
-import lossbench.running.loop
-import tasks.classification.task  # noqa: F401 - all that a run imports
+import lossbench.running.loop  # noqa: F401 - what a run imports, here and below
+import tasks.classification.task  # noqa: F401
 from lossbench.cli.main import main
 from lossbench.running.sweep import prepare
 from lossbench.running.workers import warm_up

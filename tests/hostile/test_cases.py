@@ -62,4 +62,6 @@ def test_it_ends_in_one_line(
     assert len(line) < LONGEST_LINE, len(line)
     after = contents(tmp_path)
     assert {path: after.get(path) for path in before} == before, "it changed what was there"
-    assert not [path for path in after.keys() - before.keys() if not any(Path(path).match(each) for each in case.may_leave)]
+    assert not [
+        path for path in after.keys() - before.keys() if not any(Path(path).match(each) for each in case.may_leave)
+    ]

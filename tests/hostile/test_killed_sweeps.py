@@ -15,8 +15,7 @@ import psutil
 import pytest
 from rounding import alike
 from sample_configs import TASK, written
-
-from leaderboard.schema.records import read_record
+from sweeps import leftovers, timeless
 
 KILLS = 50
 SECONDS = 120  # how long one start may take on a busy machine
@@ -57,12 +56,6 @@ def launcher() -> Iterator[Launcher]:
     process.communicate()
 
 
-def timeless(path: Path) -> dict[str, Any]:
-    """A record without what the clock, the operating system and the state of the working tree say."""
-    clock = {"__all__": {"seconds", "peak_memory_mebibytes"}}
-    return read_record(path).model_dump(exclude={"commit": True, "rounds": clock})
-
-
 def records(out: Path) -> dict[str, dict[str, Any]]:
     """All records below a folder, without clocks."""
     return {path.name: timeless(path) for path in sorted(out.glob("records/*/*.json"))}
@@ -84,12 +77,6 @@ def workers_of(driver: psutil.Process, launcher: Launcher) -> list[psutil.Proces
     """Children of the fork server: the workers of the only sweep that runs."""
     known = psutil.Process(launcher.process.pid).children(recursive=True)
     return [each for each in known if each.pid != driver.pid and each.parent().pid != launcher.process.pid]
-
-
-def leftovers(out: Path) -> list[str]:
-    """Files that should not outlive a run."""
-    found = [*out.glob("**/*.part"), *out.glob("**/*.unfinished"), *out.glob("records/**/*.lock")]
-    return [str(path.relative_to(out)) for path in found]
 
 
 @pytest.mark.slow  # fifty starts

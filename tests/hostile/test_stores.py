@@ -10,9 +10,8 @@ import pytest
 from command_line import Result
 from hostile_cases import stores
 from hostile_cases.case import RUN
+from sweeps import timeless
 from watchdog import watched
-
-from leaderboard.schema.records import read_record
 
 RECORD = "out/records/tiny/random-shared-s0.json"
 FAST = {"empty", "zeroed in the middle", "a pickle"}
@@ -21,12 +20,6 @@ CASES = [
     for place in stores.PLACES
     for damage in stores.DAMAGES
 ]
-
-
-def facts(path: Path) -> dict[str, object]:
-    """A record without clocks."""
-    clock = {"__all__": {"seconds", "peak_memory_mebibytes"}}
-    return read_record(path).model_dump(exclude={"commit": True, "machine": True, "rounds": clock})
 
 
 @pytest.mark.parametrize(("place", "damage"), CASES)
@@ -45,5 +38,5 @@ def test_what_is_damaged_is_made_again(
         result = lossbench_cli(*(word.format(tmp_path) for word in RUN))
     assert result.code == 0, result.errors
     assert "Traceback" not in result.errors
-    assert facts(tmp_path / RECORD) == facts(warm / "undisturbed.json")
+    assert timeless(tmp_path / RECORD) == timeless(warm / "undisturbed.json")
     assert not (tmp_path / stores.MARKER).exists(), "the pickle was loaded"

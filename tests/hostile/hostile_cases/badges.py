@@ -57,8 +57,9 @@ def key(seed: bytes) -> Any:
 
 def sign(folder: Path, seed: bytes = OWNER, **changes: object) -> None:
     """Write a badge of this content, with the digest of the folder as it is now, and sign it."""
-    from leaderboard.schema.badges import Badge, digest, signed
     from leaderboard.schema.signatures import Signer
+
+    from leaderboard.schema.badges import Badge, digest, signed
 
     template = json.loads((REPOSITORY / "leaderboard/submissions" / NAME / BADGE).read_text(encoding="utf-8"))
     replayed = [[PROTOCOL, "shared", 0], [PROTOCOL, "shared", 1]]
@@ -254,7 +255,11 @@ def submissions() -> Iterator[Case]:
         ("with a link to a folder", lambda place: (place / "records/more").symlink_to("/etc"), "link"),
         ("with a foreign record", _foreign, "random"),
         ("with a damaged record", written(f"records/{RUN}", "{"), RUN),
-        ("with code that is a folder", lambda place: (removed("strategy.py")(place), (place / "strategy.py").mkdir()), ""),
+        (
+            "with code that is a folder",
+            lambda place: (removed("strategy.py")(place), (place / "strategy.py").mkdir()),
+            "",
+        ),
         ("in a folder of another name", lambda place: place.rename(place.parent / "other"), "other"),
         ("of a taken name", _taken, "random"),
     ):
@@ -272,7 +277,7 @@ def submissions() -> Iterator[Case]:
     for field, others in values.items():
         for value in others:
             change = _stated(field, value)
-            wanted = (NAME, "" if field in {"parameters"} else field)
+            wanted = (NAME, "" if field == "parameters" else field)
             yield Case(f"meta {field} = {short(value)}", after(change), CHECK, wanted, FOUND_FAULTS, printed=True)
 
 
@@ -284,7 +289,9 @@ def _stated(field: str, value: object) -> Change:
 
 
 def _foreign(place: Path) -> None:
-    shutil.copyfile(place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json", place / f"records/{PROTOCOL}/r.json")
+    shutil.copyfile(
+        place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json", place / f"records/{PROTOCOL}/r.json"
+    )
 
 
 def _taken(place: Path) -> None:

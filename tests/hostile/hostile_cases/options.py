@@ -99,7 +99,9 @@ def names() -> Iterator[Case]:
         yield option(RUN, "--device", value, ("device",))
         yield option(TRAINING, "--device", value, ("device",))
     for name in ("cifar", "", "voc2008", "../cifar10", "mpii", "CIFAR10", "ci\0far10"):
-        yield Case(f"data fetch {short(name)}", files(CONFIGS), ("data", "fetch", name, "--data", "{}/data"), ("fetch",))
+        yield Case(
+            f"data fetch {short(name)}", files(CONFIGS), ("data", "fetch", name, "--data", "{}/data"), ("fetch",)
+        )
 
 
 def places() -> Iterator[Case]:

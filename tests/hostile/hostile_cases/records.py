@@ -20,7 +20,15 @@ PLACE, NAME = f"records/{PROTOCOL}/{NAMES[0]}", NAMES[0]
 """Where the record lies that is changed."""
 CHECK = ("leaderboard", "check", "{}/records")
 Mutation = Callable[[dict[str, Any]], object]
-OPTIONAL = ("reference", "fingerprints", "schema_number", "seconds.forward", "seconds.score", "seconds.pick", "group_counts")
+OPTIONAL = (
+    "reference",
+    "fingerprints",
+    "schema_number",
+    "seconds.forward",
+    "seconds.score",
+    "seconds.pick",
+    "group_counts",
+)
 """Fields that have a default; without them a record is another one, and sound."""
 FREE = ("commit", "processor", "device", "python", "torch")
 """Fields of free text."""

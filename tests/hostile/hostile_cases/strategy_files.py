@@ -24,7 +24,20 @@ class Mine(Strategy):
     def select(self, ctx: Context) -> Selection:
         {body}
 """
-BAD_NAMES = ("", "Mine", "mi ne", "../mine", "random", "full-pool", "m" * 61, "mi\nne", "ｍine", "-mine", "mine.py", 1)
+BAD_NAMES = (
+    "",
+    "Mine",
+    "mi ne",
+    "../mine",
+    "random",
+    "full-pool",
+    "m" * 61,
+    "mi\nne",
+    "\uff4dine",
+    "-mine",
+    "mine.py",
+    1,
+)
 LOADING = {
     "a syntax error": ("def f(:\n", ("mine.py", "line 1")),
     "an indentation error": ("class A:\npass\n", ("mine.py", "line 2")),

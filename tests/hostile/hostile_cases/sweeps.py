@@ -115,7 +115,7 @@ def syntax() -> Iterator[Case]:
         ("zeros", bytes(999), ("TOML",)),
         ("UTF-16", valid.encode("utf-16"), ("TOML",)),
         ("deep", f"protocols = {'[' * 99_999}{']' * 99_999}", ("TOML",)),
-        ("long integer", valid.replace("seeds\" = [0]", f"seeds\" = [{'7' * 5000}]"), ("TOML",)),
+        ("long integer", valid.replace('seeds" = [0]', f'seeds" = [{"7" * 5000}]'), ("TOML",)),
         ("key twice", valid + valid, ("TOML",)),
         ("half a protocol", valid + VALID, ()),
     ):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from hostile_cases.case import RUN, Case
 from hostile_cases.protocols import DETECTION, SWEEP, short
 from hostile_cases.toml_text import changed, document
-from PIL import Image
 
 SOURCE = {"validation": 0, "classes": ["car", "cat"], "pool": ["2007/trainval"], "test": ["2007/test"]}
 PROTOCOL = document(changed(changed(DETECTION, "task.data", SOURCE), "budget", {"initial": 4, "step": 2, "rounds": 2}))
@@ -57,7 +58,9 @@ def devkit(folder: Path, replaced: dict[str, str | bytes | None]) -> None:
     }
     for name in (*POOL, *TEST):
         first = name in {POOL[0], TEST[0]}
-        contents[f"{ROOT}/Annotations/{name}.xml"] = xml(annotation(object=[OBJECT | {"name": "cat"}] if first else [OBJECT]))
+        contents[f"{ROOT}/Annotations/{name}.xml"] = xml(
+            annotation(object=[OBJECT | {"name": "cat"}] if first else [OBJECT])
+        )
         contents[f"{ROOT}/JPEGImages/{name}.jpg"] = JPEG
     for path, content in (contents | replaced).items():
         place = folder / path
