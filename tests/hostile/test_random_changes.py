@@ -60,7 +60,7 @@ def changed(content: bytes, changes: list[Change]) -> bytes:
 
 
 def _pose(path: Path) -> object:
-    return mpii.load_list(path.parent, path, center_shift=0, need_head=True, frame=1.25)
+    return mpii.load_list(path.parent, path, center_shift=0.0, need_head=True, frame=1.25)
 
 
 READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
