@@ -53,7 +53,9 @@ def launcher() -> Iterator[Launcher]:
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     for each in family:
         each.kill()
-    process.communicate()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
 
 
 def records(out: Path) -> dict[str, dict[str, Any]]:

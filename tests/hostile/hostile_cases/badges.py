@@ -57,9 +57,8 @@ def key(seed: bytes) -> Any:
 
 def sign(folder: Path, seed: bytes = OWNER, **changes: object) -> None:
     """Write a badge of this content, with the digest of the folder as it is now, and sign it."""
-    from leaderboard.schema.signatures import Signer
-
     from leaderboard.schema.badges import Badge, digest, signed
+    from leaderboard.schema.signatures import Signer
 
     template = json.loads((REPOSITORY / "leaderboard/submissions" / NAME / BADGE).read_text(encoding="utf-8"))
     replayed = [[PROTOCOL, "shared", 0], [PROTOCOL, "shared", 1]]
@@ -150,7 +149,7 @@ def fields() -> Iterator[Case]:
     for field, values in FIELDS.items():
         for value in values:
             yield caught(f"{field} = {short(value)}", edited(BADGE, put(field, value)))
-        if field not in {"surprise", "signature", "faults", "notes"}:
+        if field not in {"state", "surprise", "signature", "faults", "notes"}:
             yield caught(f"without {field}", edited(BADGE, put(field, ABSENT)))
 
 
@@ -204,7 +203,7 @@ def forged() -> Iterator[Case]:
     yield caught("over a better record and rerun, signed by a stranger", resigned(*both, seed=STRANGER))
     code = "strategy.py"
     yield caught("over other code", lambda place: (place / code).write_text((place / code).read_text() + "\n# other\n"))
-    yield caught("over other statements", lambda place: (place / "meta.toml").open("a").write('summary2 = "x"\n'))
+    yield caught("over other statements", lambda place: (place / "meta.toml").write_text('name = "x"'))
     yield caught("that names a fault", resigned(faults=["a fault"]))
     yield caught("that names no rerun", resigned(replayed=[]))
     yield caught("that names one rerun of two", resigned(replayed=[[PROTOCOL, "shared", 0]]))
@@ -268,7 +267,7 @@ def submissions() -> Iterator[Case]:
         "name": ("other", "", "Confidence", 1),
         "authors": ([], "me", [1]),
         "title": (1, "x" * 300),
-        "deterministic": ("yes", 1),
+        "deterministic": ("maybe", 2),
         "parameters": (1, {"no_such": 1}),
         "paper": (1,),
         "licence": (1,),

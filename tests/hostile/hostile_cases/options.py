@@ -119,7 +119,9 @@ def places() -> Iterator[Case]:
         for place in ("no-such", "text.txt", "rec\0ords"):
             words = ("leaderboard", command, f"{{}}/{place}")
             yield Case(f"leaderboard {command} of {short(place)}", files(CONFIGS), words, ())
-    yield Case("leaderboard build into a file", files(CONFIGS), (*BUILD[:-1], "{}/text.txt"), ("text.txt",))
+    yield Case(
+        "leaderboard build into a file", files(whole() | {"text.txt": ""}), (*BUILD[:-1], "{}/text.txt"), ("text.txt",)
+    )
     yield Case("leaderboard build with no sweeps", files(whole()), (*BUILD, "--sweeps", "{}/no-such"), ("no-such",))
     yield Case(
         "leaderboard check, no submissions",

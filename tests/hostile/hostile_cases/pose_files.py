@@ -10,7 +10,7 @@ from typing import Any
 from hostile_cases.case import RUN, Case
 from hostile_cases.protocols import POSE, SWEEP, short
 from hostile_cases.toml_text import changed, document
-from hostile_cases.voc_files import JPEG, picture
+from hostile_cases.voc_files import JPEG
 
 PROTOCOL = document(
     changed(changed(POSE, "task.data", {"validation": 0}), "budget", {"initial": 4, "step": 2, "rounds": 2})
@@ -53,7 +53,7 @@ VALUES: dict[str, tuple[object, ...]] = {
         [[1, 2]] * 17,
         {"head": [1, 2]},
     ),
-    "joints_vis": ([], [1] * 15, [0] * 16, "1" * 16, None, ["yes"] * 16, [float("nan")] * 16, [2] * 16, [-1] * 16),
+    "joints_vis": ([], [1] * 15, [0] * 16, "1" * 16, None, ["yes"] * 16, [float("nan")] * 16, [-1] * 16),
     "head_size": (0, -1, "big", None, [], float("nan"), float("inf"), 1e300, 1e9, True),
     "headbox": ([], [1, 2, 3], [1, 1, 1, 1], "box", [float("nan")] * 4, [5, 5, 1, 1]),
 }
@@ -98,7 +98,7 @@ def fields() -> Iterator[Case]:
             wanted = ("mpii_val.json", "person 1") if (field, value) != ("image", "a\0b.jpg") else ("mpii_val.json",)
             yield Case(f"pose {field} = {short(value)}", replacing(path, text), RUN, wanted if field != "image" else ())
     for field in PERSON:
-        person = {name: value for name, value in PERSON.items() if name != field}
+        person = {name: value for name, value in (PERSON | {"image": "t1.jpg"}).items() if name != field}
         text = json.dumps([PERSON | {"image": "t0.jpg"}, person])
         yield Case(f"pose without {field}", replacing(path, text), RUN, ("mpii_val.json", "person 1"))
 
@@ -119,7 +119,6 @@ def documents() -> Iterator[Case]:
         ("deep", "[" * 200_000 + "]" * 200_000, ("mpii_train.json",)),
         ("deep objects", '{"a":' * 100_000 + "1" + "}" * 100_000, ("mpii_train.json",)),
         ("a long integer", valid.replace("0.14", "9" * 5000, 1), ("mpii_train.json",)),
-        ("UTF-16", valid.encode("utf-16"), ("mpii_train.json",)),
         ("Latin-1", valid.replace("0.jpg", "é.jpg", 1).encode("latin-1"), ("mpii_train.json",)),
         ("binary", bytes(range(256)), ("mpii_train.json",)),
         ("zeros", bytes(4096), ("mpii_train.json",)),
@@ -137,7 +136,6 @@ def documents() -> Iterator[Case]:
         ("cut", JPEG[: len(JPEG) // 2]),
         ("text", b"no image"),
         ("missing", None),
-        ("far from the person", picture(2, 2)),
         ("zeros", bytes(999)),
     ):
         yield Case(f"pose image {name}", replacing("images/3.jpg", content), RUN, ("3.jpg",))

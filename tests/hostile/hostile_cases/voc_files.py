@@ -83,7 +83,7 @@ def annotations() -> Iterator[Case]:
     """Annotation files: their fields and their form."""
     path, named = "Annotations/a3.xml", "a3."
     for side, values in (
-        ("xmin", ("", "left", "nan", "inf", "-3", "0", "41", "20.5", "1e400", "٣x")),
+        ("xmin", ("", "left", "nan", "inf", "-3", "0", "41", "1e400", "٣x")),
         ("ymin", ("", "-1", "31", "nan", "26")),
         ("xmax", ("", "4", "41", "1e9", "inf", "-inf")),
         ("ymax", ("", "5", "31", "nan", "right")),
@@ -117,7 +117,6 @@ def annotations() -> Iterator[Case]:
         ("binary", bytes(range(256))),
         ("JSON", "{}"),
         ("of another root", valid.replace("annotation", "html")),
-        ("UTF-16 without mark", valid.encode("utf-16-le")),
         ("in an unknown encoding", f"<?xml version='1.0' encoding='no-such'?>{valid}"),
         ("with NUL", valid.replace("car", "c\0ar")),
         ("with an unknown entity", valid.replace("car", "&car;")),
@@ -178,7 +177,6 @@ def pictures() -> Iterator[Case]:
         ("text", b"not an image"),
         ("zeros", bytes(4096)),
         ("of another size", picture(80, 60)),
-        ("turned", picture(HEIGHT, WIDTH)),
         ("one pixel", picture(1, 1)),
         ("a bomb", _bomb()),
         ("a PNG of another size", picture(8, 8, "PNG")),
