@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from sweeps import leftovers, timeless
 
 KILLS = 50
 SECONDS = 60  # how long one start may take on a busy machine
-SWEEP = 'protocols = ["tiny"]\nstrategies = ["random", "entropy"]\nseeds = [0, 1]\n'
+SWEEP = 'protocols = ["tiny"]\nstrategies = ["random", "entropy"]\nseeds = [0]\n'
 
 
 @dataclass(frozen=True)
@@ -76,43 +77,46 @@ def wait_until(moment: float, process: psutil.Process) -> bool:
 
 
 def workers_of(driver: psutil.Process, launcher: Launcher) -> list[psutil.Process]:
-    """Children of the fork server: the workers of the only sweep that runs."""
-    known = psutil.Process(launcher.process.pid).children(recursive=True)
-    return [each for each in known if each.pid != driver.pid and each.parent().pid != launcher.process.pid]
+    """Children of the fork server: the workers of the only sweep that runs. They are waited for; none where it ends first."""
+    (server,) = (each for each in psutil.Process(launcher.process.pid).children() if "forkserver" in each.cmdline()[-1])
+    while not (found := server.children()) and not ended(driver):
+        time.sleep(0.005)
+    return found
 
 
 @pytest.mark.slow  # fifty starts
 def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Launcher, tmp_path: Path) -> None:
     sweep, chance = written(tmp_path, TASK, SWEEP), random.Random(18)
-    began = time.monotonic()
-    launcher.started(sweep, tmp_path / "undisturbed")
-    assert launcher.code() == 0, (tmp_path / "undisturbed.log").read_text()
-    whole = time.monotonic() - began
+    for name in ("warming", "undisturbed"):  # the first waits for the fork server's imports
+        began = time.time()
+        launcher.started(sweep, tmp_path / name)
+        assert launcher.code() == 0, (tmp_path / f"{name}.log").read_text()
     expected = records(tmp_path / "undisturbed")
-    assert len(expected) == 4
+    assert len(expected) == 2
+    work = max(path.stat().st_mtime for path in tmp_path.glob("undisturbed/records/*/*.json")) - began
 
     kills = dict.fromkeys(("driver", "worker"), 0)
     lives = 0
-    out = tmp_path / "out0"
     while sum(kills.values()) < KILLS:
+        out = tmp_path / f"out{lives}"
         driver = launcher.started(sweep, out)
-        victim = chance.choice(["driver", "worker"])
-        if wait_until(time.monotonic() + chance.uniform(0, whole), driver):
+        for victim in chance.choice([("driver",), ("worker", "driver"), ("worker",)]):
+            at_work = wait_until(time.monotonic() + chance.uniform(0, work), driver)
             targets = [driver] if victim == "driver" else workers_of(driver, launcher)
-            if targets:
+            if at_work and targets:
                 chance.choice(targets).kill()
                 kills[victim] += 1
-        assert not wait_until(time.monotonic() + SECONDS, driver), f"it hangs: {sorted(kills.items())}"
-        code = launcher.code()
-        if code == -9:
+        assert not wait_until(time.monotonic() + SECONDS, driver), f"it hangs: {kills}"
+        if (code := launcher.code()) == -signal.SIGKILL:
             continue  # the next start goes on from there
         assert code == 0, out.with_suffix(".log").read_text()
         assert alike(records(out), expected)
         assert leftovers(out) == []
         lives += 1
-        out = tmp_path / f"out{lives}"
+    out = tmp_path / f"out{lives}"
     launcher.started(sweep, out)
     assert launcher.code() == 0
     assert alike(records(out), expected)
-    assert min(kills.values()) > KILLS / 4
-    print(f"undisturbed {whole:.1f} s, {kills}, {lives + 1} folders, {time.monotonic() - began:.0f} s")
+    assert leftovers(out) == []
+    assert min(kills.values()) >= KILLS / 5, kills
+    assert lives >= 2, "it was to come to its end now and then"
