@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 MEBIBYTE = 1 << 20
 LARGEST_TOML = 1 * MEBIBYTE
+MOST_DOTS = 1000
+"""In one line of TOML: the time that a dotted key takes grows with the square of its parts."""
 
 
 class UnfitFileError(ValueError):
@@ -63,8 +65,12 @@ def parsed_toml(content: bytes) -> dict[str, Any]:
     if re.search(rb"0[xob][0-9a-fA-F_]{1000}", content):  # Python limits decimal digits only
         msg = "a number in it has more than 1,000 digits"
         raise ValueError(msg)
+    text = content.decode("utf-8")
+    if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+        msg = f"a line has more than {MOST_DOTS:,} dots"
+        raise ValueError(msg)
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 

@@ -18,6 +18,8 @@ from strategies.catalog import STRATEGIES
 from tasks.files import Source, classes_in, read_source
 from tasks.outside import blaming_outside
 
+MOST_MODELS = 100
+"""Of a committee."""
 FULL_POOL = "full-pool"
 """Stands for the strategy in records of a training on the whole pool; no strategy may have this name."""
 
@@ -41,7 +43,8 @@ def load_strategy(reference: str | Source | type[Strategy], parameters: Mapping[
     strategy = reference if isinstance(reference, type) else strategy_class(reference)
     try:
         with blaming_outside():
-            return strategy(**(parameters or {}))
+            made = strategy(**(parameters or {}))
+            declared = made.committee_size, made.dropout
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         parameter = ".".join(str(part) for part in first["loc"])
@@ -50,6 +53,14 @@ def load_strategy(reference: str | Source | type[Strategy], parameters: Mapping[
     except PydanticUserError as error:
         msg = f"{_origin(strategy)}: {' '.join(str(error.message).split())}"
         raise StrategyError(msg) from None
+    size, dropout = declared
+    if type(size) is not int or not 1 <= size <= MOST_MODELS:
+        msg = f"{strategy.name}: committee_size is {size!r:.80}; a whole number from 1 to {MOST_MODELS} is wanted"
+        raise StrategyError(msg)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        msg = f"{strategy.name}: dropout is {dropout!r:.80}; a number of at least 0 and below 1 is wanted"
+        raise StrategyError(msg)
+    return made
 
 
 def _origin(strategy: type[Strategy]) -> str:

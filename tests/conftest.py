@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import Result
 from tiny_tasks import KINDS
 
 if TYPE_CHECKING:  # the process that only hands out tests to workers needs no torch
@@ -127,3 +128,17 @@ def trials(tiny_task: Callable[[str], Task], trained: Callable[..., Learner]) ->
         return Trial(task, strategy, kept[key])
 
     return of
+
+
+@pytest.fixture
+def lossbench_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Calls a command in this process and gives what it printed."""
+    from lossbench.cli.main import main
+
+    def call(*words: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["lossbench", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(int(end.value.code or 0), *capsys.readouterr())
+
+    return call

@@ -39,7 +39,9 @@ def build_page(board: Board, folder: Path) -> Path:
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    for abandoned in folder.parent.glob(f".{folder.name}.*.part"):
+        if not _works_on(abandoned):
+            shutil.rmtree(abandoned, ignore_errors=True)
     try:
         for name, content in _files(board):
             path = temporary / name
@@ -49,6 +51,12 @@ def build_page(board: Board, folder: Path) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder / "index.html"
+
+
+def _works_on(unfinished: Path) -> bool:
+    """Whether another process is still building this folder, whose name says which."""
+    number = unfinished.suffixes[-2].removeprefix(".")
+    return number.isdigit() and int(number) != os.getpid() and Path(f"/proc/{number}").exists()
 
 
 def section_link(section: Section) -> str:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 WIDTH_OF_FILES = 300
 """Columns of a table that goes to a file or another program: no cell is wrapped."""
+LONGEST_LINE = 900
+"""Characters of a line about a fault; names in it may be of any length."""
 
 
 def console() -> Console:
@@ -27,6 +29,11 @@ def say(*lines: object) -> None:
 
 
 def complain(line: str) -> None:
-    """Print one line about a fault on standard error. Control characters, which a file's name may hold, are spelled out."""
+    """Print one line about a fault on standard error.
+
+    Control characters, which a file's name may hold, are spelled out. Of a very long line the middle is left out.
+    """
     safe = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    if len(safe) > LONGEST_LINE:
+        safe = f"{safe[: LONGEST_LINE // 2]} ... {safe[-LONGEST_LINE // 2 :]}"
     print(f"lossbench: {safe}", file=sys.stderr)  # noqa: T201 - this is the command line

@@ -102,7 +102,7 @@ def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) ->
     from strategies import FULL_POOL, load_strategy
     from strategies.random import Random
 
-    fields = sweep.model_dump() | {name: value for name, value in chosen.items() if value}
+    fields = sweep.model_dump() | {name: value for name, value in chosen.items() if value is not None}
     for name in fields["protocols"]:
         if name not in sweep.protocols:
             msg = f"no protocol {name!r} in this sweep; {suggestion(name, sweep.protocols)}"

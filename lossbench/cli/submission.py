@@ -10,6 +10,7 @@ import typer
 from lossbench.cli.group import group
 from lossbench.cli.options import LARGEST_SEED, Data, Out, Submissions, Workers, in_clone, limit_threads
 from lossbench.cli.output import console, say
+from lossbench.errors import LossbenchError
 from lossbench.paths import shipped
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def check(
     from lossbench.submissions.reviews import review, reviewers_of
     from lossbench.submissions.verification import check_in_sandbox
 
+    if not path.exists() or not (path.is_dir() or path.is_file()):
+        msg = f"{path} is neither the file of a strategy nor the folder of a submission"
+        raise LossbenchError(msg)
     submission = Submission.read(path) if path.is_dir() else None
     file, parameters = (submission.strategy_file, submission.meta.parameters) if submission else (path, None)
     found = check_in_sandbox(file, parameters, limit)

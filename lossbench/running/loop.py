@@ -188,7 +188,7 @@ def checked(selection: object, ctx: Context, where: str) -> Ids:
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU or with gradients
         msg = f"{where}: the strategy returned ids that are no vector of integers ({error}); {WANTED}"
         raise SelectionError(msg) from None
-    if fault := _fault(ids, ctx):
+    if fault := _fault(ids, ctx) or _score_fault(selection.scores, ctx.budget):
         msg = f"{where}: the strategy returned {fault}"
         raise SelectionError(msg)
     return ids.astype(np.int64)
@@ -205,6 +205,19 @@ def _fault(ids: NDArray[Any], ctx: Context) -> str | None:
         return f"{labeled} ids that are labeled already"
     if strange := (~np.isin(ids, ctx.candidates)).sum():
         return f"{strange} ids that are no candidates"
+    return None
+
+
+def _score_fault(scores: object, budget: int) -> str | None:
+    if scores is None:
+        return None
+    if not isinstance(scores, torch.Tensor) or scores.shape != (budget,):
+        given = (
+            f"of shape {tuple(scores.shape)}" if isinstance(scores, torch.Tensor) else f"in a {type(scores).__name__}"
+        )
+        return f"scores {given}; a tensor of {budget} numbers is wanted, or None"
+    if bad := int(scores.isnan().sum()):
+        return f"{bad} scores that are not a number"
     return None
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from leaderboard.schema.records import Split, Track
-from lossbench.config import LossPrediction
+from lossbench.config import ConfigError, LossPrediction
 from lossbench.running.metrics_file import Measured, read_metrics, save_metrics
 from lossbench.running.streams import stream
 from lossnet import RankingObjective
@@ -22,6 +22,7 @@ from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
 from tasks.locks import locked
 from tasks.notices import notice
+from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
@@ -56,7 +57,12 @@ class TrainingPlan:
         """
         objective, shared = ranking_objective(settings), track == "shared"
         lossnet = objective if shared or strategy.needs_lossnet else None
-        return cls(lossnet, strategy.auxiliary(objective), shared, 0.0 if shared else strategy.dropout)
+        with blaming_outside():
+            auxiliary = strategy.auxiliary(objective)
+        if auxiliary is not None and not all(callable(getattr(auxiliary, name, None)) for name in ("build", "loss")):
+            msg = f"{strategy.name}: auxiliary gives a {type(auxiliary).__name__}; None or an object with build and loss is wanted"
+            raise ConfigError(msg)
+        return cls(lossnet, auxiliary, shared, 0.0 if shared else strategy.dropout)
 
 
 @dataclass(frozen=True)

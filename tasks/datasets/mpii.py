@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
 from tasks.datasets.names import MPII_JOINTS
@@ -22,6 +22,17 @@ LARGEST_JOINT = 1e6
 FORM = "see the form of HRNet's MPII JSON"
 Place = Annotated[Number, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 """A coordinate in pixels."""
+Sides = tuple[Place, Place, Place, Place]
+
+
+def _with_area(sides: Sides) -> Sides:
+    left, top, right, bottom = sides
+    if right <= left or bottom <= top:
+        msg = f"the box {sides} has no area"
+        raise ValueError(msg)
+    return sides
+
+
 Coordinate = Annotated[float, Field(strict=True)]
 """Of a joint that may be invisible: any number."""
 OfJoints = Field(min_length=len(MPII_JOINTS), max_length=len(MPII_JOINTS))
@@ -39,7 +50,7 @@ class Entry(BaseModel):
     joints_vis: Annotated[tuple[Annotated[float, Field(ge=0, le=2, multiple_of=1, allow_inf_nan=False)], ...], OfJoints]
     """0 for a joint that is not annotated; COCO's 1 and 2 count alike."""
     head_size: Annotated[Number, Field(ge=0, allow_inf_nan=False)] | None = None
-    headbox: tuple[Place, Place, Place, Place] | None = None
+    headbox: Annotated[Sides, AfterValidator(_with_area)] | None = None
 
 
 class Person(NamedTuple):

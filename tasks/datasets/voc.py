@@ -16,6 +16,9 @@ from lossbench.files import decoded_text, shown
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import image_size
 
+MANY = 2
+"""From so many elements on, it is not clear which of them counts."""
+
 
 class Objects(NamedTuple):
     """The annotation of one image: its objects, possibly none."""
@@ -137,6 +140,17 @@ def _annotation(path: Path) -> ET.Element:
             raise
         fault = f"{path} is not a VOC annotation ({error})"
         raise DataError(fault, "fetch the data again") from None
+    require(
+        root.tag == "annotation",
+        f"{path} is not a VOC annotation: its root is {root.tag!r:.60}",
+        "fetch the data again",
+    )
+    objects = root.findall("object")
+    for parent, name in [
+        (root, "size"),
+        *((each, name) for each in objects for name in ("name", "difficult", "bndbox")),
+    ]:
+        require(len(parent.findall(name)) < MANY, f"{path}: <{parent.tag}> has <{name}> twice", "remove one of the two")
     return root
 
 

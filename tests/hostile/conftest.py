@@ -1,0 +1,39 @@
+"""What the cases share: imports that are made before a clock runs, and a tiny protocol that was run once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hostile_cases.case import files
+from hostile_cases.protocols import SWEEP, VALID
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imported() -> None:
+    """Imports take longer than the cases, and what breaks off an import breaks all that follows."""
+    import lossbench.publishing.report
+    import lossbench.running.loop
+    import lossbench.submissions.verification  # noqa: F401 - here and below
+
+
+@pytest.fixture(scope="session")
+def warm(shared: Path) -> Path:
+    """A folder in which the tiny protocol was run once: its scenes, its models, and the record as `undisturbed.json`."""
+    from lossbench.config import read_sweep
+    from lossbench.paths import Paths
+    from lossbench.running.sweep import NullSink, jobs, run_sweep
+
+    folder = shared / "warm"
+    with FileLock(shared / "warm.lock"):
+        if not folder.exists():
+            made = shared / "warming"
+            files({"tasks/tiny.toml": VALID, "sweeps/tiny.toml": SWEEP})(made)
+            paths = Paths(made, made / "out")
+            (record,) = run_sweep(jobs(*read_sweep(made / "sweeps/tiny.toml")), paths, 1, NullSink())
+            record.rename(made / "undisturbed.json")
+            shutil.rmtree(made / "out/records")
+            made.rename(folder)
+    return folder

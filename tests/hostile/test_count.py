@@ -1,0 +1,26 @@
+"""How many kinds of bad input are described, and that each is described once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hostile_cases.everything import CASES, fast
+from hostile_cases.stores import DAMAGES, PLACES
+
+WANTED = 600
+
+
+def test_there_are_at_least_six_hundred_kinds() -> None:
+    counts = {room: len(cases) for room, cases in CASES.items()} | {"stores": len(PLACES) * len(DAMAGES)}
+    assert sum(counts.values()) >= WANTED, counts
+    assert min(counts.values()) >= 20, counts
+
+
+def test_each_has_a_name_and_an_input_of_its_own() -> None:
+    names = Counter(f"{room}: {case.name}" for room, cases in CASES.items() for case in cases)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_room_has_fast_cases() -> None:
+    shares = {room: sum(map(fast, cases)) / len(cases) for room, cases in CASES.items()}
+    assert min(shares.values()) > 0.1, shares
