@@ -189,7 +189,7 @@ def read_sweep(reference: Path | str) -> tuple[Sweep, tuple[Protocol, ...]]:
         return Sweep(protocols=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
     sweep = validated(Sweep, table, path)
     _check_names(sweep, path)
-    folder = path.parent.parent / "tasks"
+    folder = path.resolve().parent.parent / "tasks"
     return sweep, tuple(read_protocol(protocol_file(folder, name)) for name in sweep.protocols)
 
 
@@ -251,14 +251,15 @@ def _find(reference: Path | str, *folders: str) -> Path:
 
 def _tasks_folder(path: Path) -> Path:
     """The folder in which to look for the base of a protocol's file: the nearest parent named `tasks`, or its own folder."""
-    return next((folder for folder in path.parents if folder.name == "tasks"), path.parent)
+    return next((folder for folder in path.resolve().parents if folder.name == "tasks"), path.parent)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return parsed_toml(read_regular(path, LARGEST_TOML))
     except FileNotFoundError:
-        names = ", ".join(file.stem for file in config_files(path.parent))
+        below = path.parent.name == "tasks"  # elsewhere there may be a whole home directory below
+        names = ", ".join(sorted(file.stem for file in path.parent.glob("**/*.toml" if below else "*.toml")))
         msg = f"no configuration {path}" + (f"; beside it there are {names}" if names else "")
     except UnfitFileError as error:
         msg = f"{path} cannot be read: {error}"

@@ -193,3 +193,27 @@ def test_a_trunk_starts_from_its_like(part: str, name: str, value: object) -> No
 def test_a_seed_given_twice_is_run_once() -> None:
     sweep = Sweep(protocols=("tiny-pose",), strategies=("random",), seeds=(3, 3))
     assert [job.seed for job in jobs(sweep, (tiny_protocol("pose"),))] == [3]
+
+
+def test_a_relative_path_finds_the_protocols_that_an_absolute_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/tiny.toml").write_text(TASK, encoding="utf-8")
+    (tmp_path / "tasks/other.toml").write_text('name = "other"\nbase = "tiny"\n', encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    sweep = tmp_path / "mine/sweep.toml"
+    sweep.write_text('protocols = ["tiny", "other"]\nstrategies = ["random"]\nseeds = [0]\n', encoding="utf-8")
+    _, absolute = read_sweep(sweep)
+    monkeypatch.chdir(sweep.parent)
+    assert read_sweep("sweep.toml")[1] == absolute
+    monkeypatch.chdir(tmp_path / "tasks")
+    assert read_protocol("other.toml") == absolute[1]
+
+
+def test_a_missing_file_lists_its_own_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "deep/er/far.toml").write_text(TASK, encoding="utf-8")
+    (tmp_path / "near.toml").write_text(TASK, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"no configuration .*/nothing\.toml; beside it there are near$"):
+        read_sweep(tmp_path / "nothing.toml")
