@@ -233,6 +233,12 @@ def read_record(path: Path) -> Record:
     Raises:
         RecordError: the file is not a valid record. The message is one line with the path and the first fault.
     """
+    if not path.exists() and not path.is_symlink():
+        msg = f"no record {path}"
+        raise RecordError(msg)
+    if path.is_dir():
+        msg = f"{path} is a folder; give the files of records in it"
+        raise RecordError(msg)
     try:
         return read_part(Record, path)
     except RecordError as error:

@@ -26,6 +26,7 @@ from leaderboard.scoring.survey import Survey, survey
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
 from lossbench.running.audit import impossible
 from strategies import FULL_POOL, STRATEGIES
+from tasks.files import read_source
 
 STRATEGY, META, RECORDS, REPLAY = "strategy.py", "meta.toml", "records", "replay"
 """Names inside a submission's folder: code, author's statements, the author's records, the records of the verifier's reruns."""
@@ -186,7 +187,11 @@ def create_submission(strategy: Path, name: str, folder: Path) -> Path:
 
     Returns:
         The submission's folder.
+
+    Raises:
+        ConfigError: the strategy is not one file.
     """
+    require_one_file(strategy)
     path = folder / name
     path.mkdir(parents=True, exist_ok=True)
     if strategy.resolve() != (path / STRATEGY).resolve():
@@ -194,6 +199,19 @@ def create_submission(strategy: Path, name: str, folder: Path) -> Path:
     if not (path / META).exists():
         write_whole(path / META, META_TEMPLATE.format(name=name))
     return path
+
+
+def require_one_file(strategy: Path) -> None:
+    """Raise a ConfigError if there is no such file, or if it imports a module that lies beside it."""
+    if not strategy.is_file():
+        msg = f"no strategy file {strategy}"
+        raise ConfigError(msg)
+    siblings = read_source(strategy).siblings
+    if siblings:
+        msg = (
+            f"{strategy} imports {siblings[0].name}, a module beside it; a submission is one file: move its code there"
+        )
+        raise ConfigError(msg)
 
 
 def add_records(paths: Sequence[Path], folder: Path) -> None:

@@ -31,7 +31,7 @@ from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import Comparison, compare, differences
 from lossbench.submissions.conformance import CHECK_SECONDS
 from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer, write_question
-from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults
+from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults, require_one_file
 from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
 from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
 from tasks.files import Source
@@ -248,8 +248,10 @@ def check_in_sandbox(
         seconds: limit of each check.
 
     Raises:
+        ConfigError: the strategy is not one file.
         SandboxError: the strategy could not be loaded, exceeded a limit, or no valid results were written.
     """
+    require_one_file(strategy)
     limits = Limits(max(CHECK_LIMITS.seconds, 2 * seconds))
     with own_folder() as folder:
         write_question(Code(Source(Path(STRATEGY), strategy.read_bytes()), parameters or {}), folder)
