@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,6 +12,7 @@ from leaderboard.schema.records import Split, Track
 from lossbench.errors import LossbenchError
 from lossbench.files import LARGEST_TOML, UnfitFileError, first_fault, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
+from lossbench.words import suggestion
 from tasks.kinds import task_settings
 from tasks.settings import (
     CLEAN,
@@ -195,8 +195,7 @@ def read_sweep(reference: Path | str) -> tuple[Sweep, tuple[Protocol, ...]]:
 
 def _check_names(sweep: Sweep, path: Path) -> None:
     """Raise a ConfigError if a sweep has parameters or contrasts of strategies that it does not run."""
-    names = set(sweep.strategies)
-    if EVERY in names:
+    if EVERY in (names := set(sweep.strategies)):
         return
     unused = set(sweep.parameters) - names
     if unused:
@@ -244,8 +243,9 @@ def _find(reference: Path | str, *folders: str) -> Path:
     known = {file.stem: file for folder in reversed(folders) for file in config_files(shipped(f"configs/{folder}"))}
     if path.name in known:
         return known[path.name]
-    close = difflib.get_close_matches(path.name, known, 3) or sorted(known)
-    msg = f"no configuration {path.name!r}; did you mean {', '.join(close)}? Give a file by its path, such as mine.toml"
+    msg = (
+        f"no configuration {path.name!r}; {suggestion(path.name, known)}, or give a file by its path, such as mine.toml"
+    )
     raise ConfigError(msg)
 
 
@@ -258,13 +258,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return parsed_toml(read_regular(path, LARGEST_TOML))
     except FileNotFoundError:
-        below = path.parent.name == "tasks"  # elsewhere there may be a whole home directory below
-        names = ", ".join(sorted(file.stem for file in path.parent.glob("**/*.toml" if below else "*.toml")))
+        pattern = "**/*.toml" if path.parent.name == "tasks" else "*.toml"  # below may be a whole home directory
+        names = ", ".join(sorted(file.stem for file in path.parent.glob(pattern)))
         msg = f"no configuration {path}" + (f"; beside it there are {names}" if names else "")
-    except UnfitFileError as error:
-        msg = f"{path} cannot be read: {error}"
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
+    except (UnfitFileError, OSError) as error:
+        msg = f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}"
     except ValueError as error:
         msg = f"{path} is not TOML: {error}"
     raise ConfigError(msg)
@@ -272,19 +270,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The base with the changes; tables inside both are merged in the same way, unless the change names another kind."""
-    tables = [
-        name
-        for name in base.keys() & changes.keys()
-        if isinstance(base[name], dict)
-        and isinstance(changes[name], dict)
-        and not _other_kind(base[name], changes[name])
-    ]
+    tables = [name for name in base.keys() & changes.keys() if _mergeable(base[name], changes[name])]
     return base | changes | {name: _merge(base[name], changes[name]) for name in tables}
 
 
-def _other_kind(base: dict[str, Any], changes: dict[str, Any]) -> bool:
-    """Whether a table describes something of another kind than its base, so that the base's fields do not fit."""
-    return "kind" in changes and changes["kind"] != base.get("kind")
+def _mergeable(base: object, change: object) -> bool:
+    """Whether both are tables, and of one kind: the fields of another kind would not fit."""
+    return (
+        isinstance(base, dict) and isinstance(change, dict) and change.get("kind", base.get("kind")) == base.get("kind")
+    )
 
 
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:

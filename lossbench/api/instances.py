@@ -16,8 +16,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from lossbench.config import Protocol
+from lossbench.running.jobs import Job
 from lossbench.running.model_cache import ranking_objective
-from lossbench.running.sweep import Job
 from strategies import STRATEGIES, Strategy, StrategyError, load_strategy
 from strategies.loading import check_name
 

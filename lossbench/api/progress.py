@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from lossbench.running.jobs import Event, Job, NullSink, Sink
 from lossbench.running.progress import SweepProgress
-from lossbench.running.sweep import Event, Job, NullSink, Sink
 
 
 class NotebookProgress:

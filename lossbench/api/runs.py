@@ -19,8 +19,9 @@ from lossbench.api.progress import showing
 from lossbench.api.records import Record
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep, read_protocol, validated
 from lossbench.paths import Paths
+from lossbench.running.jobs import Job, jobs
 from lossbench.running.machine import check_device
-from lossbench.running.sweep import Job, jobs, prepare, run_job
+from lossbench.running.sweep import prepare, run_job
 from strategies import Strategy
 from tasks.base import Task
 from tasks.kinds import build_task

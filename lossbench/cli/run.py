@@ -72,9 +72,10 @@ def run(
     from lossbench.paths import Paths
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
+    from lossbench.running.jobs import jobs
     from lossbench.running.machine import check_device
     from lossbench.running.progress import SweepProgress
-    from lossbench.running.sweep import jobs, run_sweep
+    from lossbench.running.sweep import run_sweep
 
     chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
     wanted, protocols = narrowed(whole, known, chosen)

@@ -116,8 +116,9 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
 
     from lossbench.config import read_sweep
     from lossbench.paths import Paths
+    from lossbench.running.jobs import jobs
     from lossbench.running.progress import SweepProgress
-    from lossbench.running.sweep import jobs, run_sweep
+    from lossbench.running.sweep import run_sweep
     from lossbench.submissions.verification import REQUIRED_SEEDS
 
     sweep, protocols = read_sweep(shipped("configs") / "sweeps/scenes.toml")

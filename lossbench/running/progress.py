@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lossbench.running.sweep import Event, Job
+from lossbench.running.jobs import Event, Job
 
 
 class SweepProgress:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from typing import Protocol as Interface
 
-from leaderboard.schema.records import MetricInfo, Record, Split, Track, read_record, record_path, write_record
-from lossbench.config import EVERY, ConfigError, Protocol, Sweep
+from leaderboard.schema.records import MetricInfo, Record, read_record, write_record
+from lossbench.config import ConfigError, Protocol
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, no_exit
+from lossbench.running.jobs import Event, Job, Sink
 from lossbench.running.workers import Group, Worker, end_with_parent, spread, warm_up, worker_context
-from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
-from strategies.loading import resolved, strategy_class
 from tasks.files import Source
 from tasks.kinds import load_kind, loaded_sources
 from tasks.locks import locked, remove_abandoned
@@ -27,125 +22,6 @@ from tasks.models.outside import load_model, loaded_model_sources
 from tasks.models.trust import configs_trusted, trust_configs
 from tasks.outside import blaming_outside
 from tasks.progress import listening
-
-if TYPE_CHECKING:
-    from lossbench.running.loop import Run
-    from tasks.base import Task
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to be made: plain values that travel to a worker."""
-
-    protocol: Protocol
-    reference: str | Source
-    """A strategy's name, the content of its file, or `full-pool`."""
-    seed: int
-    track: Track
-    split: Split
-    parameters: str = "{}"
-    """Of the strategy, where they are not its defaults; JSON."""
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of a strategy's file, where it is one from outside."""
-        return {"strategy": self.reference.digest} if isinstance(self.reference, Source) else {}
-
-    @property
-    def full_pool(self) -> bool:
-        """Whether it trains on all images that may be labeled, and selects nothing."""
-        return self.reference == FULL_POOL
-
-    @property
-    def rounds(self) -> int:
-        """How many models it trains one after another."""
-        return 1 if self.full_pool else self.protocol.budget.rounds
-
-    def strategy(self) -> Strategy:
-        """The strategy with its hyper-parameters; for the full pool, one that needs nothing trained besides the model."""
-        return load_strategy("random" if self.full_pool else self.reference, json.loads(self.parameters))
-
-    @property
-    def name(self) -> str:
-        """As its record calls it."""
-        return FULL_POOL if self.full_pool else strategy_class(self.reference).name
-
-    @property
-    def title(self) -> str:
-        """The run in lines for people."""
-        return f"{self.protocol.name} {self.name} {self.track} seed {self.seed}"
-
-    def path(self, out: Path) -> Path:
-        """Where its record lies."""
-        return record_path(out / "records", self.protocol.name, self.track, self.name, self.seed, self.split)
-
-    def run(self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path) -> Run:
-        """Its loop.
-
-        Args:
-            task: of its protocol.
-            protocol: its own; for the full pool, one that trains once on all images.
-            strategy: that selects.
-            models: folder of trained weights.
-        """
-        from lossbench.running.loop import Run  # noqa: PLC0415 - imports torch
-
-        return Run(task, protocol, strategy, self.seed, self.track, self.split, models)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A job has this many rounds behind it; `state` says what it does now: `running`, `done`, or what it prepares."""
-
-    job: int
-    rounds: int
-    state: str
-
-
-class Sink(Interface):
-    """Takes events, in this process or from another."""
-
-    def put(self, event: Event, /) -> None:
-        """Take one event."""
-
-
-class NullSink:
-    """A sink of events that discards them."""
-
-    def put(self, event: Event, /) -> None:
-        """Discard an event."""
-
-
-def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
-    """All runs of a sweep, each once: of a protocol all strategies under one seed before the next seed.
-
-    A sweep that ends early leaves whole seeds behind.
-
-    Raises:
-        ConfigError: choices are to be measured on a protocol that holds no images out for them.
-    """
-    for protocol in protocols:
-        if sweep.split == "validation" and not protocol.task.data.validation:
-            msg = f"{protocol.name} has no validation slice; give task.data.validation a number of images"
-            raise ConfigError(msg)
-    sources = {
-        name: resolved(name) for name in strategies_of(sweep)
-    }  # a file is read once: all its runs are of one code
-    pairs = [(name, seed) for seed in sweep.seeds for name in sources]
-    pairs += [(FULL_POOL, seed) for seed in sweep.full_pool_seeds]
-    every = (
-        Job(protocol, sources.get(name, name), seed, track, sweep.split, json.dumps(sweep.parameters.get(name, {})))
-        for protocol in protocols
-        for track in sweep.tracks
-        for name, seed in pairs
-    )
-    return list(dict.fromkeys(every))
-
-
-def strategies_of(sweep: Sweep) -> tuple[str, ...]:
-    """The strategies that a sweep names, each once; `all` stands for every one of Lossbench."""
-    every = tuple(strategy.name for strategy in STRATEGIES)
-    return tuple(dict.fromkeys(name for each in sweep.strategies for name in (every if each == EVERY else (each,))))
 
 
 def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:

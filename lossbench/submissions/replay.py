@@ -25,8 +25,8 @@ from pydantic import ConfigDict
 
 from leaderboard.schema.records import Track
 from lossbench.config import Protocol
+from lossbench.running.jobs import Job
 from lossbench.running.loop import Run, checked
-from lossbench.running.sweep import Job
 from lossbench.submissions.exchange import (
     MODELS,
     Answer,

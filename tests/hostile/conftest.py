@@ -24,7 +24,8 @@ def warm(shared: Path) -> Path:
     """A folder in which the tiny protocol was run once: its scenes, its models, and the record as `undisturbed.json`."""
     from lossbench.config import read_sweep
     from lossbench.paths import Paths
-    from lossbench.running.sweep import NullSink, jobs, run_sweep
+    from lossbench.running.jobs import NullSink, jobs
+    from lossbench.running.sweep import run_sweep
 
     folder = shared / "warm"
     with FileLock(shared / "warm.lock"):

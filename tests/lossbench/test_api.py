@@ -19,7 +19,8 @@ from lossbench.api.progress import NotebookProgress
 from lossbench.config import read_sweep
 from lossbench.errors import LossbenchError
 from lossbench.paths import Paths
-from lossbench.running.sweep import NullSink, jobs, run_sweep
+from lossbench.running.jobs import NullSink, jobs
+from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import differences
 from strategies.badge import Badge
 from strategies.margin import Margin

@@ -10,7 +10,7 @@ import pytest
 from sample_configs import SWEEP, TASK, written
 
 from lossbench.config import ConfigError, Protocol, Sweep, config_files, read_protocol, read_sweep, validated
-from lossbench.running.sweep import jobs, strategies_of
+from lossbench.running.jobs import jobs, strategies_of
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import STRATEGIES, StrategyError, load_strategy
 from strategies.bald import Bald

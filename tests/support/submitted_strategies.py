@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lossbench.config import read_protocol
 from lossbench.paths import Paths
-from lossbench.running.sweep import Job, NullSink, run_sweep
+from lossbench.running.jobs import Job, NullSink
+from lossbench.running.sweep import run_sweep
 from lossbench.submissions.folder import STRATEGY
 from tasks.files import Source
 

@@ -11,7 +11,8 @@ from sample_configs import written
 from leaderboard.schema.records import read_record
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
-from lossbench.running.sweep import Event, Job, jobs, run_sweep
+from lossbench.running.jobs import Event, Job, jobs
+from lossbench.running.sweep import run_sweep
 
 
 class Heard:

@@ -17,7 +17,8 @@ from leaderboard.site.page import build_page
 from lossbench.config import Sweep, read_protocol
 from lossbench.diagnosis.contact_sheets import COLUMNS, predictions_sheet
 from lossbench.paths import Paths
-from lossbench.running.sweep import Event, jobs, run_sweep
+from lossbench.running.jobs import Event, jobs
+from lossbench.running.sweep import run_sweep
 from lossbench.submissions.conformance import CHECKS, Check, Trial, tiny_protocol
 from strategies import Strategy
 from strategies.entropy import Entropy

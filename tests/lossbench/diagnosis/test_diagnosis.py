@@ -29,7 +29,8 @@ from lossbench.diagnosis.examination import (
     summary_table,
 )
 from lossbench.paths import Paths
-from lossbench.running.sweep import Job, NullSink, run_job
+from lossbench.running.jobs import Job, NullSink
+from lossbench.running.sweep import run_job
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import StrategyError
 from tasks.base import Task

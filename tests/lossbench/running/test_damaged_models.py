@@ -14,7 +14,8 @@ from sample_configs import TASK, written
 from leaderboard.schema.records import read_record
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
-from lossbench.running.sweep import NullSink, jobs, run_sweep
+from lossbench.running.jobs import NullSink, jobs
+from lossbench.running.sweep import run_sweep
 
 ONE_RUN = 'protocols = ["tiny"]\nstrategies = ["entropy"]\nseeds = [0]\n'
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {

@@ -10,7 +10,7 @@ from sweeps import SHORT, Heard, planned, run, timeless
 
 from leaderboard.schema.records import RecordError, read_record
 from lossbench.config import ConfigError
-from lossbench.running.sweep import Event
+from lossbench.running.jobs import Event
 from strategies import load_strategy
 
 

@@ -11,7 +11,8 @@ from sample_configs import TASK, written
 
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
-from lossbench.running.sweep import NullSink, jobs, run_sweep
+from lossbench.running.jobs import NullSink, jobs
+from lossbench.running.sweep import run_sweep
 from tasks.locks import locked, remove_abandoned
 from tasks.training.loop import TrainingError
 

@@ -9,7 +9,8 @@ import pytest
 from leaderboard.schema.records import read_record
 from lossbench.config import Budget, Protocol, read_sweep
 from lossbench.paths import Paths
-from lossbench.running.sweep import NullSink, jobs, run_job
+from lossbench.running.jobs import NullSink, jobs
+from lossbench.running.sweep import run_job
 from tasks.settings import SceneSettings
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from sweeps import Heard, leftovers, planned, run, timeless, with_short
 
 import tasks.training.weights
 from leaderboard.schema.records import read_record
-from lossbench.running.sweep import Event
+from lossbench.running.jobs import Event
 from strategies import SelectionError
 
 
