@@ -62,7 +62,7 @@ HARMLESS = strategy_file(THREADS + CHILD + WEIGHTS + HONEST, before=EVALUATION +
 """It picks as the honest strategy does; its attacks change nothing."""
 REFUSED = {
     "json": (strategy_file(HONEST, before=WRITING), "left no valid answer"),
-    "exit": (strategy_file("import sys\nsys.exit(0)"), "ended without an answer"),
+    "exit": (strategy_file("import sys\nsys.exit(0)"), "it ends the program (SystemExit: 0)"),
     "hard exit": (strategy_file("import os\nos._exit(0)"), "ended without an answer"),
     "kill": (
         strategy_file("import os, signal\nos.kill(os.getppid(), 9)\nos.kill(os.getpid(), 9)"),
