@@ -31,7 +31,7 @@ MODULES = (
     file_kinds,
 )
 CASES = {module.__name__.rpartition(".")[2]: module.CASES for module in MODULES}
-SLOW_TIMES = 4
+SLOW_TIMES = 12
 """How many cases there are for each that the fast tests run; the others are run with the slow tests."""
 
 
