@@ -15,9 +15,7 @@ from lossbench.cli.options import (
     Out,
     TrustConfig,
     limit_threads,
-    load_kinds,
-    load_models,
-    trust,
+    load_outside,
 )
 from lossbench.cli.output import console, say
 
@@ -42,9 +40,7 @@ def diagnose(
     Loss predictions, calibration, picks, overlaps, seconds. Models are read from OUT/models, or trained again.
     """
     limit_threads()
-    load_kinds(kind_file)
-    load_models(model_file)
-    trust(trust_config)
+    load_outside(kind_file, model_file, trusted=trust_config)
     from leaderboard.schema.records import read_record
     from lossbench.diagnosis.charts import save_charts
     from lossbench.diagnosis.examination import diagnose as diagnoses

@@ -18,8 +18,7 @@ from lossbench.cli.options import (
     TrustConfig,
     limit_threads,
     load_kinds,
-    load_models,
-    trust,
+    load_outside,
 )
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
@@ -83,9 +82,7 @@ def taps(
     Shape of the output, parameters, and floating-point operations for one image.
     """
     limit_threads()
-    load_kinds(kind_file)
-    load_models(model_file)
-    trust(trust_config)
+    load_outside(kind_file, model_file, trusted=trust_config)
     import torch
     from rich.table import Column, Table
 

@@ -18,10 +18,8 @@ from lossbench.cli.options import (
     Threads,
     TrustConfig,
     limit_threads,
-    load_kinds,
-    load_models,
+    load_outside,
     strategy_names,
-    trust,
 )
 from lossbench.cli.output import console, say
 
@@ -48,9 +46,7 @@ def training(
     Images a second, beside the bare model, and where the time goes.
     """
     limit_threads(threads)
-    load_kinds(kind_file)
-    load_models(model_file)
-    trust(trust_config)
+    load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.training import measure_training, speed_table
     from lossbench.paths import Paths
@@ -103,9 +99,7 @@ def selection(
     Seconds to forward, score and pick, memory, and how these grow with the candidates and the picks.
     """
     limit_threads(threads)
-    load_kinds(kind_file)
-    load_models(model_file)
-    trust(trust_config)
+    load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
     from lossbench.measuring.selection_report import cost_tables, write_costs

@@ -175,6 +175,13 @@ def trust(wanted: bool) -> None:
     trust_configs(wanted)
 
 
+def load_outside(kinds: Sequence[Path] | None, models: Sequence[Path] | None, *, trusted: bool) -> None:
+    """Load all code from outside that a command names: kinds of task, models, and whether configs are trusted."""
+    load_kinds(kinds)
+    load_models(models)
+    trust(trusted)
+
+
 def in_clone(name: str, remedy: str) -> Path:
     """A file or folder of the clone that the working directory lies in.
 

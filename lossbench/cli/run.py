@@ -22,9 +22,7 @@ from lossbench.cli.options import (
     TrustConfig,
     Workers,
     limit_threads,
-    load_kinds,
-    load_models,
-    trust,
+    load_outside,
 )
 from lossbench.cli.output import console, say
 from lossbench.words import plural, suggestion
@@ -59,9 +57,7 @@ def run(
 ) -> None:
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
     limit_threads()
-    load_kinds(kind_file)
-    load_models(model_file)
-    trust(trust_config)
+    load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_sweep
     from lossbench.running.workers import warm_up
 

@@ -146,14 +146,14 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def test_the_tables_set_every_field_of_every_class() -> None:
-    todo: set[type[BaseModel]] = {Protocol, Sweep} | {kind.settings for kind in KINDS}
+    unvisited: set[type[BaseModel]] = {Protocol, Sweep} | {kind.settings for kind in KINDS}
     fields: set[tuple[str, str]] = set()
-    while todo:
-        model = todo.pop()
+    while unvisited:
+        model = unvisited.pop()
         fields |= {(model.__name__, name) for name in model.model_fields}
         known = {name for name, _ in fields}
         inner = {each for field in model.model_fields.values() for each in models_in(field.annotation)}
-        todo |= {each for each in inner if each.__name__ not in known}
+        unvisited |= {each for each in inner if each.__name__ not in known}
     given: set[tuple[str, str]] = set()
     for model, table in TABLES.values():
         models: list[BaseModel] = [model.model_validate(table)]
