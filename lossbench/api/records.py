@@ -119,7 +119,7 @@ def load_records(folder: str | Path) -> Records:
     Raises:
         RecordError: there is no such folder.
     """
-    from lossbench.running.audit import checked_survey
+    from lossbench.auditing.records import checked_survey
 
     if not Path(folder).is_dir():
         msg = f"no folder of records {folder}; lossbench.run writes them into OUT/records"

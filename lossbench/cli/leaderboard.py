@@ -84,7 +84,7 @@ def check(
     Exit code 1 where there is one.
     """
     from leaderboard.schema.signatures import reviewer_faults
-    from lossbench.running.audit import checked_survey
+    from lossbench.auditing.records import checked_survey
     from lossbench.submissions.folder import RECORDS, protocols_in, record_faults
     from lossbench.submissions.folder import submissions as submitted
     from lossbench.submissions.reviews import REVIEWERS, review, reviewers_of
@@ -102,7 +102,7 @@ def check(
     ]
     say(*(f"{name}: {each.summary}" for name, each in reviews.items()))
     if data is not None:
-        from lossbench.running.data_audit import audit_data
+        from lossbench.auditing.data import audit_data
 
         compared = audit_data(found.records, protocols_in(shipped("configs/tasks")), Paths(data, out))
         say(*compared.unchecked)

@@ -10,9 +10,9 @@ from leaderboard.schema.published import read_published
 from leaderboard.schema.records import RecordError
 from leaderboard.scoring.board import UNKNOWN, About, Board
 from leaderboard.scoring.contrasts import Plan
+from lossbench.auditing.records import checked_survey
 from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
 from lossbench.publishing.sheets import sheet
-from lossbench.running.audit import checked_survey
 from lossbench.submissions.folder import RECORDS, Meta, submissions
 from lossbench.submissions.reviews import review, reviewers_of
 from strategies import STRATEGIES, Strategy

@@ -23,8 +23,8 @@ from leaderboard.schema.records import (
     write_whole,
 )
 from leaderboard.scoring.survey import Survey, survey
+from lossbench.auditing.records import impossible
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
-from lossbench.running.audit import impossible
 from strategies import FULL_POOL, STRATEGIES
 from tasks.files import read_source
 

@@ -11,10 +11,10 @@ import pytest
 from fake_records import make_record
 
 from leaderboard.schema.records import MetricInfo, Record
+from lossbench.auditing.data import audit_data
+from lossbench.auditing.records import impossible
 from lossbench.config import Protocol, Stress
 from lossbench.paths import Paths
-from lossbench.running.audit import impossible
-from lossbench.running.data_audit import audit_data
 from lossbench.running.loop import Run
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import load_strategy

@@ -13,8 +13,8 @@ import pytest
 from fake_records import make_record
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError, read_record, record_path, write_record
+from lossbench.auditing.records import OF_ALL_KINDS, audit, checked_survey, impossible
 from lossbench.config import Protocol
-from lossbench.running.audit import OF_ALL_KINDS, audit, checked_survey, impossible
 from lossbench.running.loop import Run
 from lossbench.running.pool import Pool, divided
 from lossbench.submissions.conformance import tiny_protocol
