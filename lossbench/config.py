@@ -32,6 +32,7 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """Pattern of a protocol's name."""
 MOST_ROUNDS = 10_000
+RANDOM_FIRST = "random"
 EVERY = "all"
 """Stands for all strategies of Lossbench in the `strategies` of a sweep."""
 Seeds = Annotated[tuple[Seed, ...], Once]
@@ -48,7 +49,9 @@ class Budget(Settings):
     """How many images are labeled in which round."""
 
     initial: Whole = Field(ge=2, le=MOST_IMAGES)
-    """Images that are drawn at random and labeled before the first round."""
+    """Images that are labeled before the first round."""
+    first: FileName = Field(RANDOM_FIRST, exclude_if=lambda first: first == RANDOM_FIRST)
+    """Who picks these: `random`, or a strategy that reads embeddings alone, such as `typiclust`, and a pretrained model."""
     step: Whole = Field(ge=1, le=MOST_IMAGES)
     """Images that are picked and labeled after every round but the last."""
     rounds: Whole = Field(ge=1, le=MOST_ROUNDS)
@@ -111,13 +114,20 @@ class Protocol(Settings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _missing_groups_are_drawn(self) -> Protocol:
+        if self.stress.missing_groups and self.budget.first != RANDOM_FIRST:
+            msg = f"groups can be missing from first labels that are drawn at random, not from those of {self.budget.first}"
+            raise ValueError(msg)
+        return self
+
     def on_full_pool(self, eligible: int) -> Protocol:
         """The same protocol with a single round in which all images are labeled.
 
         Args:
             eligible: how many images may be labeled.
         """
-        budget = Budget(initial=eligible, step=1, rounds=1, subset=None)
+        budget = Budget(initial=eligible, step=1, rounds=1, subset=None)  # all of them: nobody picks
         stress = self.stress.model_copy(update={"missing_groups": 0})
         return self.model_copy(update={"budget": budget, "stress": stress})
 

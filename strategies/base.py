@@ -107,6 +107,8 @@ class Strategy(BaseModel, ABC):
     passes."""
     needs_lossnet: ClassVar[bool] = False
     """Whether it reads `learner.lossnet`, the shared loss-prediction module."""
+    cold_start: ClassVar[bool] = False
+    """Whether it can pick before anything is labeled: it reads embeddings alone."""
     cheats: ClassVar[bool] = False
     """Whether it reads true losses of candidates; such a strategy is a reference and not ranked."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
@@ -21,10 +22,19 @@ class CoreSet(Strategy):
     kind: ClassVar[Kind] = "diversity"
     reads: ClassVar[str] = "embeddings"
     cost: ClassVar[str] = "(L + K) N D"
+    cold_start: ClassVar[bool] = True
 
     def select(self, ctx: Context) -> Selection:
-        """Pick one by one the candidate farthest from all labeled and picked images; the score is its distance."""
-        points, centers = (finite(ctx.learner.embeddings(ids), "embeddings") for ids in (ctx.candidates, ctx.labeled))
+        """Pick one by one the candidate farthest from all labeled and picked images; the score is its distance.
+
+        The first pick is drawn at random if nothing is labeled.
+        """
+        if not len(ctx.labeled):
+            ctx = replace(
+                ctx, candidates=ctx.rng.permutation(ctx.candidates)
+            )  # the first of them becomes the first center
+        points = finite(ctx.learner.embeddings(ctx.candidates), "embeddings")
+        centers = finite(ctx.learner.embeddings(ctx.labeled), "embeddings") if len(ctx.labeled) else points[:0]
         with ctx.learner.clock.phase("pick"):
             rows, distances = greedy_k_center(points, centers, ctx.budget)
             return ctx.pick(rows, distances)

@@ -35,6 +35,7 @@ class ProbCover(Strategy):
     kind: ClassVar[Kind] = "diversity"
     reads: ClassVar[str] = "embeddings, labeled groups"
     cost: ClassVar[str] = "(N + L)^2 D, N at most 20,000"
+    cold_start: ClassVar[bool] = True
 
     purity: float = Field(default=0.95, gt=0, le=1)
     """Share of balls that hold a single pseudo-label (the paper's alpha)."""

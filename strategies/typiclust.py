@@ -34,6 +34,7 @@ class TypiClust(Strategy):
     kind: ClassVar[Kind] = "diversity"
     reads: ClassVar[str] = "embeddings"
     cost: ClassVar[str] = "N D (clusters + N / clusters), min(L + K, 500) clusters"
+    cold_start: ClassVar[bool] = True
 
     most_clusters: int = Field(default=500, ge=1)
     """Maximum number of clusters; else there are as many as labeled images and picks together (the authors' code)."""

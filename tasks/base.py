@@ -214,6 +214,15 @@ class Task(ABC, Generic[Raw, Target]):
     def build_model(self) -> TapModel:
         """An untrained model, or one with the protocol's pretrained weights. Initialized by torch's global generator."""
 
+    def pretrained_model(self) -> TapModel:
+        """A model whose embeddings say something before it is trained: those of its pretrained trunk.
+
+        Raises:
+            DataError: the protocol's model starts from random weights.
+        """
+        msg = "the model starts from random weights, whose embeddings say nothing about images"
+        raise DataError(msg, 'use a model with pretrained weights, or budget.first = "random"')
+
     @abstractmethod
     def targets(self, ids: Ids) -> Target:
         """The targets of images that are not augmented."""

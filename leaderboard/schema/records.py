@@ -124,6 +124,8 @@ class Record(Part):
     commit: Text
     """The commit of this repository that made the run."""
     planned_rounds: Annotated[Count, Field(ge=1)]
+    first: tuple[Count, ...] = Field((), exclude_if=lambda first: not first)
+    """The images labeled before the first round, where a strategy picked them; drawn ones follow from the seed."""
     rounds: tuple[Round, ...]
 
     @model_validator(mode="before")
@@ -140,9 +142,9 @@ class Record(Part):
             if fault := _group_fault(round_, len(self.group_names)):
                 msg = f"round {number} {fault}"
                 raise ValueError(msg)
-        picked = [image for round_ in self.rounds for image in round_.picked]
+        picked = [*self.first, *(image for round_ in self.rounds for image in round_.picked)]
         if len(picked) != len(set(picked)):
-            msg = "an image is picked twice"
+            msg = "an image is labeled twice"
             raise ValueError(msg)
         if any(self.metric.name not in round_.metrics for round_ in self.rounds):
             msg = f"a round lacks {self.metric.name}, the ranking metric"

@@ -66,7 +66,10 @@ def _faults(record: Record, protocol: Protocol, task: Task[Any, Any], pool: Pool
         if record.rounds and record.rounds[0].labeled != len(pool.eligible):
             yield f"it has {record.rounds[0].labeled} labels, and {len(pool.eligible)} images may be labeled"
         return
-    labeled = pool.initial(record.seed, protocol.budget.initial)
+    labeled = pool.first_labels(record.first, record.seed, protocol.budget.initial)
+    if (others := labeled[~np.isin(labeled, pool.eligible)]).size:
+        yield f"image {others[0]} is among its first labels, and may not be labeled"
+        return
     for number, one in enumerate(record.rounds):
         picked = np.array(one.picked, dtype=np.int64)
         if not picked.size:

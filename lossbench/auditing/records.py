@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from leaderboard.schema.records import Record
 from leaderboard.scoring.entries import FULL_POOL, OWN_RANKING_ACCURACY, RANKING_ACCURACY
 from leaderboard.scoring.survey import survey
-from lossbench.config import ConfigError, Protocol
+from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.running.pool import Pool, divided, needs_groups
 from tasks.kind import SHARE, Bounds, TaskKind
 from tasks.kinds import KindError, kind_named
@@ -108,6 +108,9 @@ def _count_faults(record: Record, protocol: Protocol) -> Iterator[str]:
     budget = protocol.budget
     full = record.strategy == FULL_POOL
     planned = 1 if full else budget.rounds
+    chosen = 0 if full or budget.first == RANDOM_FIRST else budget.initial
+    if len(record.first) != chosen:
+        yield f"it holds {len(record.first)} chosen first labels, and the protocol wants {chosen}"
     if record.planned_rounds != planned:
         yield f"{record.planned_rounds} rounds were planned, and the protocol has {planned}"
     for number, one in enumerate(record.rounds):
@@ -136,12 +139,17 @@ def _place_faults(record: Record, protocol: Protocol, size: int) -> Iterator[str
         if (place := max(one.picked, default=0)) >= size:
             yield f"round {number} picks image {place}, and the pool has images 0 to {size - 1}"
             return
+    if (place := max(record.first, default=0)) >= size:
+        yield f"image {place} is among its first labels, and the pool has images 0 to {size - 1}"
+        return
     eligible, validation = divided(size, protocol.task.data.validation)
     if record.strategy == FULL_POOL:
         if record.rounds and not needs_groups(protocol.stress) and record.rounds[0].labeled != len(eligible):
             yield f"it has {record.rounds[0].labeled} labels, and {len(eligible)} images may be labeled"
         return
     held_out = set(validation.tolist())
+    if taken := held_out & set(record.first):
+        yield f"image {min(taken)} is among its first labels, and is held out for validation"
     for number, one in enumerate(record.rounds):
         if taken := held_out & set(one.picked):
             yield f"round {number} picks image {min(taken)}, which is held out for validation"
@@ -156,7 +164,7 @@ def _candidate_faults(record: Record, protocol: Protocol, size: int) -> Iterator
     except ConfigError as error:
         yield str(error)
         return
-    labeled = pool.initial(record.seed, protocol.budget.initial)
+    labeled = pool.first_labels(record.first, record.seed, protocol.budget.initial)
     first = set(labeled.tolist())
     for number, one in enumerate(record.rounds):
         if not one.picked:

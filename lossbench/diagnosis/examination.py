@@ -153,7 +153,7 @@ def diagnose(records: Sequence[Record], paths: Paths, strategy_files: Sequence[P
                 settings,
             )
         _require_same_data(record, task, paths)
-        run = Run(task, protocol, strategy, record.seed, record.track, record.split, paths.out / "models")
+        run = Run(task, protocol, strategy, record.seed, record.track, record.split, paths.out / "models", record.first)
         yield _diagnose_run(record, run)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol as Interface
 
 from leaderboard.schema.records import Split, Track, record_path
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
+from lossbench.running.cold_start import first_strategy
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
 from tasks.files import Source
@@ -65,7 +66,9 @@ class Job:
         """Where its record lies."""
         return record_path(out / "records", self.protocol.name, self.track, self.name, self.seed, self.split)
 
-    def run(self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path) -> Run:
+    def run(
+        self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path, first: tuple[int, ...] = ()
+    ) -> Run:
         """Its loop.
 
         Args:
@@ -73,10 +76,11 @@ class Job:
             protocol: its own; for the full pool, one that trains once on all images.
             strategy: that selects.
             models: folder of trained weights.
+            first: the first labels, where an earlier start of the run had a strategy pick them.
         """
         from lossbench.running.loop import Run  # noqa: PLC0415 - imports torch
 
-        return Run(task, protocol, strategy, self.seed, self.track, self.split, models)
+        return Run(task, protocol, strategy, self.seed, self.track, self.split, models, first)
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,11 @@ def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
     A sweep that ends early leaves whole seeds behind.
 
     Raises:
-        ConfigError: choices are to be measured on a protocol that holds no images out for them.
+        ConfigError: choices are to be measured on a protocol that holds no images out for them, or a protocol's first
+            labels are to be picked by a strategy that cannot.
     """
     for protocol in protocols:
+        first_strategy(protocol)
         if sweep.split == "validation" and not protocol.task.data.validation:
             msg = f"{protocol.name} has no validation slice; give task.data.validation a number of images"
             raise ConfigError(msg)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from leaderboard.schema.records import Phases, Round, Split, Track
 from lossbench.config import Protocol
+from lossbench.running.cold_start import first_labels
 from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.pool import Pool, with_label_noise
@@ -42,6 +43,8 @@ class Run:
     split: Split
     models: Path
     """Folder of trained weights."""
+    first: tuple[int, ...] = ()
+    """Of a run that goes on: the first labels, where a strategy picked them."""
 
     @cached_property
     def pool(self) -> Pool:
@@ -52,6 +55,13 @@ class Run:
     def asked(self) -> Task:
         """The task with the labels that the oracle gives, which may be wrong."""
         return with_label_noise(self.task, self.pool, self.protocol.stress, self.seed)
+
+    @cached_property
+    def first_labels(self) -> Ids:
+        """The images labeled before the first round."""
+        if self.first:
+            return np.array(self.first, dtype=np.int64)
+        return first_labels(self.task, self.pool, self.protocol, self.seed)
 
     def rounds(self, done: Sequence[Round] = ()) -> Iterator[Round]:
         """The rounds after those that are done, one by one."""
@@ -68,7 +78,7 @@ class Run:
 
     def labeled(self, done: Sequence[Round] = ()) -> tuple[Ids, ...]:
         """The labeled set of every round up to the one that follows these."""
-        sets = [self.pool.initial(self.seed, self.protocol.budget.initial)]
+        sets = [self.first_labels]
         for each in done:
             sets.append(np.concatenate([sets[-1], np.array(each.picked, dtype=np.int64)]))
         return tuple(sets)

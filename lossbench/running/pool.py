@@ -82,6 +82,10 @@ class Pool:
             raise ConfigError(msg)
         return np.sort(stream(seed, "initial").choice(allowed, count, replace=False))
 
+    def first_labels(self, chosen: tuple[int, ...], seed: int, count: int) -> Ids:
+        """The first labels of a record: those that it holds because a strategy chose them, or those drawn by its seed."""
+        return np.array(chosen, dtype=np.int64) if chosen else self.initial(seed, count)
+
     def candidates(self, seed: int, number: int, labeled: Ids, subset: int | None) -> Ids:
         """The candidates of a round, sorted.
 

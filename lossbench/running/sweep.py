@@ -10,7 +10,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from leaderboard.schema.records import MetricInfo, Record, read_record, write_record
-from lossbench.config import ConfigError, Protocol
+from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, no_exit
 from lossbench.running.jobs import Event, Job, Sink
@@ -90,7 +90,10 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     protocol = job.protocol
     if job.full_pool:
         protocol = protocol.on_full_pool(len(Pool.of(task, protocol).eligible))
-    for one in job.run(task, protocol, strategy, paths.out / "models").rounds(record.rounds):
+    run = job.run(task, protocol, strategy, paths.out / "models", record.first)
+    if protocol.budget.first != RANDOM_FIRST:
+        record = record.model_copy(update={"first": tuple(run.first_labels.tolist())})
+    for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record
 

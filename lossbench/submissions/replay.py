@@ -93,9 +93,11 @@ class Rerun(Job):
         """Where its record lies."""
         return super().path(out / "again" if self.again else out)
 
-    def run(self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path) -> Run:
+    def run(
+        self, task: Task[Any, Any], protocol: Protocol, strategy: Strategy, models: Path, first: tuple[int, ...] = ()
+    ) -> Run:
         """Its loop."""
-        return Replay(task, protocol, strategy, self.seed, self.track, self.split, models, code=self.code)
+        return Replay(task, protocol, strategy, self.seed, self.track, self.split, models, first, code=self.code)
 
 
 def stand_in(declaration: Declaration) -> Strategy:

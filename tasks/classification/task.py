@@ -73,6 +73,10 @@ class ClassificationTask(Task[Tensor, Tensor]):
         """The protocol's model, with random weights or those that the protocol names."""
         return self._models.build()
 
+    def pretrained_model(self) -> TapModel:
+        """The trunk with the protocol's weights, and a classifier that is not trained."""
+        return self._models.pretrained() or super().pretrained_model()
+
     def targets(self, ids: Ids) -> Int[Tensor, " n"]:
         """Class indices."""
         return on_device(self.annotations[ids], self.unlabeled.device)

@@ -75,6 +75,14 @@ class ClassifierFactory:
         views = Views(reads, len(pixels), trunk, self._layout, bf16=settings.trunk_precision == "bf16")
         return feature_store(folder, views)
 
+    def pretrained(self) -> TapModel | None:
+        """A model whose features are its trunk's vectors; None where no weights are given."""
+        settings = self._settings
+        if not isinstance(settings, LibrarySettings) or settings.weights == "none":
+            return None
+        trunk = StoredTrunk(self._layout) if self._layout is not None else self._backbone
+        return BackboneClassifier(trunk, self._backbone.size, 0, self._classes)
+
     def build(self) -> TapModel:
         """A new model: random weights are drawn from torch's global generator, others are read from their file."""
         settings = self._settings

@@ -136,12 +136,10 @@ class FeatureStore:
             view: which view to take, of all or of each image.
         """
         places = np.asarray(ids) + np.asarray(view) * self.count
-        rows = np.empty((len(places), self.shards[0].shape[1]), np.float32)
-        numbers = places // SHARD_ROWS
-        for number in np.unique(numbers):
-            wanted = numbers == number
-            rows[wanted] = self.shards[number][places[wanted] % SHARD_ROWS]
-        return torch.from_numpy(rows)
+        rows = np.empty((len(places), self.shards[0].shape[1]), np.float16)
+        for row, place in enumerate(places.tolist()):  # row by row: a batch has few rows in each of many files
+            rows[row] = self.shards[place // SHARD_ROWS][place % SHARD_ROWS]
+        return torch.from_numpy(rows).float()
 
 
 def feature_store(folder: Path, views: Views) -> FeatureStore:
@@ -181,7 +179,7 @@ def _intact(folder: Path, number: int) -> Float16Rows | None:
     """A file's rows, memory-mapped; None where there is no such file, or its content is not what its name says."""
     for path in folder.glob(f"{number:05}-*.npy"):
         if hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_LETTERS] == path.stem.partition("-")[2]:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # a memmap itself is slow to index
         report(f"{path.name} of the frozen features is damaged; it is computed again")
         path.unlink(missing_ok=True)
     return None

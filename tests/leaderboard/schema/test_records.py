@@ -25,7 +25,7 @@ def test_a_written_record_is_read_back_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_record_has_a_line_for_each_field_and_each_round(tmp_path: Path) -> None:
-    record = make_record((1.0, 2.0), strategy_config={"é": [1, 2]})
+    record = make_record((1.0, 2.0), strategy_config={"é": [1, 2]}, first=(8, 9))
     write_record(record, tmp_path / "a.json")
     lines = (tmp_path / "a.json").read_text(encoding="utf-8").splitlines()
     assert (lines[0], lines[-1]) == ("{", "}")
@@ -142,7 +142,7 @@ def set_negative_pick(record: dict[str, Any]) -> None:
         (set_nan, r"NaN is not a finite number"),
         (set_negative_seconds, r"rounds\.1\.seconds\.fit: Input should be greater than or equal to 0"),
         (set_unknown_field, r"note: Extra inputs are not permitted"),
-        (set_repeated_pick, r"an image is picked twice"),
+        (set_repeated_pick, r"an image is labeled twice"),
         (drop_metric, r"a round lacks accuracy, the ranking metric"),
         (set_falling_labels, r"label counts must rise from round to round, got \[100, 200, 200\]"),
         (set_too_many_rounds, r"3 rounds are recorded, but only 2 were planned"),
