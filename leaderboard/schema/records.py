@@ -124,7 +124,7 @@ class Record(Part):
     commit: Text
     """The commit of this repository that made the run."""
     planned_rounds: Annotated[Count, Field(ge=1)]
-    first: tuple[Count, ...] = Field((), exclude_if=lambda first: not first)
+    first: tuple[Count, ...] = Field(default=(), exclude_if=lambda first: not first)
     """The images labeled before the first round, where a strategy picked them; drawn ones follow from the seed."""
     rounds: tuple[Round, ...]
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from leaderboard.schema.records import Machine, Record, Round
-from leaderboard.scoring.statistics import BySeed, Interval, area_under_curve, interval
+from leaderboard.scoring.statistics import BySeed, Interval, area_under_curve, areas_of_thirds, interval
 
 BASELINE, REFERENCE_METHOD = "random", "learning-loss"
 """The two strategies that every strategy is compared with: random picks, and learning loss (Yoo & Kweon 2019)."""
@@ -92,6 +92,16 @@ class Entry:
     def areas(self) -> BySeed:
         """The area under the learning curve: the mean score over the budget."""
         return self.by_seed(lambda record: area_under_curve([round_.labeled for round_ in record.rounds], record.score))
+
+    @cached_property
+    def thirds(self) -> tuple[BySeed, BySeed, BySeed]:
+        """The areas under the first, the middle and the last third of the learning curve."""
+        parts = {
+            record.seed: areas_of_thirds([round_.labeled for round_ in record.rounds], record.score)
+            for record in self.records
+        }
+        first, middle, last = ({seed: areas[third] for seed, areas in parts.items()} for third in range(3))
+        return first, middle, last
 
     @cached_property
     def last(self) -> BySeed:

@@ -12,6 +12,7 @@ from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies
 
 Row = dict[str, Any]
+THIRDS = ("first", "middle", "last")
 
 
 def tables(board: Board) -> dict[str, list[Row]]:
@@ -57,6 +58,14 @@ def _columns(name: str, values: Interval) -> dict[str, float]:
     return {name: values.mean, f"{name}_lower": values.lower, f"{name}_upper": values.upper}
 
 
+def _thirds(name: str, values: Iterable[Interval]) -> dict[str, float]:
+    """Columns of the first, the middle and the last third of a budget."""
+    columns: dict[str, float] = {}
+    for third, value in zip(THIRDS, values, strict=True):
+        columns |= _columns(f"{name}_{third}_third", value)
+    return columns
+
+
 def _standings(section: Section) -> Iterator[Row]:
     for standing in section.standings:
         yield (
@@ -64,6 +73,8 @@ def _standings(section: Section) -> Iterator[Row]:
             | _columns("area", standing.area)
             | _columns("last", standing.last)
             | _columns("area_minus_random", standing.to_baseline)
+            | _thirds("area", standing.thirds)
+            | _thirds("area_minus_random", standing.thirds_to_baseline)
             | _columns("area_minus_learning_loss", standing.to_reference_method)
             | {"probability_of_improvement": standing.improvement}
             | _columns("normalized_gain", standing.gain)

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 
+import numpy as np
 from scipy import stats
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError
@@ -125,6 +126,11 @@ class Section:
         """Whether normalized gains can be computed: the full pool is clearly better than random."""
         return any(not math.isnan(standing.gain.mean) for standing in self.standings)
 
+    @cached_property
+    def thirds(self) -> list[tuple[float, float]]:
+        """The numbers of labels at which the first, the middle and the last third of the budget start and end."""
+        return [*pairwise(np.linspace(self.labels[0], self.labels[-1], 4).tolist())]
+
     def areas(self, strategy: str) -> BySeed:
         """The areas of a strategy's runs; empty if it has none."""
         return self.by_name[strategy].areas if strategy in self.by_name else {}
@@ -164,6 +170,8 @@ class Section:
             level=self._level(entry),
             last=interval([*entry.last.values()]),
             to_baseline=self._difference(entry, BASELINE),
+            thirds=tuple(interval([*areas.values()]) for areas in entry.thirds),
+            thirds_to_baseline=self._thirds_to_baseline(entry),
             to_reference_method=self._difference(entry, REFERENCE_METHOD),
             improvement=math.nan if name == BASELINE else self._improvement(entry),
             gain=self._gain(entry),
@@ -183,6 +191,12 @@ class Section:
         if entry.strategy == other:
             return NO_INTERVAL
         return interval(paired(entry.areas, self.areas(other)))
+
+    def _thirds_to_baseline(self, entry: Entry) -> tuple[Interval, ...]:
+        random = self.by_name.get(BASELINE)
+        if random is None or entry is random:
+            return (NO_INTERVAL,) * len(entry.thirds)
+        return tuple(interval(paired(own, other)) for own, other in zip(entry.thirds, random.thirds, strict=True))
 
     def _improvement(self, entry: Entry) -> float:
         seeds = entry.areas.keys() & self.areas(BASELINE).keys()

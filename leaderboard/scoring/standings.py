@@ -35,6 +35,10 @@ class Standing:
     """The score of the last round."""
     to_baseline: Interval
     """Area minus that of random."""
+    thirds: tuple[Interval, ...]
+    """The areas of the first, the middle and the last third of the budget."""
+    thirds_to_baseline: tuple[Interval, ...]
+    """These areas minus those of random."""
     to_reference_method: Interval
     """Area minus that of learning loss."""
     improvement: float

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +86,24 @@ def area_under_curve(labeled: ArrayLike, score: ArrayLike) -> float:
     if len(counts) == 1:
         return float(values[0])
     return float(np.trapezoid(values, counts) / (counts[-1] - counts[0]))
+
+
+def areas_of_thirds(labeled: Sequence[int], score: Sequence[float]) -> tuple[float, float, float]:
+    """The areas under the first, the middle and the last third of a learning curve; see `area_under_curve`.
+
+    The range of label counts is cut into three equal parts, and the curve is straight between rounds. The mean of the
+    three is the whole area. All three are NaN for a single round.
+    """
+    if len(labeled) == 1:
+        return (math.nan, math.nan, math.nan)
+    ends = np.linspace(labeled[0], labeled[-1], 4)
+    knots = np.union1d(labeled, ends)
+    values = np.interp(knots, labeled, score)
+    first, middle, last = (
+        area_under_curve(knots[inside], values[inside])
+        for inside in ((knots >= start) & (knots <= stop) for start, stop in pairwise(ends))
+    )
+    return first, middle, last
 
 
 def labels_to_reach(

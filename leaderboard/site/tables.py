@@ -16,6 +16,8 @@ from leaderboard.scoring.sections import Section, incomplete, sections
 ABSENT = "\N{EN DASH}"
 DECIMALS = 3
 """The largest number of decimal places in a table, so that it fits 80 columns. The site shows more."""
+MOST_COLUMNS = 6
+"""The most label counts in a table; of more rounds some are left out, never the first or the last."""
 FEWEST_SEEDS = 5
 """The fewest seeds for a ranking; a table with fewer says that they are too few."""
 
@@ -73,11 +75,20 @@ def _task_table(section: Section, incomplete_runs: int) -> Table:
         caption=caption,
     )
     table.add_column("strategy", no_wrap=True)
-    for heading in [*(f"{labeled:,}" for labeled in section.labels), "area", "ranking accuracy", "select s/round"]:
+    shown = _evenly_spaced(len(section.labels), MOST_COLUMNS)
+    counts = [f"{section.labels[place]:,}" for place in shown]
+    for heading in [*counts, "area", "ranking accuracy", "select s/round"]:
         table.add_column(heading, justify="right")
     for standing in section.standings:
         points = section.by_name[standing.strategy].points
-        cells = [number(point.score.mean, decimals) for point in points]
+        cells = [number(points[place].score.mean, decimals) for place in shown]
         cells += [number(standing.area.mean, decimals), number(standing.ranking.mean, 3)]
         table.add_row(Text(standing.strategy), *cells, seconds(standing.costs.select))
     return table
+
+
+def _evenly_spaced(count: int, most: int) -> list[int]:
+    """At most this many of the places 0 to count - 1, the first and the last among them."""
+    if count <= most:
+        return [*range(count)]
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]

@@ -12,6 +12,7 @@ from scipy import integrate, stats
 
 from leaderboard.scoring.statistics import (
     area_under_curve,
+    areas_of_thirds,
     beats,
     holm,
     interval,
@@ -75,6 +76,15 @@ def test_equal_values_have_an_interval_without_width(seeds: int) -> None:
 def test_one_value_has_no_interval_and_no_value_has_nothing() -> None:
     assert interval([5.0, math.nan]) == pytest.approx((5.0, math.nan, math.nan), nan_ok=True)
     assert all(math.isnan(value) for value in interval([math.nan]))
+
+
+def test_areas_of_thirds_are_cut_on_straight_lines() -> None:
+    # thirds end at 200 and 300; the curve is 0.2 at 200 and 0.3 at 300
+    assert areas_of_thirds([100, 400], [0.1, 0.4]) == pytest.approx((0.15, 0.25, 0.35))
+    assert areas_of_thirds([100, 150, 400], [0.0, 1.0, 1.0]) == pytest.approx((0.75, 1.0, 1.0))
+    labeled, score = [10, 40, 70, 110, 200], [0.1, 0.5, 0.3, 0.7, 0.9]
+    assert np.mean(areas_of_thirds(labeled, score)) == pytest.approx(area_under_curve(labeled, score))
+    assert all(math.isnan(area) for area in areas_of_thirds([100], [0.4]))
 
 
 def test_labels_to_reach_a_score_lie_between_rounds_on_a_straight_line() -> None:

@@ -31,6 +31,14 @@ def test_the_terminal_shows_a_table_per_section() -> None:
     assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)
 
 
+def test_of_many_rounds_a_table_leaves_some_out() -> None:
+    text = printed([make_record(tuple(number / 100 for number in range(20)))])
+    heading = next(line for line in text.splitlines() if "strategy" in line)
+    counts = [int(count.replace(",", "")) for count in re.findall(r"\b\d[\d,]*", heading)]
+    assert len(counts) == 6
+    assert (counts[0], counts[-1]) == (100, 2000)
+
+
 @pytest.mark.parametrize(
     ("counts", "line"),
     [
