@@ -28,6 +28,10 @@ def diagnose(
         list[Path] | None,
         typer.Option("--strategy", metavar="FILE", help="File of a strategy from outside. Repeatable."),
     ] = None,
+    difficulty: Annotated[
+        bool,
+        typer.Option("--difficulty", help="Also print how well models fit their labels, and how hard the picks are."),
+    ] = False,
     kind_file: KindFiles = None,
     model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
@@ -52,9 +56,14 @@ def diagnose(
     check_device(device)
     prepare()
     folder, examined = out / "diagnosis", []
-    for diagnosis in diagnoses([read_record(path) for path in records], Paths(data, out, device), strategy or ()):
+    runs, paths = [read_record(path) for path in records], Paths(data, out, device)
+    for diagnosis in diagnoses(runs, paths, strategy or ()):
         name = f"{diagnosis.record.protocol}, {diagnosis.label}"
         say(*(f"{name}: {path}" for path in diagnosis.save_contact_sheets(folder)))
         examined.append(diagnosis)
     console().print(summary_table(examined))
+    if difficulty:
+        from lossbench.diagnosis.difficulty import difficulty_table
+
+        console().print(difficulty_table(runs, paths, strategy or ()))
     say(*save_charts(examined, folder))

@@ -126,9 +126,20 @@ class Diagnosis:
 def diagnose(records: Sequence[Record], paths: Paths, strategy_files: Sequence[Path] = ()) -> Iterator[Diagnosis]:
     """Evaluate the models of each run again, on the images on which the record's metrics were measured.
 
+    Arguments and errors as for `runs_of`; models that are missing from `paths.out` are trained again.
+    """
+    for record, run in runs_of(records, paths, strategy_files):
+        yield _diagnose_run(record, run)
+
+
+def runs_of(
+    records: Sequence[Record], paths: Paths, strategy_files: Sequence[Path] = ()
+) -> Iterator[tuple[Record, Run]]:
+    """The runs of records, with their tasks, those of one protocol together.
+
     Args:
         records: the runs. Runs without a selection, such as trainings on the full pool, are left out.
-        paths: folders and device; models that are missing from `paths.out` are trained again.
+        paths: folders and device.
         strategy_files: files of strategies that are not part of Lossbench.
 
     Raises:
@@ -153,8 +164,8 @@ def diagnose(records: Sequence[Record], paths: Paths, strategy_files: Sequence[P
                 settings,
             )
         _require_same_data(record, task, paths)
-        run = Run(task, protocol, strategy, record.seed, record.track, record.split, paths.out / "models", record.first)
-        yield _diagnose_run(record, run)
+        models = paths.out / "models"
+        yield record, Run(task, protocol, strategy, record.seed, record.track, record.split, models, record.first)
 
 
 def _load_strategy(record: Record, references: dict[str, str]) -> Strategy:

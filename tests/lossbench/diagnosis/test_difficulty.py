@@ -1,0 +1,69 @@
+"""How well models fit their labels, and how hard the picks are for models that have not seen them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Result
+
+from leaderboard.schema.records import read_record
+from lossbench.diagnosis.difficulty import Judges, difficulties
+from lossbench.diagnosis.examination import runs_of
+from lossbench.paths import Paths
+from lossbench.running.jobs import Job, NullSink
+from lossbench.running.sweep import run_job
+from lossbench.submissions.conformance import tiny_protocol
+
+Made = tuple[list[Path], Paths]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Two runs of a tiny classification that is trained long enough to learn something."""
+    paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
+    protocol = tiny_protocol("classification", epochs=12)
+    jobs = [Job(protocol, name, 0, "shared", "validation") for name in ("random", "true-loss")]
+    return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
+
+
+def test_two_halves_judge_each_other(learned: Made) -> None:
+    files, paths = learned
+    record, run = next(runs_of([read_record(files[0])], paths))
+    judges = Judges.of(run)
+    first, second = judges.halves
+    assert abs(len(first) - len(second)) <= 1
+    assert np.array_equal(np.union1d(first, second), run.pool.eligible)
+    right = round(judges.score(first) * len(first)) + round(judges.score(second) * len(second))
+    assert judges.pool_score == pytest.approx(right / len(run.pool.eligible))
+    assert judges.score(first[:1]) in {0.0, 1.0}
+    rows = list(difficulties(record, run, judges))
+    assert [row.labeled for row in rows] == [12, 18, 24]
+    assert [np.isnan(row.picks) for row in rows] == [False, False, True]
+    assert rows[0].picks == judges.score(np.array(record.rounds[0].picked))
+
+
+def test_a_model_fits_the_labels_that_it_was_given(learned: Made) -> None:
+    files, paths = learned
+    record, run = next(runs_of([read_record(files[0])], paths))
+    rows = list(difficulties(record, run, Judges.of(run)))
+    held_out = [one.metrics["accuracy"] for one in record.rounds]
+    assert np.mean([row.fit for row in rows]) > np.mean(held_out)
+
+
+def test_the_command_prints_both(learned: Made, lossbench_cli: Callable[..., Result]) -> None:
+    files, paths = learned
+    result = lossbench_cli("diagnose", *files, "--difficulty", "--data", paths.data, "--out", paths.out)
+    assert result.code == 0, result.errors
+    assert "difficulty of the picks" in result.output
+
+
+def test_every_kind_has_it(kind: str, tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path)
+    record = read_record(run_job(0, Job(tiny_protocol(kind), "random", 0, "shared", "validation"), paths, NullSink()))
+    ((_, run),) = runs_of([record], paths)
+    judges = Judges.of(run)
+    assert all(0 <= row.fit <= 1 for row in difficulties(record, run, judges))
+    assert 0 <= judges.pool_score <= 1
