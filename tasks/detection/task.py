@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as_annotations
+from tasks.base import Ids, Metric, Outputs, Posteriors, Store, Task, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
 from tasks.datasets.scenes import VOC_LAYOUT, materialize
@@ -31,7 +31,9 @@ from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
-from tasks.models.ssd import Ssd, SsdRaw, build_ssd, input_colors
+from tasks.models.detectors import DetectorFactory
+from tasks.models.library_ssd import LibrarySsd
+from tasks.models.ssd import Ssd, SsdRaw
 from tasks.training.pretraining import pretrained
 
 MATCHING_IOU = 0.5  # the overlap from which two boxes show the same object in VOC's evaluation
@@ -41,12 +43,14 @@ LIKELY = 0.5  # a detection with a higher score is more likely right than wrong,
 class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
     """Raw output: SSD's logits and offsets. Target: padded boxes and class indices."""
 
-    def __init__(self, pixels: Pixels, model: Ssd, settings: RowSettings) -> None:
-        super().__init__(pixels)
+    def __init__(
+        self, pixels: Pixels, model: Ssd | LibrarySsd, settings: RowSettings, store: Store | None = None
+    ) -> None:
+        super().__init__(pixels, store)
         self._anchors = model.anchors(pixels.size).to(pixels.device)
         self._coder = model.head.ssd.bbox_coder
         self._test: Any = model.head.ssd.test_cfg
-        self._last_backbone_map = -len(model.neck.extra_layers) - 1
+        self._embedded_tap = model.embedded_tap
         self._settings = settings
 
     def posteriors(self, raw: SsdRaw) -> Posteriors:
@@ -74,7 +78,7 @@ class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
         """The spatial mean of the backbone's last map (fc7 of VGG-16)."""
-        return outputs.features[self._last_backbone_map].mean((2, 3))
+        return outputs.taps[self._embedded_tap].mean((2, 3))
 
     def boxes(self, raw: SsdRaw) -> Float[Tensor, "n m 4"]:
         """The predicted corners of each anchor, in pixels of the model's input."""
@@ -107,9 +111,10 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
     settings: DetectionSettings
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source, colors = settings.data, input_colors(settings.model)  # a config that does not fit ends here
+        source = settings.data
         self.settings = settings
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
+        self._models = DetectorFactory(settings.model, len(self.group_names))  # a config that does not fit ends here
         root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
         stored_pixels = source.stored_pixels or settings.model.pixels
         with advising(f"delete {root}: it is rendered again" if source.scenes else None):
@@ -121,19 +126,21 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
-        self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
+        self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test), **self._models.fingerprints}
         self._trunk_weights: dict[str, Tensor] = {}
         if settings.pretraining:
             classifier = ClassificationTask(settings.pretraining, data, cache, device)
             self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
-        pixels = settings.model.pixels
-        model = build_ssd(settings.model.model_copy(update={"imagenet": False}), len(self.group_names))
-        self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, colors), model, settings.rows)
+        pixels = Pixels(stored, settings.model.pixels, self._models.colors)
+        words = " ".join(self.fingerprints[name] for name in ("pool", "test"))
+        self._store = self._models.freeze(pixels, words, cache)
+        model = self._models.build(pretrained=False)
+        self.unlabeled = UnlabeledDetection(pixels, model, settings.rows, self._store)
 
-    def build_model(self) -> Ssd:
-        """An SSD with untrained weights, or with those that the protocol names for its trunk."""
-        model = build_ssd(self.settings.model, len(self.group_names))
+    def build_model(self) -> Ssd | LibrarySsd:
+        """A detector with untrained weights, or with those that the protocol names for its trunk."""
+        model = self._models.build()
         if self._trunk_weights:
             model.backbone.get_submodule("stages").load_state_dict(self._trunk_weights)
         return model
@@ -142,10 +149,17 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         """The objects that are not difficult."""
         return box_targets(*self._easy_objects(ids), self.unlabeled.device)
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
-        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips."""
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], BoxTargets]:
+        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips.
+
+        Of a frozen trunk, flips alone where they are stored.
+        """
         boxes, labels = pad_objects(*self._easy_objects(ids))
         boxes /= self.unlabeled.size
+        if self._store is not None:
+            views = rng.integers(0, self.settings.stored_views, len(ids))
+            rows = self._store.rows(ids, views).to(self.unlabeled.device)
+            return rows, self._transformed(boxes, labels, augment.mirrored(views == 1))
         transforms = ssd_transforms(rng, boxes, labels >= 0, self.settings.zoom)
         images = self.unlabeled.warped(ids, transforms, augment.photometric(rng, len(ids)))
         return images, self._transformed(boxes, labels, transforms)

@@ -99,6 +99,40 @@ class SmallSsdSettings(Settings):
     extra_channels: Whole = Field(64, ge=2, le=MOST_CHANNELS)
 
 
+class LibraryDetectorSettings(LibrarySettings):
+    """SSD's head on a trunk of timm or torchvision, which may be frozen. It detects on the last taps and on coarser maps."""
+
+    levels: Whole = Field(2, ge=1, le=8)
+    """How many of the last taps the neck reads."""
+    extra_levels: Whole = Field(2, ge=0, le=4)
+    """Maps that the neck adds after the coarsest, each of half its side."""
+    channels: Whole = Field(128, ge=8, le=MOST_CHANNELS)
+    """Of the neck's maps."""
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=13), Rising] = (0.1, 0.25, 0.45, 0.7, 1.0)
+    """As those of `SmallSsdSettings`: one for each level, and one more."""
+    ratios: Annotated[tuple[Annotated[Number, Field(gt=1, le=10)], ...], Field(min_length=1, max_length=4), Distinct] = (
+        2.0,
+    )
+    """Of the sides of anchors that are not square; each is used lying and standing, on all levels."""
+
+    @model_validator(mode="after")
+    def _levels_have_sizes(self) -> LibraryDetectorSettings:
+        levels = self.levels + self.extra_levels
+        if len(self.sizes) != levels + 1:
+            msg = f"{levels} levels need {levels + 1} sizes of anchors; there are {len(self.sizes)}"
+            raise ValueError(msg)
+        if self.hidden:
+            msg = "`hidden` is for classifiers; a detector has `channels`"
+            raise ValueError(msg)
+        return self
+
+
+DetectorSettings = Annotated[
+    FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings, Field(discriminator="kind")
+]
+"""The model of a detection protocol."""
+
+
 class HourglassSettings(Settings):
     """A stacked hourglass. The paper uses two stacks of width 256 at 256 pixels."""
 

@@ -71,6 +71,8 @@ class Ssd(TapModel):
     def __init__(self, backbone: nn.Module, neck: SSDNeck, head: SSDHead) -> None:
         super().__init__()
         self.backbone, self.neck, self.head = backbone, neck, SsdOutput(head)
+        self.embedded_tap = -len(neck.extra_layers) - 1
+        """The tap that is the backbone's last map (fc7 of VGG-16)."""
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
         """The feature maps of all levels, as taps and as features."""

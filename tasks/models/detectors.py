@@ -1,0 +1,80 @@
+"""The models of detection protocols: SSDs of mmdet, a small one, and SSD's head on trunks of libraries, frozen or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from tasks.images.pixels import Colors, Pixels
+from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library_ssd import LibrarySsd
+from tasks.models.library_store import library_store
+from tasks.models.settings import DetectorSettings, LibraryDetectorSettings
+from tasks.models.ssd import Ssd, build_ssd, input_colors
+from tasks.models.weights import digest
+
+
+class DetectorFactory:
+    """Builds the detectors of one protocol.
+
+    Args:
+        settings: the protocol's `task.model` table.
+        classes: how many.
+
+    Raises:
+        DataError: the model does not exist, its weights do not fit, or its config is no detector that fits here.
+    """
+
+    def __init__(self, settings: DetectorSettings, classes: int) -> None:
+        self._settings, self._classes = settings, classes
+        self._layout: RowLayout | None = None
+        self._trunk: LastTaps | None = None
+        self.fingerprints: dict[str, str] = {}
+        """SHA-256 of weights from outside the repository, by name."""
+        if isinstance(settings, LibraryDetectorSettings):
+            backbone = initial_backbone(settings)
+            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
+            self.colors: Colors = backbone.colors
+            """The normalization that the weights expect."""
+            if settings.weights != "none":
+                self.fingerprints["weights"] = digest(backbone)
+        else:
+            self.colors = input_colors(settings)
+
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
+        """The store of what a frozen trunk gives for all images; None where none is frozen.
+
+        Args:
+            pixels: the images.
+            data: their fingerprint.
+            cache: the store lies in its folder `features`.
+        """
+        settings = self._settings
+        if self._trunk is None or not isinstance(settings, LibraryDetectorSettings) or not settings.freeze:
+            return None
+        store, self._layout = library_store(self._trunk, settings, pixels, data, cache)
+        return store
+
+    def build(self, *, pretrained: bool = True) -> Ssd | LibrarySsd:
+        """A new model: random weights are drawn from torch's global generator, others are read from their file.
+
+        Args:
+            pretrained: whether to load weights that torchvision may have to download.
+        """
+        settings = self._settings
+        if not isinstance(settings, LibraryDetectorSettings):
+            return build_ssd(settings if pretrained else settings.model_copy(update={"imagenet": False}), self._classes)
+        trunk = self._trunk
+        if trunk is None:
+            raise TypeError
+        if self._layout is not None:
+            backbone = StoredTrunk(self._layout)
+        else:
+            backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
+        return LibrarySsd(backbone, trunk.shapes, settings, self._classes)
+
+    def load_trunk(self, model: Ssd, weights: dict[str, Tensor]) -> None:
+        """Give the small SSD the trunk of a classifier."""
+        model.backbone.get_submodule("stages").load_state_dict(weights)
