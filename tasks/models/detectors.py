@@ -7,13 +7,18 @@ from pathlib import Path
 from torch import Tensor
 
 from tasks.images.pixels import Colors, Pixels
+from tasks.models.dense import DenseDetector, build_dense
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library_ssd import LibrarySsd
 from tasks.models.library_store import library_store
 from tasks.models.settings import DetectorSettings, LibraryDetectorSettings
-from tasks.models.ssd import Ssd, build_ssd, input_colors
+from tasks.models.mmdet_config import input_colors, model_config
+from tasks.models.ssd import Ssd, build_ssd
 from tasks.models.weights import digest
+
+
+Detector = Ssd | LibrarySsd | DenseDetector
 
 
 class DetectorFactory:
@@ -42,6 +47,7 @@ class DetectorFactory:
                 self.fingerprints["weights"] = digest(backbone)
         else:
             self.colors = input_colors(settings)
+            self._is_ssd = settings.kind == "resnet18" or model_config(settings).bbox_head.type == "SSDHead"
 
     def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
@@ -57,7 +63,7 @@ class DetectorFactory:
         store, self._layout = library_store(self._trunk, settings, pixels, data, cache)
         return store
 
-    def build(self, *, pretrained: bool = True) -> Ssd | LibrarySsd:
+    def build(self, *, pretrained: bool = True) -> Detector:
         """A new model: random weights are drawn from torch's global generator, others are read from their file.
 
         Args:
@@ -65,7 +71,8 @@ class DetectorFactory:
         """
         settings = self._settings
         if not isinstance(settings, LibraryDetectorSettings):
-            return build_ssd(settings if pretrained else settings.model_copy(update={"imagenet": False}), self._classes)
+            chosen = settings if pretrained else settings.model_copy(update={"imagenet": False})
+            return build_ssd(chosen, self._classes) if self._is_ssd else build_dense(chosen, self._classes)
         trunk = self._trunk
         if trunk is None:
             raise TypeError

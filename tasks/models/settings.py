@@ -78,7 +78,7 @@ ClassifierSettings = Annotated[
 
 
 class FullSsdSettings(Settings):
-    """An SSD that an mmdet config describes."""
+    """A single-stage detector that an mmdet config describes: SSD, RetinaNet, FCOS, ATSS, GFL, YOLOX, RTMDet, ..."""
 
     kind: Literal["mmdet"]
     config: FileName = "pascal_voc/ssd300_voc0712.py"
