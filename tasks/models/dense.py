@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.errors import DataError, require
-from tasks.models.mmdet_config import model_config, reads_bgr
+from tasks.models.mmdet_config import model_config, reads_bgr, trained_whole, without_download
+from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.settings import FullSsdSettings
 
 Lists = list[list[Tensor]]
@@ -177,7 +178,9 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
     config = model_config(settings)
     bgr = reads_bgr(config)
     if not settings.imagenet:
-        config.backbone.init_cfg = None
+        without_download(config.backbone)
+        if settings.weights == "none":
+            trained_whole(config.backbone)
     config.bbox_head.num_classes = classes
     config["_scope_"] = "mmdet"
     name = config.type
@@ -190,6 +193,8 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
             "use one such as RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet",
         )
         detector.init_weights()
+        if file := weights_file(settings):
+            load_detector(file, detector.backbone, detector.neck if detector.with_neck else nn.Identity(), head)
         return DenseDetector(detector, settings.pixels, bgr=bgr)
 
 

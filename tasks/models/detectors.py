@@ -12,6 +12,7 @@ from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library_ssd import LibrarySsd
 from tasks.models.library_store import library_store
+from tasks.models.mmdet_weights import fingerprint, weights_file
 from tasks.models.settings import DetectorSettings, LibraryDetectorSettings
 from tasks.models.mmdet_config import input_colors, model_config
 from tasks.models.ssd import Ssd, build_ssd
@@ -48,6 +49,8 @@ class DetectorFactory:
         else:
             self.colors = input_colors(settings)
             self._is_ssd = settings.kind == "resnet18" or model_config(settings).bbox_head.type == "SSDHead"
+            if settings.kind == "mmdet" and (file := weights_file(settings)):
+                self.fingerprints["weights"] = fingerprint(file)
 
     def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
@@ -71,7 +74,8 @@ class DetectorFactory:
         """
         settings = self._settings
         if not isinstance(settings, LibraryDetectorSettings):
-            chosen = settings if pretrained else settings.model_copy(update={"imagenet": False})
+            random = {"imagenet": False} if settings.kind == "resnet18" else {"imagenet": False, "weights": "none"}
+            chosen = settings if pretrained else settings.model_copy(update=random)
             return build_ssd(chosen, self._classes) if self._is_ssd else build_dense(chosen, self._classes)
         trunk = self._trunk
         if trunk is None:

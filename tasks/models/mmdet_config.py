@@ -69,6 +69,21 @@ def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are no
     return config
 
 
+def without_download(backbone: Any) -> None:
+    """Remove the weights that a backbone's table starts from, if it names any."""
+    if (backbone.get("init_cfg") or {}).get("type") == "Pretrained":
+        backbone.init_cfg = None
+
+
+def trained_whole(backbone: Any) -> None:
+    """Train all layers of a backbone that starts from random weights; configs freeze the first of a pretrained one."""
+    for name, value in (("frozen_stages", -1), ("norm_eval", False)):
+        if name in backbone:
+            backbone[name] = value
+    if "requires_grad" in (backbone.get("norm_cfg") or {}):
+        backbone.norm_cfg.requires_grad = True
+
+
 def reads_bgr(config: Any) -> bool:
     """Whether a config's model reads blue first. mmdet loads images so, and turns them where the config says it."""
     return not (config.get("data_preprocessor") or {}).get("bgr_to_rgb", False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -85,7 +86,18 @@ class FullSsdSettings(Settings):
     """Path of the config, relative to the configs that mmdet ships; with `--trust-config` also of any file, whose code is run."""
     pixels: Whole = Field(300, ge=32, le=MOST_PIXELS)
     imagenet: Flag = True
-    """Start from torchvision's ImageNet weights of VGG-16 (torchvision downloads them if they are not cached)."""
+    """Start the backbone from ImageNet weights: VGG-16 from torchvision's, others from those that the config names. They are
+    downloaded if they are not cached. By default for SSD's configs alone, named ssd*."""
+    weights: FileName = Field("none", exclude_if=lambda weights: weights == "none")
+    """Of the whole detector: `none`; `hub`: the checkpoint that mmdet publishes for the config, downloaded if it is not cached;
+    else the path of a checkpoint. Layers of another number of classes keep their random weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imagenet_by_default_for_ssd(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "imagenet" not in table and isinstance(table.get("config"), str):
+            return table | {"imagenet": Path(table["config"]).name.startswith("ssd")}
+        return table
 
 
 class SmallSsdSettings(Settings):

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.errors import DataError
-from tasks.models.mmdet_config import model_config, reads_bgr
+from tasks.models.mmdet_config import model_config, reads_bgr, without_download
+from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
 
@@ -105,7 +106,9 @@ def build_ssd(settings: FullSsdSettings | SmallSsdSettings, classes: int) -> Ssd
 
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     config = model_config(settings)
-    config.backbone.init_cfg = None
+    is_vgg = config.backbone.type == "SSDVGG"
+    if is_vgg or not settings.imagenet:
+        without_download(config.backbone)
     config.bbox_head.update(num_classes=classes, train_cfg=config.train_cfg, test_cfg=config.test_cfg)
     tables = (config.backbone, config.neck, config.bbox_head)
     for table in tables:
@@ -113,8 +116,10 @@ def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     backbone, neck, head = (MODELS.build(table) for table in tables)
     for module in (backbone, neck, head):
         module.init_weights()
-    if settings.imagenet:
+    if settings.imagenet and is_vgg:
         _load_vgg16(backbone)
+    if file := weights_file(settings):
+        load_detector(file, backbone, neck, head)
     return Ssd(backbone, neck, head, bgr=reads_bgr(config))
 
 
