@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasks.detection.losses import BoxTargets, ssd_losses
-from tasks.models.dense import DenseDetector, DenseRaw
+from tasks.errors import require
+from tasks.models.dense import DenseDetector, DenseRaw, building
 from tasks.models.detectors import Detector
 from tasks.models.library_ssd import LibrarySsd
 from tasks.models.ssd import Ssd, SsdRaw
@@ -109,16 +111,31 @@ class DenseReading(Reading[DenseRaw]):
     def __init__(self, model: DenseDetector, size: int, device: torch.device) -> None:
         self._output = model.head.to(device)
         self._head: Any = model.head.dense
-        for parameter in model.head.parameters():
-            parameter.requires_grad_(False)
         self._meta = {
             "img_shape": (size, size), "pad_shape": (size, size), "batch_input_shape": (size, size),
             "ori_shape": (size, size), "scale_factor": (1.0, 1.0),
         }  # fmt: skip
+        self._check(model, device)
+
+    def _check(self, model: DenseDetector, device: torch.device) -> None:
+        """Raise a DataError if the head cannot be read: an image with an object, and one without, are tried."""
+        name, size = type(self._head).__name__, self._meta["img_shape"][0]
+        object_ = torch.tensor([[[0.2, 0.2, 0.7, 0.7]]] * 2, device=device) * size
+        with building(name), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch speaks of meshgrid's arguments once
+            with torch.no_grad():
+                maps, _ = model.to(device).eval().trunk(torch.zeros(2, 3, size, size, device=device))
+                raw = self._output(*maps)
+                rows = self.boxes(raw).shape[1]
+            losses = self.losses(raw, BoxTargets(object_, torch.tensor([[0], [-1]], device=device)))
+        require(rows == raw.scores.shape[1], f"the head {name} gives {rows} boxes for {raw.scores.shape[1]} rows")
+        require(
+            not losses.requires_grad, f"the loss of the head {name} has weights of its own, which no raw output carries"
+        )
 
     def log_probs(self, raw: DenseRaw) -> Float[Tensor, "n m k"]:
         """The logarithm of the classes' probabilities and, last, the background's."""
-        if not self._head.use_sigmoid_cls:
+        if not getattr(self._head, "use_sigmoid_cls", True):  # YOLOv3's does not say it
             return functional.log_softmax(raw.scores, 2)
         present = functional.logsigmoid(raw.scores)
         if raw.quality.shape[2]:
@@ -145,7 +162,7 @@ class DenseReading(Reading[DenseRaw]):
         scores = raw.scores.new_full((images, rows, classes), -100.0)
         scores[:, :, 0] = torch.linspace(HIGHEST_LOGIT, -HIGHEST_LOGIT, rows, device=scores.device)
         marked = DenseRaw(scores, raw.offsets, torch.full_like(raw.quality, 100.0))
-        config = {"score_thr": 1e-6, "nms_pre": -1, "min_bbox_size": -1, "max_per_img": rows}
+        config = {"score_thr": 1e-6, "nms_pre": rows, "min_bbox_size": -1, "max_per_img": rows}
         return torch.stack([image.bboxes for image in self._predicted(marked, config, with_nms=False)])
 
     def detections(self, raw: DenseRaw, min_score: float | None) -> list[Found]:
@@ -164,9 +181,7 @@ class DenseReading(Reading[DenseRaw]):
 
 def reading(model: Detector, size: int, device: torch.device) -> Reading[Any]:
     """The meaning of a model's output on inputs with sides of `size` pixels. A `DenseDetector` is not to be trained afterwards."""
-    return (
-        DenseReading(model, size, device) if isinstance(model, DenseDetector) else SsdReading(model, size, device)
-    )
+    return DenseReading(model, size, device) if isinstance(model, DenseDetector) else SsdReading(model, size, device)
 
 
 def _total(part: Tensor | list[Tensor]) -> Tensor:

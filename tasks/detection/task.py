@@ -22,7 +22,7 @@ from tasks.datasets.scenes import VOC_LAYOUT, materialize
 from tasks.datasets.voc import Objects, VocSplit, fingerprint, load_split
 from tasks.detection.augment import ssd_transforms
 from tasks.detection.label_noise import mislabeled
-from tasks.detection.losses import BoxTargets, box_targets, pad_objects, ssd_losses
+from tasks.detection.losses import BoxTargets, box_targets, pad_objects
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.reading import DetectorRaw, reading
 from tasks.detection.settings import DetectionSettings, RowSettings

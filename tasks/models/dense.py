@@ -10,6 +10,7 @@ import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is impo
 
 import torch
 from jaxtyping import Float
+from mmdet.models.dense_heads import YOLOV3Head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
@@ -86,11 +87,16 @@ class DenseOutput(nn.Module):
             )
         if not trained:
             outputs[1] = [level * scale for level, scale in zip(outputs[1], self._scales, strict=True)]
-        return outputs
+        return self._joined(*outputs) if self._is_joined else outputs
+
+    @property
+    def _is_joined(self) -> bool:
+        return isinstance(self.dense, YOLOV3Head)
 
     @property
     def _classes(self) -> int:
-        return int(self.dense.cls_out_channels)  # pyright: ignore[reportArgumentType]
+        head: Any = self.dense
+        return int(head.num_classes if self._is_joined else head.cls_out_channels)
 
     def _as_trained(self, features: Features) -> Any:
         """The head's outputs as in training, whatever the mode; its layers keep their modes."""
@@ -101,12 +107,23 @@ class DenseOutput(nn.Module):
             self.dense.training = before
 
     def _lists(self, outputs: Any) -> Lists:
-        return [list(levels) for levels in outputs]
+        """The head's outputs as scores, boxes and, of some heads, quality. YOLOv3 gives box, objectness and scores in one map."""
+        if not self._is_joined:
+            return [list(levels) for levels in outputs]
+        parts = [level.unflatten(1, (-1, self._classes + 5)) for level in outputs[0]]
+        return [[each[:, :, kept].flatten(1, 2) for each in parts] for kept in (slice(5, None), slice(4), slice(4, 5))]
+
+    def _joined(self, scores: list[Tensor], offsets: list[Tensor], quality: list[Tensor]) -> Lists:
+        parts = [
+            [level.unflatten(1, (-1, length)) for level in levels]
+            for levels, length in ((offsets, 4), (quality, 1), (scores, self._classes))
+        ]
+        return [[torch.cat(level, 2).flatten(1, 2) for level in zip(*parts, strict=True)]]
 
     def _check(self, outputs: Lists) -> None:
         name = type(self.dense).__name__
         fits = len(outputs) in {2, 3} and all(
-            isinstance(level, Tensor) and level.ndim == 4 for levels in outputs for level in levels  # noqa: PLR2004
+            isinstance(level, Tensor) and level.ndim == 4 for levels in outputs for level in levels
         )
         require(
             fits and all(level.shape[1] % self._classes == 0 for level in outputs[0]),
@@ -115,22 +132,22 @@ class DenseOutput(nn.Module):
         )
 
     def _scales_of(self, features: Features, trained: Lists) -> list[float]:
-        """By how much boxes are larger in evaluation, on each level."""
-        mode = self.dense.training
-        self.dense.training = False
+        """By how much boxes are larger in evaluation, on each level: by 1 or, of all levels, by the stride."""
+        mode, self.dense.training = self.dense.training, False
         try:
             with torch.no_grad():
                 evaluated = self._lists(self.dense(features))
         finally:
             self.dense.training = mode
-        scales = []
-        for ours, theirs in zip(trained[1], evaluated[1], strict=True):
-            ratio = float(theirs.abs().sum() / ours.abs().sum().clamp(min=1e-30))
-            if not torch.allclose(ours * ratio, theirs, rtol=1e-3, atol=1e-5):
-                msg = f"the head {type(self.dense).__name__} predicts other boxes in training than in evaluation"
-                raise DataError(msg)
-            scales.append(float(round(ratio)) if ours.any() else 1.0)
-        return scales
+        strides: Any = self.dense.prior_generator.strides  # pyright: ignore[reportAttributeAccessIssue]
+        for scales in ([1.0] * len(trained[1]), [float(min(stride)) for stride in strides]):
+            if all(
+                torch.allclose(ours * scale, theirs, rtol=1e-3, atol=1e-5)
+                for ours, theirs, scale in zip(trained[1], evaluated[1], scales, strict=True)
+            ):
+                return scales
+        msg = f"the head {type(self.dense).__name__} predicts other boxes in training than in evaluation"
+        raise DataError(msg)
 
 
 class DenseDetector(TapModel):
@@ -184,7 +201,7 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
     config.bbox_head.num_classes = classes
     config["_scope_"] = "mmdet"
     name = config.type
-    with _naming(name):
+    with building(name):
         detector: Any = MODELS.build(config)
         head = getattr(detector, "bbox_head", None)
         require(
@@ -199,13 +216,13 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn what building and running a model may raise into one line."""
+def building(name: str) -> Iterator[None]:
+    """Turn what building a model and running it once may raise into a DataError of one line."""
     try:
         yield
     except NotImplementedError as error:
         msg = f"{name}: {error}; install it, such as `pip install mmcv==2.1.0` in an environment with a compiler"
         raise DataError(msg) from None
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
         msg = f"{name} cannot be built: {' '.join(str(error).split())[:200]}"
         raise DataError(msg) from None

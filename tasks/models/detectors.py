@@ -12,12 +12,11 @@ from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library_ssd import LibrarySsd
 from tasks.models.library_store import library_store
+from tasks.models.mmdet_config import input_colors, model_config
 from tasks.models.mmdet_weights import fingerprint, weights_file
 from tasks.models.settings import DetectorSettings, LibraryDetectorSettings
-from tasks.models.mmdet_config import input_colors, model_config
 from tasks.models.ssd import Ssd, build_ssd
 from tasks.models.weights import digest
-
 
 Detector = Ssd | LibrarySsd | DenseDetector
 

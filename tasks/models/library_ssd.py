@@ -92,7 +92,7 @@ class LibrarySsd(TapModel):
 
 
 def ssd_head(settings: LibraryDetectorSettings, sides: list[int], classes: int) -> SSDHead:
-    """mmdet's head, for maps of these sides."""
+    """Mmdet's head, for maps of these sides."""
     init_default_scope("mmdet")
     pixels, levels = settings.pixels, len(sides)
     head = SSDHead(

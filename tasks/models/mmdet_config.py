@@ -56,16 +56,19 @@ def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are no
     if not config:
         msg = f"{path} has no model"
         raise DataError(msg)
-    two_stages = "its second stage is trained on boxes that the first proposes, so that an image has no loss of fixed rows"
+    two_stages = (
+        "its second stage is trained on boxes that the first proposes, so that an image has no loss of fixed rows"
+    )
     require(
         not config.get("roi_head") and not config.get("rpn_head"),
         f"{path}: {config.type} is a two-stage detector; {two_stages}; use a single-stage one, such as RetinaNet",
     )
-    require(
-        not config.get("mask_head"), f"{path}: {config.type} segments instances; only detectors of boxes fit here"
-    )
+    require(not config.get("mask_head"), f"{path}: {config.type} segments instances; only detectors of boxes fit here")
     head = config.get("bbox_head")
-    require(isinstance(head, dict) and "type" in head, f"{path}: {config.type} has no bbox_head; it is no single-stage detector")
+    require(
+        isinstance(head, dict) and "type" in head,
+        f"{path}: {config.type} has no bbox_head; it is no single-stage detector",
+    )
     return config
 
 

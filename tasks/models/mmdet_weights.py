@@ -70,7 +70,9 @@ def _other_classes(one: torch.Size, other: torch.Size) -> bool:
 def _published(config: Path) -> str:
     """Where mmdet publishes the weights of a config that it ships."""
     metafile = config.parent / "metafile.yml"
-    require(config.is_relative_to(SHIPPED) and metafile.is_file(), f'weights = "hub": mmdet publishes none for {config}')
+    require(
+        config.is_relative_to(SHIPPED) and metafile.is_file(), f'weights = "hub": mmdet publishes none for {config}'
+    )
     table: Any = yaml.safe_load(metafile.read_text(encoding="utf-8"))
     models = table if isinstance(table, list) else table.get("Models") or []
     for model in models:

@@ -122,9 +122,9 @@ class LibraryDetectorSettings(LibrarySettings):
     """Of the neck's maps."""
     sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=13), Rising] = (0.1, 0.25, 0.45, 0.7, 1.0)
     """As those of `SmallSsdSettings`: one for each level, and one more."""
-    ratios: Annotated[tuple[Annotated[Number, Field(gt=1, le=10)], ...], Field(min_length=1, max_length=4), Distinct] = (
-        2.0,
-    )
+    ratios: Annotated[
+        tuple[Annotated[Number, Field(gt=1, le=10)], ...], Field(min_length=1, max_length=4), Distinct
+    ] = (2.0,)
     """Of the sides of anchors that are not square; each is used lying and standing, on all levels."""
 
     @model_validator(mode="after")
@@ -139,9 +139,7 @@ class LibraryDetectorSettings(LibrarySettings):
         return self
 
 
-DetectorSettings = Annotated[
-    FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings, Field(discriminator="kind")
-]
+DetectorSettings = Annotated[FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings, Field(discriminator="kind")]
 """The model of a detection protocol."""
 
 

@@ -23,6 +23,7 @@ from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
 
+
 class SsdRaw(NamedTuple):
     """The raw output of SSD: one row per anchor, in the order of mmdet's levels."""
 

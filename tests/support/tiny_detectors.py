@@ -16,8 +16,8 @@ from tasks.models.mmdet_config import SHIPPED
 
 SMALLER = """
     backbone=dict(depth=18, base_channels=8, stem_channels=8),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32),
-    bbox_head=dict(in_channels=32, feat_channels=32, stacked_convs=1))
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=64),
+    bbox_head=dict(in_channels=64, feat_channels=64, stacked_convs=1))
 """
 CONFIGS: Mapping[str, str] = {
     name: f"_base_ = {str(SHIPPED / base)!r}\nmodel = dict({SMALLER}"

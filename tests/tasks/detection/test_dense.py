@@ -24,7 +24,7 @@ from tasks.models.settings import FullSsdSettings
 from tasks.models.trust import trust_configs
 
 CLASSES, PIXELS = 3, 64
-META = {name: (PIXELS, PIXELS) for name in ("img_shape", "pad_shape", "batch_input_shape", "ori_shape")}
+META = dict.fromkeys(("img_shape", "pad_shape", "batch_input_shape", "ori_shape"), (PIXELS, PIXELS))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,9 +170,9 @@ def test_what_does_not_fit_is_refused_in_one_line(config: str, reason: str) -> N
 
 def test_an_operator_that_needs_compiled_mmcv_is_named(folder: Path) -> None:
     config = Path(config_in(folder, "retinanet"))
-    stage = "dcn=dict(type='DCNv2', deform_groups=1, fallback_on_stride=False), stage_with_dcn=(False, False, True, True),"
-    config.with_name("dcn.py").write_text(config.read_text().replace("depth=18,", f"depth=18, {stage}"))
-    given = FullSsdSettings(kind="mmdet", config=str(config.with_name("dcn.py")), pixels=PIXELS)
+    neck = "neck=dict(type='FPN_CARAFE', start_level=0, end_level=-1, num_outs=5, add_extra_convs=False, _delete_=True,"
+    config.with_name("carafe.py").write_text(config.read_text().replace("neck=dict(", neck))
+    given = FullSsdSettings(kind="mmdet", config=str(config.with_name("carafe.py")), pixels=PIXELS)
     with pytest.raises(DataError, match=r"RetinaNet: mmcv's operator '\w+' needs compiled mmcv.* install it"):
         build_dense(given, CLASSES)
 
