@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
@@ -171,7 +172,7 @@ class DenseReading(Reading[DenseRaw]):
         predicted = self._predicted(raw, changes, with_nms=True)
         return [Found(image.bboxes, image.scores, image.labels) for image in predicted]
 
-    def _predicted(self, raw: DenseRaw, changes: dict[str, object], *, with_nms: bool) -> list[Any]:
+    def _predicted(self, raw: DenseRaw, changes: Mapping[str, object], *, with_nms: bool) -> list[Any]:
         config = self._head.test_cfg.copy()
         config.update(changes)
         metas = [self._meta] * len(raw.scores)

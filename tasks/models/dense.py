@@ -23,6 +23,7 @@ from tasks.models.mmdet_config import model_config, reads_bgr, trained_whole, wi
 from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.settings import FullSsdSettings
 
+MAPS = 4  # dimensions of a feature map: n c h w
 Lists = list[list[Tensor]]
 """The outputs of an mmdet head: of each its maps (n, c, h, w) on all levels."""
 
@@ -123,10 +124,11 @@ class DenseOutput(nn.Module):
     def _check(self, outputs: Lists) -> None:
         name = type(self.dense).__name__
         fits = len(outputs) in {2, 3} and all(
-            isinstance(level, Tensor) and level.ndim == 4 for levels in outputs for level in levels
+            isinstance(level, Tensor) and level.ndim == MAPS for levels in outputs for level in levels
         )
+        known = self._is_joined or hasattr(self.dense, "cls_out_channels")
         require(
-            fits and all(level.shape[1] % self._classes == 0 for level in outputs[0]),
+            fits and known and all(level.shape[1] % self._classes == 0 for level in outputs[0]),
             f"the head {name} does not give scores and a box for each location of its maps",
             "use a detector that does, such as RetinaNet, FCOS, ATSS, GFL, YOLOX or RTMDet",
         )
@@ -211,7 +213,8 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
         )
         detector.init_weights()
         if file := weights_file(settings):
-            load_detector(file, detector.backbone, detector.neck if detector.with_neck else nn.Identity(), head)
+            neck = detector.neck if detector.with_neck else nn.Identity()
+            load_detector(file, detector.backbone, neck, detector.bbox_head)
         return DenseDetector(detector, settings.pixels, bgr=bgr)
 
 
@@ -220,6 +223,8 @@ def building(name: str) -> Iterator[None]:
     """Turn what building a model and running it once may raise into a DataError of one line."""
     try:
         yield
+    except DataError:
+        raise
     except NotImplementedError as error:
         msg = f"{name}: {error}; install it, such as `pip install mmcv==2.1.0` in an environment with a compiler"
         raise DataError(msg) from None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
-
 from tasks.images.pixels import Colors, Pixels
 from tasks.models.dense import DenseDetector, build_dense
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
@@ -14,7 +12,7 @@ from tasks.models.library_ssd import LibrarySsd
 from tasks.models.library_store import library_store
 from tasks.models.mmdet_config import input_colors, model_config
 from tasks.models.mmdet_weights import fingerprint, weights_file
-from tasks.models.settings import DetectorSettings, LibraryDetectorSettings
+from tasks.models.settings import DetectorSettings, FullSsdSettings, LibraryDetectorSettings, SmallSsdSettings
 from tasks.models.ssd import Ssd, build_ssd
 from tasks.models.weights import digest
 
@@ -47,9 +45,10 @@ class DetectorFactory:
                 self.fingerprints["weights"] = digest(backbone)
         else:
             self.colors = input_colors(settings)
-            self._is_ssd = settings.kind == "resnet18" or model_config(settings).bbox_head.type == "SSDHead"
-            if settings.kind == "mmdet" and (file := weights_file(settings)):
-                self.fingerprints["weights"] = fingerprint(file)
+            if settings.kind == "mmdet":
+                self._is_ssd = model_config(settings).bbox_head.type == "SSDHead"
+                if file := weights_file(settings):
+                    self.fingerprints["weights"] = fingerprint(file)
 
     def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
@@ -73,18 +72,17 @@ class DetectorFactory:
         """
         settings = self._settings
         if not isinstance(settings, LibraryDetectorSettings):
-            random = {"imagenet": False} if settings.kind == "resnet18" else {"imagenet": False, "weights": "none"}
-            chosen = settings if pretrained else settings.model_copy(update=random)
-            return build_ssd(chosen, self._classes) if self._is_ssd else build_dense(chosen, self._classes)
-        trunk = self._trunk
-        if trunk is None:
-            raise TypeError
+            return self._of_mmdet(settings, pretrained=pretrained)
+        shapes = () if self._trunk is None else self._trunk.shapes
         if self._layout is not None:
             backbone = StoredTrunk(self._layout)
         else:
             backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
-        return LibrarySsd(backbone, trunk.shapes, settings, self._classes)
+        return LibrarySsd(backbone, shapes, settings, self._classes)
 
-    def load_trunk(self, model: Ssd, weights: dict[str, Tensor]) -> None:
-        """Give the small SSD the trunk of a classifier."""
-        model.backbone.get_submodule("stages").load_state_dict(weights)
+    def _of_mmdet(self, settings: FullSsdSettings | SmallSsdSettings, *, pretrained: bool) -> Ssd | DenseDetector:
+        if settings.kind == "resnet18":
+            return build_ssd(settings, self._classes)
+        if not pretrained:
+            settings = settings.model_copy(update={"imagenet": False, "weights": "none"})
+        return build_ssd(settings, self._classes) if self._is_ssd else build_dense(settings, self._classes)

@@ -74,13 +74,14 @@ def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are no
 
 def without_download(backbone: Any) -> None:
     """Remove the weights that a backbone's table starts from, if it names any."""
-    if (backbone.get("init_cfg") or {}).get("type") == "Pretrained":
+    if "checkpoint" in (backbone.get("init_cfg") or {}):
         backbone.init_cfg = None
 
 
 def trained_whole(backbone: Any) -> None:
     """Train all layers of a backbone that starts from random weights; configs freeze the first of a pretrained one."""
-    for name, value in (("frozen_stages", -1), ("norm_eval", False)):
+    none = 0 if backbone.type == "EfficientNet" else -1  # whose count begins with the stem
+    for name, value in (("frozen_stages", none), ("norm_eval", False)):
         if name in backbone:
             backbone[name] = value
     if "requires_grad" in (backbone.get("norm_cfg") or {}):

@@ -46,10 +46,11 @@ def gradient_embeddings(task: UnlabeledTask[Any, Any], head: nn.Module, outputs:
     parts = []
     for start in range(0, len(uses[0].residuals), IMAGES_AT_ONCE):
         part = slice(start, start + IMAGES_AT_ONCE)
-        per_layer = dict.fromkeys(layers, 0.0)
+        per_layer: dict[int, Tensor] = {}
         for use in uses:  # of a layer that reads several maps the sum
             gradient = _weight_gradient(use.layer, use.inputs[part], use.residuals[part])
-            per_layer[id(use.layer)] = per_layer[id(use.layer)] + gradient
+            known = per_layer.get(id(use.layer))
+            per_layer[id(use.layer)] = gradient if known is None else known + gradient
         exact = torch.cat(list(per_layer.values()), 1)
         parts.append(exact if numbers <= EXACT_NUMBERS else count_sketch(exact, SKETCH_NUMBERS))
     gradients = torch.cat(parts)
