@@ -182,7 +182,10 @@ class DenseReading(Reading[DenseRaw]):
 
 def reading(model: Detector, size: int, device: torch.device) -> Reading[Any]:
     """The meaning of a model's output on inputs with sides of `size` pixels. A `DenseDetector` is not to be trained afterwards."""
-    return DenseReading(model, size, device) if isinstance(model, DenseDetector) else SsdReading(model, size, device)
+    if isinstance(model, DenseDetector):
+        return DenseReading(model, size, device)
+    with building(f"{type(model).__name__} at {size} pixels"):
+        return SsdReading(model, size, device)
 
 
 def _total(part: Tensor | list[Tensor]) -> Tensor:
