@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tasks.classification.settings import ClassificationSettings
 from tasks.datasets.names import VOC_CLASSES
-from tasks.models.settings import FullSsdSettings, ResNetSettings, SmallSsdSettings
+from tasks.models.settings import DetectorSettings, LibraryDetectorSettings, ResNetSettings, SmallSsdSettings
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Settings, TaskSettings, Whole
 
 ImageList = Annotated[str, Field(pattern=r"^\w[\w-]*/\w[\w.-]*$", max_length=100)]
@@ -48,12 +48,17 @@ class DetectionSettings(TaskSettings):
 
     kind: Literal["detection"]
     data: DetectionData
-    model: Annotated[FullSsdSettings | SmallSsdSettings, Field(discriminator="kind")]
+    model: DetectorSettings
     zoom: Number = Field(4.0, ge=1, le=100)
     """The largest factor of zooming out in SSD's augmentation."""
     rows: RowSettings = RowSettings()
     pretraining: ClassificationSettings | None = None
     """Start the trunk of the small SSD from a classifier that is trained on other images."""
+
+    @property
+    def stored_views(self) -> int:
+        """How many views of each image a frozen trunk sees."""
+        return 2 if isinstance(self.model, LibraryDetectorSettings) and self.model.mirrored else 1
 
     def untrained(self) -> DetectionSettings:
         """The same settings without pretraining."""

@@ -11,50 +11,47 @@ import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is impo
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from mmdet.models.layers import multiclass_nms
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from torchvision.ops import box_iou
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Task, UnlabeledTask, as_annotations
+from tasks.base import Ids, Metric, Outputs, Posteriors, Store, Task, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
 from tasks.datasets.scenes import VOC_LAYOUT, materialize
 from tasks.datasets.voc import Objects, VocSplit, fingerprint, load_split
 from tasks.detection.augment import ssd_transforms
 from tasks.detection.label_noise import mislabeled
-from tasks.detection.losses import BoxTargets, box_targets, pad_objects, ssd_losses
+from tasks.detection.losses import BoxTargets, box_targets, pad_objects
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
+from tasks.detection.reading import DetectorRaw, reading
 from tasks.detection.settings import DetectionSettings, RowSettings
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
-from tasks.models.ssd import Ssd, SsdRaw, build_ssd, input_colors
+from tasks.models.detectors import Detector, DetectorFactory
 from tasks.training.pretraining import pretrained
 
 MATCHING_IOU = 0.5  # the overlap from which two boxes show the same object in VOC's evaluation
 LIKELY = 0.5  # a detection with a higher score is more likely right than wrong, according to the model
 
 
-class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
-    """Raw output: SSD's logits and offsets. Target: padded boxes and class indices."""
+class UnlabeledDetection(UnlabeledTask[DetectorRaw, BoxTargets]):
+    """Raw output: the head's, one row per anchor or location. Target: padded boxes and class indices."""
 
-    def __init__(self, pixels: Pixels, model: Ssd, settings: RowSettings) -> None:
-        super().__init__(pixels)
-        self._anchors = model.anchors(pixels.size).to(pixels.device)
-        self._coder = model.head.ssd.bbox_coder
-        self._test: Any = model.head.ssd.test_cfg
-        self._last_backbone_map = -len(model.neck.extra_layers) - 1
+    def __init__(self, pixels: Pixels, model: Detector, settings: RowSettings, store: Store | None = None) -> None:
+        super().__init__(pixels, store)
+        self.reading = reading(model, pixels.size, pixels.device)
+        self._embedded_tap = model.embedded_tap
         self._settings = settings
 
-    def posteriors(self, raw: SsdRaw) -> Posteriors:
+    def posteriors(self, raw: DetectorRaw) -> Posteriors:
         """One row per anchor, over the classes and, last, the background. Its context is the most probable class.
 
         The weight of a row is proportional to its probability of an object; see `RowSettings`.
         """
-        log_probs = functional.log_softmax(raw.scores, 2)
+        log_probs = self.reading.log_probs(raw)
         object_log_probs = log_probs[:, :, :-1].logsumexp(2)  # 1 - p(background) would round to 0
         relative = (object_log_probs - object_log_probs.amax(1, keepdim=True)).exp()
         largest, rows = relative.topk(min(self._settings.most, relative.shape[1]), 1)
@@ -62,54 +59,49 @@ class UnlabeledDetection(UnlabeledTask[SsdRaw, BoxTargets]):
         weight = torch.zeros_like(relative).scatter(1, rows, counted)
         return Posteriors(log_probs, weight / weight.sum(1, keepdim=True), log_probs[:, :, :-1].argmax(2))
 
-    def losses(self, raw: SsdRaw, targets: BoxTargets) -> Float[Tensor, " n"]:
-        """Confidence plus box loss; anchors are matched and hard negatives mined within each image."""
-        return ssd_losses(raw, targets, self._anchors, self._coder)
+    def losses(self, raw: DetectorRaw, targets: BoxTargets) -> Float[Tensor, " n"]:
+        """The head's loss of each image, all of its parts added; anchors are matched within each image."""
+        return self.reading.losses(raw, targets)
 
-    def pseudo_targets(self, raw: SsdRaw) -> BoxTargets:
+    def pseudo_targets(self, raw: DetectorRaw) -> BoxTargets:
         """The detections with a score above 0.5."""
         detections = self.detections(raw, LIKELY)
         boxes = [image.boxes * self.size for image in detections]
         return box_targets(boxes, [image.labels for image in detections], self.device)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The spatial mean of the backbone's last map (fc7 of VGG-16)."""
-        return outputs.features[self._last_backbone_map].mean((2, 3))
+        """The spatial mean of the backbone's last map (fc7 of VGG-16), or of the neck's map of its resolution."""
+        return outputs.taps[self._embedded_tap].mean((2, 3))
 
-    def boxes(self, raw: SsdRaw) -> Float[Tensor, "n m 4"]:
-        """The predicted corners of each anchor, in pixels of the model's input."""
-        images, rows = raw.offsets.shape[:2]
-        anchors = self._anchors.repeat(images, 1)
-        corners = self._coder.decode(anchors, raw.offsets.flatten(0, 1), max_shape=(self.size, self.size))
-        return corners.view(images, rows, 4)
+    def boxes(self, raw: DetectorRaw) -> Float[Tensor, "n m 4"]:
+        """The predicted corners of each row, in pixels of the model's input."""
+        return self.reading.boxes(raw)
 
-    def detections(self, raw: SsdRaw, min_score: float | None = None) -> list[Detections]:
+    def detections(self, raw: DetectorRaw, min_score: float | None = None) -> list[Detections]:
         """Each image's detections after non-maximum suppression within each class.
 
         Args:
             raw: the raw output.
             min_score: detections with a lower score are left out; by default the threshold of the model's config.
         """
-        min_score = float(self._test.score_thr) if min_score is None else min_score
-        detections = []
-        for boxes, scores in zip(self.boxes(raw), raw.scores.softmax(2), strict=True):
-            kept, labels, *_ = multiclass_nms(boxes, scores, min_score, dict(self._test.nms), self._test.max_per_img)
-            corners = (kept[:, :4] / self.size).cpu().numpy()
-            detections.append(Detections(corners, kept[:, 4].cpu().numpy(), labels.cpu().numpy()))
-        return detections
+        return [
+            Detections((boxes / self.size).cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy())
+            for boxes, scores, labels in self.reading.detections(raw, min_score)
+        ]
 
 
-class DetectionTask(Task[SsdRaw, BoxTargets]):
-    """PASCAL VOC, or data in its form, detected by an SSD."""
+class DetectionTask(Task[DetectorRaw, BoxTargets]):
+    """PASCAL VOC, or data in its form, detected by a single-stage detector."""
 
     metric = Metric("mAP", "IoU 0.5, 11 points")
     unlabeled: UnlabeledDetection
     settings: DetectionSettings
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source, colors = settings.data, input_colors(settings.model)  # a config that does not fit ends here
+        source = settings.data
         self.settings = settings
         self.group_names = SCENE_CLASSES if source.scenes else source.classes
+        self._models = DetectorFactory(settings.model, len(self.group_names))  # a config that does not fit ends here
         root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
         stored_pixels = source.stored_pixels or settings.model.pixels
         with advising(f"delete {root}: it is rendered again" if source.scenes else None):
@@ -121,19 +113,21 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
-        self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test)}
+        self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test), **self._models.fingerprints}
         self._trunk_weights: dict[str, Tensor] = {}
         if settings.pretraining:
             classifier = ClassificationTask(settings.pretraining, data, cache, device)
             self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
-        pixels = settings.model.pixels
-        model = build_ssd(settings.model.model_copy(update={"imagenet": False}), len(self.group_names))
-        self.unlabeled = UnlabeledDetection(Pixels(stored, pixels, colors), model, settings.rows)
+        pixels = Pixels(stored, settings.model.pixels, self._models.colors)
+        words = " ".join(self.fingerprints[name] for name in ("pool", "test"))
+        self._store = self._models.freeze(pixels, words, cache)
+        model = self._models.build(pretrained=False)
+        self.unlabeled = UnlabeledDetection(pixels, model, settings.rows, self._store)
 
-    def build_model(self) -> Ssd:
-        """An SSD with untrained weights, or with those that the protocol names for its trunk."""
-        model = build_ssd(self.settings.model, len(self.group_names))
+    def build_model(self) -> Detector:
+        """A detector with untrained weights, or with those that the protocol names for its trunk."""
+        model = self._models.build()
         if self._trunk_weights:
             model.backbone.get_submodule("stages").load_state_dict(self._trunk_weights)
         return model
@@ -142,10 +136,17 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         """The objects that are not difficult."""
         return box_targets(*self._easy_objects(ids), self.unlabeled.device)
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], BoxTargets]:
-        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips."""
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], BoxTargets]:
+        """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips.
+
+        Of a frozen trunk, flips alone where they are stored.
+        """
         boxes, labels = pad_objects(*self._easy_objects(ids))
         boxes /= self.unlabeled.size
+        if self._store is not None:
+            views = rng.integers(0, self.settings.stored_views, len(ids))
+            rows = self._store.rows(ids, views).to(self.unlabeled.device)
+            return rows, self._transformed(boxes, labels, augment.mirrored(views == 1))
         transforms = ssd_transforms(rng, boxes, labels >= 0, self.settings.zoom)
         images = self.unlabeled.warped(ids, transforms, augment.photometric(rng, len(ids)))
         return images, self._transformed(boxes, labels, transforms)
@@ -185,7 +186,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
         classes = len(self.group_names)
         return as_annotations([mislabeled(objects, share, classes, rng) for objects in self.annotations[ids]])
 
-    def categories(self, raw: SsdRaw, ids: Ids) -> Int[Tensor, "n m"]:
+    def categories(self, raw: DetectorRaw, ids: Ids) -> Int[Tensor, "n m"]:
         """The class of the object that a row's box overlaps most, if IoU is at least 0.5; otherwise the background."""
         background = len(self.group_names)
         categories = torch.full(raw.scores.shape[:2], background, device=raw.scores.device)
@@ -196,7 +197,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
                 row[:] = torch.where(overlap >= MATCHING_IOU, labels, background)
         return categories
 
-    def predictions(self, raw: SsdRaw) -> NDArray[Any]:
+    def predictions(self, raw: DetectorRaw) -> NDArray[Any]:
         """The detections with a score above 0.5."""
         side = self.unlabeled.size
         return as_annotations(
@@ -206,7 +207,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             ]
         )
 
-    def metrics(self, raws: Iterable[SsdRaw], ids: Ids) -> dict[str, float]:
+    def metrics(self, raws: Iterable[DetectorRaw], ids: Ids) -> dict[str, float]:
         """VOC's mAP in both forms, COCO's AP, and the mean weight of rows on objects (`weight_on_objects`)."""
         detections: list[Detections] = []
         shares: list[float] = []
@@ -221,7 +222,7 @@ class DetectionTask(Task[SsdRaw, BoxTargets]):
             "weight_on_objects": float(np.mean(shares)) if shares else 0.0,
         }
 
-    def _weight_on_objects(self, raw: SsdRaw, objects: list[Objects]) -> list[float]:
+    def _weight_on_objects(self, raw: DetectorRaw, objects: list[Objects]) -> list[float]:
         """For each image with objects: the total weight of the rows whose box overlaps one with IoU of at least 0.5."""
         weights, boxes = self.unlabeled.posteriors(raw).weight, self.unlabeled.boxes(raw)
         return [

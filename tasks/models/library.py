@@ -64,6 +64,37 @@ class LibraryBackbone(nn.Module):
         return embedding.shape[1]
 
 
+class LastTaps(nn.Module):
+    """A trunk whose features are the maps of its last taps, instead of the library's vector.
+
+    Args:
+        backbone: the trunk.
+        count: how many of its taps.
+
+    Raises:
+        DataError: it has fewer taps, or one of these is no map of more than one cell.
+    """
+
+    def __init__(self, backbone: LibraryBackbone, count: int, pixels: int) -> None:
+        super().__init__()
+        self.backbone, self._count = backbone, count
+        self.colors = backbone.colors
+        names = backbone.tap_names
+        self.tap_names = (*names, f"the last {count} are features")
+        require(
+            count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps"
+        )
+        with torch.no_grad():
+            _, maps = self.forward(torch.zeros(1, 3, pixels, pixels))
+        self.shapes = tuple(tuple(each.shape[1:]) for each in maps)
+        """Of the features of one image."""
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
+        """All taps, and the last of them."""
+        taps, _ = self.backbone(images)
+        return taps, taps[-self._count :]
+
+
 class BackboneClassifier(TapModel):
     """A trunk, a hidden layer where one is asked for, and a linear classifier.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -78,14 +79,25 @@ ClassifierSettings = Annotated[
 
 
 class FullSsdSettings(Settings):
-    """An SSD that an mmdet config describes."""
+    """A single-stage detector that an mmdet config describes: SSD, RetinaNet, FCOS, ATSS, GFL, YOLOX, RTMDet, ..."""
 
     kind: Literal["mmdet"]
     config: FileName = "pascal_voc/ssd300_voc0712.py"
     """Path of the config, relative to the configs that mmdet ships; with `--trust-config` also of any file, whose code is run."""
     pixels: Whole = Field(300, ge=32, le=MOST_PIXELS)
     imagenet: Flag = True
-    """Start from torchvision's ImageNet weights of VGG-16 (torchvision downloads them if they are not cached)."""
+    """Start the backbone from ImageNet weights: VGG-16 from torchvision's, others from those that the config names. They are
+    downloaded if they are not cached. By default for SSD's configs alone, named ssd*."""
+    weights: FileName = Field("none", exclude_if=lambda weights: weights == "none")
+    """Of the whole detector: `none`; `hub`: the checkpoint that mmdet publishes for the config, downloaded if it is not cached;
+    else the path of a checkpoint. Layers of another number of classes keep their random weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imagenet_by_default_for_ssd(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "imagenet" not in table and isinstance(table.get("config"), str):
+            return table | {"imagenet": Path(table["config"]).name.startswith("ssd")}
+        return table
 
 
 class SmallSsdSettings(Settings):
@@ -97,6 +109,38 @@ class SmallSsdSettings(Settings):
     sizes: Annotated[tuple[Size, Size, Size, Size, Size], Rising] = (0.12, 0.28, 0.48, 0.72, 1.0)
     """Side of each level's small square anchors, relative to the image; a level's upper size is the next entry."""
     extra_channels: Whole = Field(64, ge=2, le=MOST_CHANNELS)
+
+
+class LibraryDetectorSettings(LibrarySettings):
+    """SSD's head on a trunk of timm or torchvision, which may be frozen. It detects on the last taps and on coarser maps."""
+
+    levels: Whole = Field(2, ge=1, le=8)
+    """How many of the last taps the neck reads."""
+    extra_levels: Whole = Field(2, ge=0, le=4)
+    """Maps that the neck adds after the coarsest, each of half its side."""
+    channels: Whole = Field(128, ge=8, le=MOST_CHANNELS)
+    """Of the neck's maps."""
+    sizes: Annotated[tuple[Size, ...], Field(min_length=2, max_length=13), Rising] = (0.1, 0.25, 0.45, 0.7, 1.0)
+    """As those of `SmallSsdSettings`: one for each level, and one more."""
+    ratios: Annotated[
+        tuple[Annotated[Number, Field(gt=1, le=10)], ...], Field(min_length=1, max_length=4), Distinct
+    ] = (2.0,)
+    """Of the sides of anchors that are not square; each is used lying and standing, on all levels."""
+
+    @model_validator(mode="after")
+    def _levels_have_sizes(self) -> LibraryDetectorSettings:
+        levels = self.levels + self.extra_levels
+        if len(self.sizes) != levels + 1:
+            msg = f"{levels} levels need {levels + 1} sizes of anchors; there are {len(self.sizes)}"
+            raise ValueError(msg)
+        if self.hidden:
+            msg = "`hidden` is for classifiers; a detector has `channels`"
+            raise ValueError(msg)
+        return self
+
+
+DetectorSettings = Annotated[FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings, Field(discriminator="kind")]
+"""The model of a detection protocol."""
 
 
 class HourglassSettings(Settings):

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
 
-import mmdet
 import torch
 from jaxtyping import Float
 from mmdet.models.dense_heads import SSDHead
 from mmdet.models.necks import SSDNeck
 from mmdet.registry import MODELS
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
-from tasks.errors import DataError, require
-from tasks.images.pixels import Colors
+from tasks.errors import DataError
+from tasks.models.mmdet_config import model_config, reads_bgr, without_download
+from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
-from tasks.models.trust import configs_trusted
-
-SHIPPED = Path(mmdet.__file__).parent / ".mim/configs"
-"""The configs that mmdet ships."""
 
 
 class SsdRaw(NamedTuple):
@@ -64,17 +58,21 @@ class Ssd(TapModel):
         backbone: returns the maps that the neck accepts; in VGG-16 the last of them is fc7.
         neck: adds extra maps of lower resolution.
         head: predicts classes and boxes from all maps.
+        bgr: whether the backbone reads blue first.
     """
 
     head: SsdOutput
 
-    def __init__(self, backbone: nn.Module, neck: SSDNeck, head: SSDHead) -> None:
+    def __init__(self, backbone: nn.Module, neck: SSDNeck, head: SSDHead, *, bgr: bool = False) -> None:
         super().__init__()
+        self._bgr = bgr
         self.backbone, self.neck, self.head = backbone, neck, SsdOutput(head)
+        self.embedded_tap = -len(neck.extra_layers) - 1
+        """The tap that is the backbone's last map (fc7 of VGG-16)."""
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
         """The feature maps of all levels, as taps and as features."""
-        maps = self.neck(self.backbone(images))
+        maps = self.neck(self.backbone(images.flip(1) if self._bgr else images))
         return maps, maps
 
     @torch.no_grad()
@@ -107,45 +105,11 @@ def build_ssd(settings: FullSsdSettings | SmallSsdSettings, classes: int) -> Ssd
     return model
 
 
-def input_colors(settings: FullSsdSettings | SmallSsdSettings) -> Colors:
-    """The normalization of the model's input, from its mmdet config. SSD's weights of VGG-16 expect std 1: only the mean is subtracted."""
-    if settings.kind == "resnet18":
-        return Colors()
-    config = _model_config(settings).data_preprocessor
-    require(config.bgr_to_rgb, f"{settings.config}: its model reads BGR, but images here are RGB")
-    mean, std = ((float(red), float(green), float(blue)) for red, green, blue in (config.mean, config.std))
-    return Colors(mean, std, fill=mean)
-
-
-def _model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are not typed
-    path = config_file(settings)
-    config = Config.fromfile(path).model
-    require(config.bbox_head.type == "SSDHead", f"{path}: its head is {config.bbox_head.type}; only SSDHead fits here")
-    return config
-
-
-def config_file(settings: FullSsdSettings) -> Path:
-    """The file of a model's mmdet config. It is Python code, and loading it runs that code.
-
-    Raises:
-        DataError: there is no such file, or it lies elsewhere than in mmdet and such configs are not trusted.
-    """
-    given, in_mmdet = Path(settings.config), Path(os.path.normpath(SHIPPED / settings.config))
-    if configs_trusted() and given.is_file():
-        return given
-    if in_mmdet.is_file() and in_mmdet.is_relative_to(os.path.normpath(SHIPPED)):
-        return in_mmdet
-    require(
-        not given.is_file(),
-        f"{given}: an mmdet config runs as Python code, and mmdet does not ship this one; give --trust-config if you trust it",
-    )
-    msg = f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}"
-    raise DataError(msg)
-
-
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:
-    config = _model_config(settings)
-    config.backbone.init_cfg = None
+    config = model_config(settings)
+    is_vgg = config.backbone.type == "SSDVGG"
+    if is_vgg or not settings.imagenet:
+        without_download(config.backbone)
     config.bbox_head.update(num_classes=classes, train_cfg=config.train_cfg, test_cfg=config.test_cfg)
     tables = (config.backbone, config.neck, config.bbox_head)
     for table in tables:
@@ -153,9 +117,11 @@ def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     backbone, neck, head = (MODELS.build(table) for table in tables)
     for module in (backbone, neck, head):
         module.init_weights()
-    if settings.imagenet:
+    if settings.imagenet and is_vgg:
         _load_vgg16(backbone)
-    return Ssd(backbone, neck, head)
+    if file := weights_file(settings):
+        load_detector(file, backbone, neck, head)
+    return Ssd(backbone, neck, head, bgr=reads_bgr(config))
 
 
 def _load_vgg16(backbone: nn.Module) -> None:

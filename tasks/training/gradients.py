@@ -38,46 +38,54 @@ def gradient_embeddings(task: UnlabeledTask[Any, Any], head: nn.Module, outputs:
     most sqrt(2 / 4096) = 2 % of the product of the two lengths.
     """
     targets = task.pseudo_targets(outputs.raw)
-    layers, residuals = _layers(head, outputs.features, lambda raw: task.losses(raw, targets).sum())
+    uses = _uses(head, outputs.features, lambda raw: task.losses(raw, targets).sum())
     if isinstance(head, nn.Linear):
-        return GradientEmbeddings(residuals[0], outputs.features[0])
-    numbers = sum(layer.weight.numel() for layer, _ in layers)
+        return GradientEmbeddings(uses[0].residuals, outputs.features[0])
+    layers = {id(use.layer): use.layer for use in uses}
+    numbers = sum(layer.weight.numel() for layer in layers.values())
     parts = []
-    for start in range(0, len(residuals[0]), IMAGES_AT_ONCE):
+    for start in range(0, len(uses[0].residuals), IMAGES_AT_ONCE):
         part = slice(start, start + IMAGES_AT_ONCE)
-        per_layer = [
-            _weight_gradient(layer, inputs[part], residual[part])
-            for (layer, inputs), residual in zip(layers, residuals, strict=True)
-        ]
-        exact = torch.cat(per_layer, 1)
+        per_layer: dict[int, Tensor] = {}
+        for use in uses:  # of a layer that reads several maps the sum
+            gradient = _weight_gradient(use.layer, use.inputs[part], use.residuals[part])
+            known = per_layer.get(id(use.layer))
+            per_layer[id(use.layer)] = gradient if known is None else known + gradient
+        exact = torch.cat(list(per_layer.values()), 1)
         parts.append(exact if numbers <= EXACT_NUMBERS else count_sketch(exact, SKETCH_NUMBERS))
     gradients = torch.cat(parts)
     return GradientEmbeddings(gradients.new_ones(len(gradients), 1), gradients)
 
 
-def _layers(
-    head: nn.Module, features: Features, total: Callable[[Any], Tensor]
-) -> tuple[list[tuple[Layer, Tensor]], tuple[Tensor, ...]]:
-    """The layers of a head with their inputs, and the gradient of the total in their outputs."""
-    layers: list[tuple[Layer, Tensor]] = []
+class _Use(NamedTuple):
+    """One run of a layer: what it read, and the gradient of the total in what it gave."""
+
+    layer: Layer
+    inputs: Tensor
+    residuals: Tensor
+
+
+def _uses(head: nn.Module, features: Features, total: Callable[[Any], Tensor]) -> list[_Use]:
+    """All runs of a head's layers. Normalizations and scalar factors are left out, as biases are."""
+    runs: list[tuple[Layer, Tensor]] = []
     results: list[Tensor] = []
 
-    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> None:
-        if not isinstance(layer, Layer) or (isinstance(layer, nn.Conv2d) and layer.groups > 1):
-            msg = f"gradients in the weights of a {type(layer).__name__} in a head are not known; Linear and Conv2d are"
-            raise TypeError(msg)
-        layers.append((layer, inputs[0].detach()))
+    def keep(layer: Layer, inputs: tuple[Tensor, ...], result: Tensor) -> None:
+        runs.append((layer, inputs[0].detach()))
         results.append(result)
 
-    weighted = [module for module in head.modules() if any(True for _ in module.parameters(recurse=False))]
-    handles = [module.register_forward_hook(keep) for module in weighted]
+    handles = [module.register_forward_hook(keep) for module in head.modules() if isinstance(module, Layer)]
     try:
         with torch.enable_grad():
             raw = head(*(feature.detach().requires_grad_() for feature in features))
-            return layers, torch.autograd.grad(total(raw), results, allow_unused=True, materialize_grads=True)
+            residuals = torch.autograd.grad(total(raw), results, allow_unused=True, materialize_grads=True)
     finally:
         for handle in handles:
             handle.remove()
+    if not runs:
+        msg = f"gradients in the weights of a head without Linear and Conv2d are not known: {type(head).__name__}"
+        raise TypeError(msg)
+    return [_Use(layer, inputs, residual) for (layer, inputs), residual in zip(runs, residuals, strict=True)]
 
 
 def _weight_gradient(layer: Layer, inputs: Tensor, residuals: Tensor) -> Float[Tensor, "n b"]:
@@ -86,6 +94,9 @@ def _weight_gradient(layer: Layer, inputs: Tensor, residuals: Tensor) -> Float[T
         return torch.einsum("na,nb->nab", residuals, inputs).flatten(1)
     kernel, padding = cast("tuple[int, int]", layer.kernel_size), cast("tuple[int, int]", layer.padding)
     patches = functional.unfold(inputs, kernel, layer.dilation, padding, layer.stride)
+    if layer.groups > 1:  # each group of outputs reads its own inputs
+        patches, residuals = (each.unflatten(1, (layer.groups, -1)) for each in (patches, residuals))
+        return (residuals.flatten(3) @ patches.transpose(2, 3)).flatten(1)
     return torch.bmm(residuals.flatten(2), patches.transpose(1, 2)).flatten(1)
 
 

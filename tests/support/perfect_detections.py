@@ -12,7 +12,7 @@ from tasks.models.ssd import SsdRaw
 
 def perfect(some: UnlabeledDetection, wanted: BoxTargets, classes: int) -> SsdRaw:
     """Raw output that says exactly the objects, each by an anchor of its own."""
-    every, coder = some._anchors, some._coder
+    every, coder = some.reading.anchors, some.reading.coder
     scores = torch.zeros(len(wanted.labels), len(every), classes + 1)
     scores[:, :, -1] = 30.0
     offsets = torch.zeros(len(wanted.labels), len(every), 4)

@@ -248,7 +248,7 @@ def perfect_output(task: Task[Any, Any], ids: np.ndarray, raw: Any) -> Any:
     from torchvision.ops import box_iou
 
     unlabeled = task.unlabeled
-    anchors = unlabeled._anchors
+    anchors = unlabeled.reading.anchors
     scores, offsets = torch.zeros_like(raw.scores), torch.zeros_like(raw.offsets)
     scores[:, :, -1] = 20
     for image, objects in enumerate(task.annotations[ids]):
@@ -256,7 +256,7 @@ def perfect_output(task: Task[Any, Any], ids: np.ndarray, raw: Any) -> Any:
         for box, label in zip(boxes, objects.labels, strict=True):
             nearest = int(box_iou(anchors, box[None])[:, 0].argmax())
             scores[image, nearest, int(label)] = 40
-            offsets[image, nearest] = unlabeled._coder.encode(anchors[nearest][None], box[None])[0]
+            offsets[image, nearest] = unlabeled.reading.coder.encode(anchors[nearest][None], box[None])[0]
     return raw._replace(scores=scores, offsets=offsets)
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from tasks.detection.losses import NEGATIVES_WITHOUT_OBJECT, BoxTargets, match, ssd_losses
-from tasks.models.ssd import SHIPPED, Ssd, SsdRaw
+from tasks.models.mmdet_config import SHIPPED
+from tasks.models.ssd import Ssd, SsdRaw
 
 
 def test_weighted_by_positives_the_losses_are_mmdets_batch_loss(ssd: Ssd, anchors: Tensor) -> None:

@@ -77,6 +77,15 @@ def test_every_image_is_seen_once_whoever_opens_the_store(trunk: Trunk, tmp_path
     assert trunk.seen == COUNT
 
 
+def test_long_rows_make_files_of_fewer_rows(trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = feature_store(tmp_path / "whole", views(trunk)).rows(np.arange(COUNT))
+    monkeypatch.setattr(frozen, "SHARD_BYTES", 5 * 2 * whole.shape[1])
+    store = feature_store(tmp_path / "parts", views(trunk, mirrored=True))
+    assert [len(shard) for shard in store.shards] == [5] * (2 * COUNT // 5)
+    assert torch.equal(store.rows(np.arange(COUNT)), whole)
+    assert torch.equal(store.rows(IDS, 1)[:, 1], -torch.from_numpy(IDS).float())
+
+
 @pytest.mark.parametrize("harm", ["cut off", "emptied", "changed", "deleted", "a pickle"])
 def test_a_damaged_file_is_computed_again(harm: str, trunk: Trunk, tmp_path: Path) -> None:
     made = views(trunk)

@@ -1,0 +1,88 @@
+"""The models of detection protocols: SSDs of mmdet, a small one, and SSD's head on trunks of libraries, frozen or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.images.pixels import Colors, Pixels
+from tasks.models.dense import DenseDetector, build_dense
+from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library_ssd import LibrarySsd
+from tasks.models.library_store import library_store
+from tasks.models.mmdet_config import input_colors, model_config
+from tasks.models.mmdet_weights import fingerprint, weights_file
+from tasks.models.settings import DetectorSettings, FullSsdSettings, LibraryDetectorSettings, SmallSsdSettings
+from tasks.models.ssd import Ssd, build_ssd
+from tasks.models.weights import digest
+
+Detector = Ssd | LibrarySsd | DenseDetector
+
+
+class DetectorFactory:
+    """Builds the detectors of one protocol.
+
+    Args:
+        settings: the protocol's `task.model` table.
+        classes: how many.
+
+    Raises:
+        DataError: the model does not exist, its weights do not fit, or its config is no detector that fits here.
+    """
+
+    def __init__(self, settings: DetectorSettings, classes: int) -> None:
+        self._settings, self._classes = settings, classes
+        self._layout: RowLayout | None = None
+        self._trunk: LastTaps | None = None
+        self.fingerprints: dict[str, str] = {}
+        """SHA-256 of weights from outside the repository, by name."""
+        if isinstance(settings, LibraryDetectorSettings):
+            backbone = initial_backbone(settings)
+            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
+            self.colors: Colors = backbone.colors
+            """The normalization that the weights expect."""
+            if settings.weights != "none":
+                self.fingerprints["weights"] = digest(backbone)
+        else:
+            self.colors = input_colors(settings)
+            if settings.kind == "mmdet":
+                self._is_ssd = model_config(settings).bbox_head.type == "SSDHead"
+                if file := weights_file(settings):
+                    self.fingerprints["weights"] = fingerprint(file)
+
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
+        """The store of what a frozen trunk gives for all images; None where none is frozen.
+
+        Args:
+            pixels: the images.
+            data: their fingerprint.
+            cache: the store lies in its folder `features`.
+        """
+        settings = self._settings
+        if self._trunk is None or not isinstance(settings, LibraryDetectorSettings) or not settings.freeze:
+            return None
+        store, self._layout = library_store(self._trunk, settings, pixels, data, cache)
+        return store
+
+    def build(self, *, pretrained: bool = True) -> Detector:
+        """A new model: random weights are drawn from torch's global generator, others are read from their file.
+
+        Args:
+            pretrained: whether to load weights that torchvision may have to download.
+        """
+        settings = self._settings
+        if not isinstance(settings, LibraryDetectorSettings):
+            return self._of_mmdet(settings, pretrained=pretrained)
+        shapes = () if self._trunk is None else self._trunk.shapes
+        if self._layout is not None:
+            backbone = StoredTrunk(self._layout)
+        else:
+            backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
+        return LibrarySsd(backbone, shapes, settings, self._classes)
+
+    def _of_mmdet(self, settings: FullSsdSettings | SmallSsdSettings, *, pretrained: bool) -> Ssd | DenseDetector:
+        if settings.kind == "resnet18":
+            return build_ssd(settings, self._classes)
+        if not pretrained:
+            settings = settings.model_copy(update={"imagenet": False, "weights": "none"})
+        return build_ssd(settings, self._classes) if self._is_ssd else build_dense(settings, self._classes)
