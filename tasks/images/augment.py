@@ -29,6 +29,11 @@ def flips(rng: Generator, n: int) -> Transforms:
     return transforms
 
 
+def unchanged(n: int) -> Transforms:
+    """The identity for every image."""
+    return np.tile(np.eye(2, 3), (n, 1, 1))
+
+
 def windows(left: np.ndarray, top: np.ndarray, width: np.ndarray, height: np.ndarray) -> Transforms:
     """Crops to the given windows of the frame, which may reach beyond it. All arguments are (n,)."""
     transforms = np.zeros((len(left), 2, 3))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.base import TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk, Views, feature_store
+from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.library import BackboneClassifier, LibraryBackbone, initial_backbone
 from tasks.models.outside import own_model
 from tasks.models.resnet import Classifier
 from tasks.models.settings import ClassifierSettings, LibrarySettings, OwnModelSettings
+from tasks.models.stores import stored_outputs
 from tasks.models.weights import digest
-
-STORE_VERSION = 1
-"""Raised when the same trunk and images would give other rows."""
 
 
 class ClassifierFactory:
@@ -63,17 +59,8 @@ class ClassifierFactory:
         if not isinstance(settings, LibrarySettings):
             msg = "only a classifier of timm or torchvision can be frozen"
             raise DataError(msg)
-        trunk = self._backbone.to(pixels.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        with torch.no_grad():
-            self._layout = RowLayout.of(*trunk(pixels.read(np.array([0]))))
-        decisive = (
-            f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {data} {len(pixels)} "
-            f"{settings.mirrored} {settings.trunk_precision} {pixels.device.type}"
-        )
-        folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
-        reads = (pixels.read, lambda ids: pixels.read(ids).flip(3)) if settings.mirrored else (pixels.read,)
-        views = Views(reads, len(pixels), trunk, self._layout, bf16=settings.trunk_precision == "bf16")
-        return feature_store(folder, views)
+        store, self._layout = stored_outputs(self._backbone, settings, pixels, data, cache)
+        return store
 
     def pretrained(self) -> TapModel | None:
         """A model whose features are its trunk's vectors; None where no weights are given."""

@@ -18,7 +18,7 @@ from lossnet.taps import hooked_taps
 from tasks.base import Features, TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
-from tasks.models.settings import LibrarySettings
+from tasks.models.settings import LibrarySettings, TrunkSettings
 from tasks.models.tapped import TOKENS, as_map
 from tasks.models.weights import load_weights, packaged_file, read_state_dict, renamed
 
@@ -38,14 +38,8 @@ class LibraryBackbone(nn.Module):
 
     def __init__(self, settings: LibrarySettings) -> None:
         super().__init__()
-        build = _timm_network if settings.kind == "timm" else _torchvision_network
-        self.network, stages, self.colors = build(settings)
-        names = settings.taps or stages
-        modules = dict(self.network.named_modules())
-        for name in names:
-            close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
-            require(name in modules, f"{settings.name} has no submodule {name!r} for a tap; close names: {close}")
-        self.tap_names = tuple(names)
+        self.network, stages, self.colors = library_network(settings)
+        self.tap_names = named_parts(self.network, settings.taps or stages, settings.name)
         self.size = self._measured(settings)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
@@ -56,7 +50,7 @@ class LibraryBackbone(nn.Module):
 
     def _measured(self, settings: LibrarySettings) -> int:
         """The size of the vector, from one image."""
-        taps, (embedding,) = _on_a_black_image(self, settings)
+        taps, (embedding,) = on_a_black_image(self, settings)
         require(
             len(taps) == len(self.tap_names), f"a tap of {', '.join(self.tap_names)} does not run in {settings.name}"
         )
@@ -93,7 +87,25 @@ def initial_backbone(settings: LibrarySettings) -> LibraryBackbone:
         return LibraryBackbone(settings).eval()
 
 
-def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
+def library_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
+    """A classifier without its last layer, the names of the submodules that are its default taps, and its normalization."""
+    return _timm_network(settings) if settings.kind == "timm" else _torchvision_network(settings)
+
+
+def named_parts(network: nn.Module, names: Sequence[str], model: str) -> tuple[str, ...]:
+    """These names of submodules, all of which a network has; `model` is its name in the message.
+
+    Raises:
+        DataError: there is no submodule of such a name.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
+        require(name in modules, f"{model} has no submodule {name!r} for a tap; close names: {close}")
+    return tuple(names)
+
+
+def _timm_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
     timm = _timm(settings.name)
     if not timm.is_model(settings.name):
         close = ", ".join(difflib.get_close_matches(settings.name, timm.list_models(), 3)) or "see timm.list_models()"
@@ -114,7 +126,7 @@ def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colo
     return network, _timm_stages(network.feature_info), Colors(mean, std, mean)
 
 
-def _timm_weights(timm: ModuleType, settings: LibrarySettings, known: Any) -> dict[str, Tensor]:
+def _timm_weights(timm: ModuleType, settings: TrunkSettings, known: Any) -> dict[str, Tensor]:
     """The weights from a file, checked as far as timm does not change them for another input size."""
     if settings.weights == "package":
         return renamed(read_state_dict(packaged_file("timm", settings.name)), timm.create_model(settings.name))
@@ -147,7 +159,7 @@ def _evenly_spaced(names: Sequence[str]) -> list[str]:
     return [names[(step + 1) * len(names) // count - 1] for step in range(count)]
 
 
-def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
+def _torchvision_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
     names = torchvision.models.list_models(module=torchvision.models)
     if settings.name not in names:
         close = ", ".join(difflib.get_close_matches(settings.name, names, 3)) or "see torchvision.models.list_models()"
@@ -168,7 +180,7 @@ def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str
     return network, _stages_by_resolution(network, settings), Colors()
 
 
-def _stages_by_resolution(network: nn.Module, settings: LibrarySettings) -> list[str]:
+def _stages_by_resolution(network: nn.Module, settings: TrunkSettings) -> list[str]:
     """The last block at each of the four lowest resolutions; four evenly spaced blocks where all have one resolution."""
     sides: dict[str, int] = {}
 
@@ -182,7 +194,7 @@ def _stages_by_resolution(network: nn.Module, settings: LibrarySettings) -> list
         for name in _blocks(network)
     ]
     try:
-        _on_a_black_image(network, settings)
+        on_a_black_image(network, settings)
     finally:
         for handle in handles:
             handle.remove()
@@ -190,7 +202,7 @@ def _stages_by_resolution(network: nn.Module, settings: LibrarySettings) -> list
     return list(last.values())[-DEFAULT_TAPS:] if len(last) > 1 else _evenly_spaced(list(sides))
 
 
-def _on_a_black_image(module: nn.Module, settings: LibrarySettings) -> Any:
+def on_a_black_image(module: nn.Module, settings: TrunkSettings) -> Any:
     """What a module gives for one image, in evaluation mode; a DataError where it does not run."""
     training = module.training
     try:

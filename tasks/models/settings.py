@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -25,8 +25,8 @@ class ResNetSettings(Settings):
     """Side of the input; images are scaled to it."""
 
 
-class LibrarySettings(Settings):
-    """A classifier of timm or torchvision, by its name there."""
+class TrunkSettings(Settings):
+    """A classifier of timm or torchvision by its name there, of which all but the last layer is used."""
 
     kind: Literal["timm", "torchvision"]
     name: Annotated[FileName, Field(max_length=100)]
@@ -37,8 +37,6 @@ class LibrarySettings(Settings):
     """Side of the input; images are scaled to it."""
     taps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
     """Names of the submodules whose outputs are the taps; by default four, see `LibraryBackbone`."""
-    hidden: Whole = Field(0, ge=0, le=65536)
-    """Size of a hidden layer before the linear classifier; 0 for none."""
     freeze: Flag = False
     """Train the layers after the trunk alone. What the trunk gives is computed once for each image and then read from files."""
     mirrored: Flag = False
@@ -47,11 +45,18 @@ class LibrarySettings(Settings):
     """With `freeze`: the precision in which the trunk runs. What it gives is stored in fp16."""
 
     @model_validator(mode="after")
-    def _mirrors_what_is_stored(self) -> LibrarySettings:
+    def _mirrors_what_is_stored(self) -> Self:
         if self.mirrored and not self.freeze:
             msg = "`mirrored` is for frozen trunks; images are flipped at random where the trunk is trained"
             raise ValueError(msg)
         return self
+
+
+class LibrarySettings(TrunkSettings):
+    """A classifier of timm or torchvision, whose last layer is replaced."""
+
+    hidden: Whole = Field(0, ge=0, le=65536)
+    """Size of a hidden layer before the linear classifier; 0 for none."""
 
 
 class OwnModelSettings(Settings):
@@ -63,8 +68,8 @@ class OwnModelSettings(Settings):
     pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
 
 
-def _kind_of(model: object) -> object:
-    return model.get("kind", "resnet18") if isinstance(model, dict) else getattr(model, "kind", "resnet18")
+def _kind_of(model: object, usual: str = "resnet18") -> object:
+    return model.get("kind", usual) if isinstance(model, dict) else getattr(model, "kind", usual)
 
 
 ClassifierSettings = Annotated[
@@ -102,6 +107,7 @@ class SmallSsdSettings(Settings):
 class HourglassSettings(Settings):
     """A stacked hourglass. The paper uses two stacks of width 256 at 256 pixels."""
 
+    kind: Literal["hourglass"] = Field("hourglass", exclude_if=lambda kind: kind == "hourglass")
     stacks: Whole = Field(2, ge=1, le=16)
     width: Whole = Field(256, ge=8, le=MOST_CHANNELS, multiple_of=8)
     depth: Whole = Field(4, ge=1, le=10)
@@ -114,3 +120,39 @@ class HourglassSettings(Settings):
             msg = f"{self.pixels} pixels give a map of {self.pixels // 4}, which cannot be halved {self.depth} times"
             raise ValueError(msg)
         return self
+
+
+class DeconvolutionSettings(TrunkSettings):
+    """Deconvolutions and heatmaps on maps of a classifier of timm or torchvision (Xiao et al. 2018)."""
+
+    maps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
+    """Names of the submodules whose outputs are read; by default the last two stages, of which `taps` are four."""
+    deconvolutions: Whole = Field(3, ge=0, le=6)
+    """How many; each doubles the resolution, and adds the maps of that resolution."""
+    width: Whole = Field(64, ge=8, le=MOST_CHANNELS)
+    """Their channels; 256 is the original."""
+
+
+class MmposeSettings(Settings):
+    """A top-down heatmap model that an mmpose config describes."""
+
+    kind: Literal["mmpose"]
+    config: FileName
+    """Path of the config, relative to the configs that mmpose ships; with `--trust-config` also of any file, whose code is run."""
+    weights: FileName = "none"
+    """`none`: random; `hub`: those that the config names for its backbone, downloaded if they are not cached; else the path
+    of a checkpoint, .pth or .safetensors, whose last layer is left out where it is of another number of joints."""
+    pixels: Whole = Field(256, ge=32, le=MOST_PIXELS)
+    """Side of the input; the config's is replaced, and the heatmaps keep their share of it."""
+    taps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
+    """Names of the submodules whose outputs are the taps; by default the maps that mmpose's head reads."""
+
+
+PoseModelSettings = Annotated[
+    Annotated[HourglassSettings, Tag("hourglass")]
+    | Annotated[DeconvolutionSettings, Tag("timm")]
+    | Annotated[DeconvolutionSettings, Tag("torchvision")]
+    | Annotated[MmposeSettings, Tag("mmpose")],
+    Discriminator(lambda model: _kind_of(model, "hourglass")),
+]
+"""The model of a pose protocol; a stacked hourglass where no kind is named."""
