@@ -8,7 +8,7 @@ from the frame to the augmented image.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.random import Generator
 
 Transforms = Float[np.ndarray, "n 2 3"]
@@ -21,17 +21,16 @@ TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -
 
 def flips(rng: Generator, n: int) -> Transforms:
     """Horizontal flips of a random half of the images; the identity for the others."""
-    flipped = rng.integers(2, size=n) == 1
-    transforms = np.zeros((n, 2, 3))
+    return mirrored(rng.integers(2, size=n) == 1)
+
+
+def mirrored(flipped: Bool[np.ndarray, " n"]) -> Transforms:
+    """Horizontal flips of these images; the identity for the others."""
+    transforms = np.zeros((len(flipped), 2, 3))
     transforms[:, 0, 0] = np.where(flipped, -1, 1)
     transforms[:, 0, 2] = flipped
     transforms[:, 1, 1] = 1
     return transforms
-
-
-def unchanged(n: int) -> Transforms:
-    """The identity for every image."""
-    return np.tile(np.eye(2, 3), (n, 1, 1))
 
 
 def windows(left: np.ndarray, top: np.ndarray, width: np.ndarray, height: np.ndarray) -> Transforms:

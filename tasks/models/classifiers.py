@@ -12,10 +12,10 @@ from tasks.errors import DataError, require
 from tasks.images.pixels import Colors, Pixels
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.library import BackboneClassifier, LibraryBackbone, initial_backbone
+from tasks.models.library_store import library_store
 from tasks.models.outside import own_model
 from tasks.models.resnet import Classifier
 from tasks.models.settings import ClassifierSettings, LibrarySettings, OwnModelSettings
-from tasks.models.stores import stored_outputs
 from tasks.models.weights import digest
 
 
@@ -59,7 +59,7 @@ class ClassifierFactory:
         if not isinstance(settings, LibrarySettings):
             msg = "only a classifier of timm or torchvision can be frozen"
             raise DataError(msg)
-        store, self._layout = stored_outputs(self._backbone, settings, pixels, data, cache)
+        store, self._layout = library_store(self._backbone, settings, pixels, data, cache)
         return store
 
     def pretrained(self) -> TapModel | None:

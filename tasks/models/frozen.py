@@ -21,6 +21,8 @@ from tasks.errors import DataError
 from tasks.progress import report
 
 SHARD_ROWS = 2048
+SHARD_BYTES = 96 * 2**20
+"""The largest number of rows in a file, and its size where rows are long."""
 TRUNK_BATCH = 64
 DIGEST_LETTERS = 32
 LOCK_SECONDS = 0.5
@@ -93,6 +95,11 @@ class Views:
     bf16: bool
 
     @property
+    def shard_rows(self) -> int:
+        """The number of rows in each file but the last."""
+        return min(SHARD_ROWS, max(1, SHARD_BYTES // (2 * sum(self.layout.sizes))))
+
+    @property
     def total(self) -> int:
         """The number of rows: those of the first view, then those of the next."""
         return len(self.read) * self.count
@@ -122,7 +129,7 @@ class Views:
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The rows of all images, memory-mapped from files of `SHARD_ROWS` rows."""
+    """The rows of all images, memory-mapped from files of equally many rows."""
 
     shards: tuple[Float16Rows, ...]
     count: int
@@ -136,9 +143,10 @@ class FeatureStore:
             view: which view to take, of all or of each image.
         """
         places = np.asarray(ids) + np.asarray(view) * self.count
-        rows = np.empty((len(places), self.shards[0].shape[1]), np.float16)
+        per_shard, width = self.shards[0].shape
+        rows = np.empty((len(places), width), np.float16)
         for row, place in enumerate(places.tolist()):  # row by row: a batch has few rows in each of many files
-            rows[row] = self.shards[place // SHARD_ROWS][place % SHARD_ROWS]
+            rows[row] = self.shards[place // per_shard][place % per_shard]
         return torch.from_numpy(rows).float()
 
 
@@ -157,7 +165,7 @@ def feature_store(folder: Path, views: Views) -> FeatureStore:
         OSError: a file cannot be written, for instance because the disk is full; nothing half-written stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = math.ceil(views.total / SHARD_ROWS)
+    count = math.ceil(views.total / views.shard_rows)
     missing = list(range(count))
     shards: dict[int, Float16Rows] = {}
     begun, computed = time.monotonic(), 0
@@ -191,8 +199,8 @@ def _computed(folder: Path, number: int, views: Views, *, wait: bool) -> bool:
     try:
         with lock.acquire(timeout=LOCK_SECONDS if wait else 0):
             if not any(folder.glob(f"{number:05}-*.npy")):
-                start = number * SHARD_ROWS
-                _write(folder, number, views.rows(start, min(start + SHARD_ROWS, views.total)))
+                start = number * views.shard_rows
+                _write(folder, number, views.rows(start, min(start + views.shard_rows, views.total)))
             return True
     except Timeout:
         return False

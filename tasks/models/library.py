@@ -18,7 +18,7 @@ from lossnet.taps import hooked_taps
 from tasks.base import Features, TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
-from tasks.models.settings import LibrarySettings, TrunkSettings
+from tasks.models.settings import LibrarySettings
 from tasks.models.tapped import TOKENS, as_map
 from tasks.models.weights import load_weights, packaged_file, read_state_dict, renamed
 
@@ -38,8 +38,14 @@ class LibraryBackbone(nn.Module):
 
     def __init__(self, settings: LibrarySettings) -> None:
         super().__init__()
-        self.network, stages, self.colors = library_network(settings)
-        self.tap_names = named_parts(self.network, settings.taps or stages, settings.name)
+        build = _timm_network if settings.kind == "timm" else _torchvision_network
+        self.network, stages, self.colors = build(settings)
+        names = settings.taps or stages
+        modules = dict(self.network.named_modules())
+        for name in names:
+            close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
+            require(name in modules, f"{settings.name} has no submodule {name!r} for a tap; close names: {close}")
+        self.tap_names = tuple(names)
         self.size = self._measured(settings)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
@@ -50,12 +56,41 @@ class LibraryBackbone(nn.Module):
 
     def _measured(self, settings: LibrarySettings) -> int:
         """The size of the vector, from one image."""
-        taps, (embedding,) = on_a_black_image(self, settings)
+        taps, (embedding,) = _on_a_black_image(self, settings)
         require(
             len(taps) == len(self.tap_names), f"a tap of {', '.join(self.tap_names)} does not run in {settings.name}"
         )
         require(embedding.ndim == 2, f"{settings.name} gives {tuple(embedding.shape)} for an image, not one vector")  # noqa: PLR2004
         return embedding.shape[1]
+
+
+class LastTaps(nn.Module):
+    """A trunk whose features are the maps of its last taps, instead of the library's vector.
+
+    Args:
+        backbone: the trunk.
+        count: how many of its taps.
+
+    Raises:
+        DataError: it has fewer taps, or one of these is no map of more than one cell.
+    """
+
+    def __init__(self, backbone: LibraryBackbone, count: int, pixels: int) -> None:
+        super().__init__()
+        self.backbone, self._count = backbone, count
+        self.colors = backbone.colors
+        names = backbone.tap_names
+        self.tap_names = (*names, f"the last {count} are features")
+        require(count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps")
+        with torch.no_grad():
+            _, maps = self.forward(torch.zeros(1, 3, pixels, pixels))
+        self.shapes = tuple(tuple(each.shape[1:]) for each in maps)
+        """Of the features of one image."""
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
+        """All taps, and the last of them."""
+        taps, _ = self.backbone(images)
+        return taps, taps[-self._count :]
 
 
 class BackboneClassifier(TapModel):
@@ -87,25 +122,7 @@ def initial_backbone(settings: LibrarySettings) -> LibraryBackbone:
         return LibraryBackbone(settings).eval()
 
 
-def library_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
-    """A classifier without its last layer, the names of the submodules that are its default taps, and its normalization."""
-    return _timm_network(settings) if settings.kind == "timm" else _torchvision_network(settings)
-
-
-def named_parts(network: nn.Module, names: Sequence[str], model: str) -> tuple[str, ...]:
-    """These names of submodules, all of which a network has; `model` is its name in the message.
-
-    Raises:
-        DataError: there is no submodule of such a name.
-    """
-    modules = dict(network.named_modules())
-    for name in names:
-        close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
-        require(name in modules, f"{model} has no submodule {name!r} for a tap; close names: {close}")
-    return tuple(names)
-
-
-def _timm_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
+def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
     timm = _timm(settings.name)
     if not timm.is_model(settings.name):
         close = ", ".join(difflib.get_close_matches(settings.name, timm.list_models(), 3)) or "see timm.list_models()"
@@ -126,7 +143,7 @@ def _timm_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors
     return network, _timm_stages(network.feature_info), Colors(mean, std, mean)
 
 
-def _timm_weights(timm: ModuleType, settings: TrunkSettings, known: Any) -> dict[str, Tensor]:
+def _timm_weights(timm: ModuleType, settings: LibrarySettings, known: Any) -> dict[str, Tensor]:
     """The weights from a file, checked as far as timm does not change them for another input size."""
     if settings.weights == "package":
         return renamed(read_state_dict(packaged_file("timm", settings.name)), timm.create_model(settings.name))
@@ -159,7 +176,7 @@ def _evenly_spaced(names: Sequence[str]) -> list[str]:
     return [names[(step + 1) * len(names) // count - 1] for step in range(count)]
 
 
-def _torchvision_network(settings: TrunkSettings) -> tuple[nn.Module, list[str], Colors]:
+def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:
     names = torchvision.models.list_models(module=torchvision.models)
     if settings.name not in names:
         close = ", ".join(difflib.get_close_matches(settings.name, names, 3)) or "see torchvision.models.list_models()"
@@ -180,7 +197,7 @@ def _torchvision_network(settings: TrunkSettings) -> tuple[nn.Module, list[str],
     return network, _stages_by_resolution(network, settings), Colors()
 
 
-def _stages_by_resolution(network: nn.Module, settings: TrunkSettings) -> list[str]:
+def _stages_by_resolution(network: nn.Module, settings: LibrarySettings) -> list[str]:
     """The last block at each of the four lowest resolutions; four evenly spaced blocks where all have one resolution."""
     sides: dict[str, int] = {}
 
@@ -194,7 +211,7 @@ def _stages_by_resolution(network: nn.Module, settings: TrunkSettings) -> list[s
         for name in _blocks(network)
     ]
     try:
-        on_a_black_image(network, settings)
+        _on_a_black_image(network, settings)
     finally:
         for handle in handles:
             handle.remove()
@@ -202,7 +219,7 @@ def _stages_by_resolution(network: nn.Module, settings: TrunkSettings) -> list[s
     return list(last.values())[-DEFAULT_TAPS:] if len(last) > 1 else _evenly_spaced(list(sides))
 
 
-def on_a_black_image(module: nn.Module, settings: TrunkSettings) -> Any:
+def _on_a_black_image(module: nn.Module, settings: LibrarySettings) -> Any:
     """What a module gives for one image, in evaluation mode; a DataError where it does not run."""
     training = module.training
     try:

@@ -7,11 +7,12 @@ from pathlib import Path
 from tasks.base import TapModel
 from tasks.errors import DataError
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.deconvolutions import DeconvolutionModel, MapBackbone, initial_map_backbone
+from tasks.models.deconvolutions import DeconvolutionModel
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.hourglass import STRIDE, StackedHourglass
-from tasks.models.settings import DeconvolutionSettings, HourglassSettings, PoseModelSettings
-from tasks.models.stores import stored_outputs
+from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library_store import library_store
+from tasks.models.settings import HourglassSettings, LibraryPoseSettings, MmposeSettings, PoseModelSettings
 from tasks.models.weights import digest
 
 
@@ -35,26 +36,25 @@ class PoseFactory:
         """SHA-256 of weights from outside the repository, by name."""
         self.side = settings.pixels // STRIDE
         """Height and width of the heatmaps, in cells."""
-        if isinstance(settings, DeconvolutionSettings):
-            self._backbone = initial_map_backbone(settings)
-            self.colors = self._backbone.colors
-            self.side = DeconvolutionModel(self._backbone, self._backbone.shapes, settings, joints).side
+        if isinstance(settings, LibraryPoseSettings):
+            backbone = initial_backbone(settings)
+            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
+            self.colors = backbone.colors
+            self.side = DeconvolutionModel(self._trunk, self._trunk.shapes, settings, joints).side
             if settings.weights != "none":
-                self.fingerprints["weights"] = digest(self._backbone)
+                self.fingerprints["weights"] = digest(backbone)
 
-    def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore:
-        """The store of what the frozen trunk gives for all images; what is missing in the cache is computed.
+    def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
+        """The store of what a frozen trunk gives for all images; None where none is frozen.
 
         Args:
             pixels: the images.
             cache: the store lies in its folder `features`.
         """
         settings = self._settings
-        if not isinstance(settings, DeconvolutionSettings):
-            msg = "only a classifier of timm or torchvision can be frozen"
-            raise DataError(msg)
-        described = f"{pixels.digest()} {self._backbone.map_names}"
-        store, self._layout = stored_outputs(self._backbone, settings, pixels, described, cache)
+        if not isinstance(settings, LibraryPoseSettings) or not settings.freeze:
+            return None
+        store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
         return store
 
     def build(self) -> TapModel:
@@ -62,7 +62,8 @@ class PoseFactory:
         settings = self._settings
         if isinstance(settings, HourglassSettings):
             return StackedHourglass(settings, self._joints)
-        if isinstance(settings, DeconvolutionSettings):
-            trunk = StoredTrunk(self._layout) if self._layout else MapBackbone(settings)
-            return DeconvolutionModel(trunk, self._backbone.shapes, settings, self._joints)
+        if isinstance(settings, LibraryPoseSettings):
+            own = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels) if self._layout is None else None
+            trunk = own or StoredTrunk(self._layout)
+            return DeconvolutionModel(trunk, self._trunk.shapes, settings, self._joints)
         raise NotImplementedError

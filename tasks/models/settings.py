@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -25,8 +25,8 @@ class ResNetSettings(Settings):
     """Side of the input; images are scaled to it."""
 
 
-class TrunkSettings(Settings):
-    """A classifier of timm or torchvision by its name there, of which all but the last layer is used."""
+class LibrarySettings(Settings):
+    """A classifier of timm or torchvision, by its name there."""
 
     kind: Literal["timm", "torchvision"]
     name: Annotated[FileName, Field(max_length=100)]
@@ -37,6 +37,8 @@ class TrunkSettings(Settings):
     """Side of the input; images are scaled to it."""
     taps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
     """Names of the submodules whose outputs are the taps; by default four, see `LibraryBackbone`."""
+    hidden: Whole = Field(0, ge=0, le=65536)
+    """Size of a hidden layer before the linear classifier; 0 for none."""
     freeze: Flag = False
     """Train the layers after the trunk alone. What the trunk gives is computed once for each image and then read from files."""
     mirrored: Flag = False
@@ -45,18 +47,11 @@ class TrunkSettings(Settings):
     """With `freeze`: the precision in which the trunk runs. What it gives is stored in fp16."""
 
     @model_validator(mode="after")
-    def _mirrors_what_is_stored(self) -> Self:
+    def _mirrors_what_is_stored(self) -> LibrarySettings:
         if self.mirrored and not self.freeze:
             msg = "`mirrored` is for frozen trunks; images are flipped at random where the trunk is trained"
             raise ValueError(msg)
         return self
-
-
-class LibrarySettings(TrunkSettings):
-    """A classifier of timm or torchvision, whose last layer is replaced."""
-
-    hidden: Whole = Field(0, ge=0, le=65536)
-    """Size of a hidden layer before the linear classifier; 0 for none."""
 
 
 class OwnModelSettings(Settings):
@@ -122,15 +117,22 @@ class HourglassSettings(Settings):
         return self
 
 
-class DeconvolutionSettings(TrunkSettings):
-    """Deconvolutions and heatmaps on maps of a classifier of timm or torchvision (Xiao et al. 2018)."""
+class LibraryPoseSettings(LibrarySettings):
+    """Deconvolutions and heatmaps on a trunk of timm or torchvision, which may be frozen (Xiao et al. 2018)."""
 
-    maps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
-    """Names of the submodules whose outputs are read; by default the last two stages, of which `taps` are four."""
+    levels: Whole = Field(2, ge=1, le=8)
+    """How many of the last taps the deconvolutions read."""
     deconvolutions: Whole = Field(3, ge=0, le=6)
     """How many; each doubles the resolution, and adds the maps of that resolution."""
     width: Whole = Field(64, ge=8, le=MOST_CHANNELS)
     """Their channels; 256 is the original."""
+
+    @model_validator(mode="after")
+    def _has_no_hidden_layer(self) -> LibraryPoseSettings:
+        if self.hidden:
+            msg = "`hidden` is for classifiers; a pose model has `width`"
+            raise ValueError(msg)
+        return self
 
 
 class MmposeSettings(Settings):
@@ -150,8 +152,8 @@ class MmposeSettings(Settings):
 
 PoseModelSettings = Annotated[
     Annotated[HourglassSettings, Tag("hourglass")]
-    | Annotated[DeconvolutionSettings, Tag("timm")]
-    | Annotated[DeconvolutionSettings, Tag("torchvision")]
+    | Annotated[LibraryPoseSettings, Tag("timm")]
+    | Annotated[LibraryPoseSettings, Tag("torchvision")]
     | Annotated[MmposeSettings, Tag("mmpose")],
     Discriminator(lambda model: _kind_of(model, "hourglass")),
 ]

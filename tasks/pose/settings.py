@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tasks.datasets.names import MPII_JOINTS
-from tasks.models.settings import DeconvolutionSettings, PoseModelSettings
+from tasks.models.settings import LibraryPoseSettings, PoseModelSettings
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Recipe, Settings, TaskSettings, Whole
 
 FRAME_PER_PERSON = 1.25
@@ -59,18 +59,14 @@ class PoseSettings(TaskSettings):
     pretraining: PosePretraining | None = Field(None, exclude_if=lambda table: table is None)
 
     @property
-    def freezes(self) -> bool:
-        """Whether the model's trunk is frozen."""
-        return isinstance(self.model, DeconvolutionSettings) and self.model.freeze
-
-    @property
-    def flips(self) -> bool:
-        """Whether training shows mirrored images."""
-        return not isinstance(self.model, DeconvolutionSettings) or not self.model.freeze or self.model.mirrored
+    def stored_views(self) -> int:
+        """How many views of each image a frozen trunk sees."""
+        return 2 if isinstance(self.model, LibraryPoseSettings) and self.model.mirrored else 1
 
     @model_validator(mode="after")
     def _flip_test_has_mirrored_images(self) -> PoseSettings:
-        if self.flip_test and not self.flips:
+        model = self.model
+        if self.flip_test and isinstance(model, LibraryPoseSettings) and model.freeze and not model.mirrored:
             msg = "`flip_test` of a frozen trunk needs `mirrored` in its table `model`"
             raise ValueError(msg)
         return self

@@ -114,7 +114,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         self._models = PoseFactory(settings.model, len(MPII_JOINTS))
         self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint, **self._models.fingerprints}
         images = Pixels(stored.to(device), pixels, self._models.colors, source.margin)
-        self._store = self._models.freeze(images, cache) if settings.freezes else None
+        self._store = self._models.freeze(images, cache)
         self.unlabeled = UnlabeledPose(images, self._store, settings, self._models.side)
         self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
@@ -140,10 +140,9 @@ class PoseTask(Task[Tensor, PoseTargets]):
         """
         n, most = len(ids), np.deg2rad(self.settings.rotation_degrees)
         if self._store is not None:
-            transforms = augment.flips(rng, n) if self.settings.flips else augment.unchanged(n)
-            flipped = transforms[:, 0, 0] < 0
-            rows = self._store.rows(ids, flipped.astype(np.int64)).to(self.unlabeled.device)
-            return rows, self._transformed(ids, transforms, flipped)
+            views = rng.integers(0, self.settings.stored_views, n)
+            rows = self._store.rows(ids, views).to(self.unlabeled.device)
+            return rows, self._transformed(ids, augment.mirrored(views == 1), views == 1)
         scales = rng.uniform(1 - self.settings.zoom, 1 + self.settings.zoom, n)
         flips = augment.flips(rng, n)
         transforms = augment.compose(flips, augment.rotations(rng.uniform(-most, most, n), scales))

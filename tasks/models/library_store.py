@@ -1,0 +1,43 @@
+"""The store of a frozen trunk of timm or torchvision, under a key of all that decides its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tasks.images.pixels import Pixels
+from tasks.models.frozen import FeatureStore, RowLayout, Views, feature_store
+from tasks.models.library import LastTaps, LibraryBackbone
+from tasks.models.settings import LibrarySettings
+from tasks.models.weights import digest
+
+STORE_VERSION = 1
+"""Raised when the same trunk and images would give other rows."""
+
+
+def library_store(
+    trunk: LibraryBackbone | LastTaps, settings: LibrarySettings, pixels: Pixels, data: str, cache: Path
+) -> tuple[FeatureStore, RowLayout]:
+    """The store of what a trunk gives for all images, and the layout of its rows; what is missing in the cache is computed.
+
+    Args:
+        trunk: in evaluation mode.
+        settings: of the trunk.
+        pixels: the images.
+        data: their fingerprint.
+        cache: the store lies in its folder `features`.
+    """
+    trunk = trunk.to(pixels.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    with torch.no_grad():
+        layout = RowLayout.of(*trunk(pixels.read(np.array([0]))))
+    decisive = (
+        f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {data} {len(pixels)} "
+        f"{settings.mirrored} {settings.trunk_precision} {pixels.device.type}"
+    )
+    folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
+    reads = (pixels.read, lambda ids: pixels.read(ids).flip(3)) if settings.mirrored else (pixels.read,)
+    views = Views(reads, len(pixels), trunk, layout, bf16=settings.trunk_precision == "bf16")
+    return feature_store(folder, views), layout
