@@ -61,7 +61,9 @@ class Pixels:
     def digest(self) -> str:
         """SHA-256 of the stored squares and of what decides which part of them is the frame, in hexadecimal."""
         content = self._stored.cpu().contiguous().numpy()
-        return hashlib.sha256(repr((content.shape, self._margin)).encode() + hashlib.sha256(content).digest()).hexdigest()
+        return hashlib.sha256(
+            repr((content.shape, self._margin)).encode() + hashlib.sha256(content).digest()
+        ).hexdigest()
 
     @property
     def device(self) -> torch.device:

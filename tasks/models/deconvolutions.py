@@ -14,6 +14,7 @@ from tasks.models.settings import LibraryPoseSettings
 Shapes = tuple[tuple[int, ...], ...]
 """Of maps, without the images' dimension."""
 
+
 class DeconvolutionModel(TapModel):
     """Maps of a trunk, of which the smallest is enlarged by deconvolutions, and the last 1x1 convolution as the head.
 
@@ -65,4 +66,3 @@ class DeconvolutionModel(TapModel):
         """The sum of the maps that are read at one resolution."""
         own = [place for place, reached in enumerate(self._steps) if reached == step]
         return functional.relu(torch.stack([self.laterals[place](maps[place]) for place in own]).sum(0))
-

@@ -81,7 +81,9 @@ class LastTaps(nn.Module):
         self.colors = backbone.colors
         names = backbone.tap_names
         self.tap_names = (*names, f"the last {count} are features")
-        require(count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps")
+        require(
+            count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps"
+        )
         with torch.no_grad():
             _, maps = self.forward(torch.zeros(1, 3, pixels, pixels))
         self.shapes = tuple(tuple(each.shape[1:]) for each in maps)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.base import TapModel
-from tasks.errors import DataError
 from tasks.images.pixels import Colors, Pixels
 from tasks.models.deconvolutions import DeconvolutionModel
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
@@ -14,6 +14,9 @@ from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library_store import library_store
 from tasks.models.settings import HourglassSettings, LibraryPoseSettings, MmposeSettings, PoseModelSettings
 from tasks.models.weights import digest
+
+if TYPE_CHECKING:
+    from tasks.models.topdown_config import TopDownFactory
 
 
 class PoseFactory:
@@ -30,6 +33,8 @@ class PoseFactory:
     def __init__(self, settings: PoseModelSettings, joints: int) -> None:
         self._settings, self._joints = settings, joints
         self._layout: RowLayout | None = None
+        self._trunk: LastTaps | None = None
+        self._top_down: TopDownFactory | None = None
         self.colors: Colors | None = None
         """The normalization that the weights expect; None where the data decides."""
         self.fingerprints: dict[str, str] = {}
@@ -43,6 +48,13 @@ class PoseFactory:
             self.side = DeconvolutionModel(self._trunk, self._trunk.shapes, settings, joints).side
             if settings.weights != "none":
                 self.fingerprints["weights"] = digest(backbone)
+        if isinstance(settings, MmposeSettings):
+            from tasks.models.topdown_config import TopDownFactory  # noqa: PLC0415 - imports all of mmpose
+
+            self._top_down = TopDownFactory(settings, joints)
+            self.colors, self.side = self._top_down.colors, self._top_down.side
+            if self._top_down.digest is not None:
+                self.fingerprints["weights"] = self._top_down.digest
 
     def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
@@ -52,7 +64,7 @@ class PoseFactory:
             cache: the store lies in its folder `features`.
         """
         settings = self._settings
-        if not isinstance(settings, LibraryPoseSettings) or not settings.freeze:
+        if self._trunk is None or not isinstance(settings, LibraryPoseSettings) or not settings.freeze:
             return None
         store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
         return store
@@ -62,8 +74,12 @@ class PoseFactory:
         settings = self._settings
         if isinstance(settings, HourglassSettings):
             return StackedHourglass(settings, self._joints)
-        if isinstance(settings, LibraryPoseSettings):
-            own = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels) if self._layout is None else None
-            trunk = own or StoredTrunk(self._layout)
-            return DeconvolutionModel(trunk, self._trunk.shapes, settings, self._joints)
-        raise NotImplementedError
+        if self._top_down is not None:
+            return self._top_down.build()
+        if self._trunk is None or not isinstance(settings, LibraryPoseSettings):
+            raise TypeError
+        if self._layout is not None:
+            backbone = StoredTrunk(self._layout)
+        else:
+            backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
+        return DeconvolutionModel(backbone, self._trunk.shapes, settings, self._joints)
