@@ -38,7 +38,7 @@ class PoseFactory:
         self.colors: Colors | None = None
         """The normalization that the weights expect; None where the data decides."""
         self.fingerprints: dict[str, str] = {}
-        """SHA-256 of weights from outside the repository, by name."""
+        """SHA-256 of weights and configs from outside the repository, by name."""
         self.side = settings.pixels // STRIDE
         """Height and width of the heatmaps, in cells."""
         if isinstance(settings, LibraryPoseSettings):
@@ -53,8 +53,7 @@ class PoseFactory:
 
             self._top_down = TopDownFactory(settings, joints)
             self.colors, self.side = self._top_down.colors, self._top_down.side
-            if self._top_down.digest is not None:
-                self.fingerprints["weights"] = self._top_down.digest
+            self.fingerprints |= self._top_down.fingerprints
 
     def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,8 +44,10 @@ class TopDownFactory:
     def __init__(self, settings: MmposeSettings, joints: int) -> None:
         self._settings = settings
         self._config = model_config(settings, joints)
-        self._weights, self.digest = _weights(settings, self._config)
-        """`digest` is the SHA-256 of the file of weights; None where there is none."""
+        self._weights, weights_digest = _weights(settings, self._config)
+        content = json.dumps(self._config.to_dict(), sort_keys=True, default=str)
+        self.fingerprints = {"config": hashlib.sha256(content.encode()).hexdigest(), **weights_digest}
+        """SHA-256 of the config, and of the file of weights where there is one."""
         with torch.random.fork_rng():
             torch.manual_seed(INITIAL_SEED)
             self.side = self._measured(joints)
@@ -144,10 +147,10 @@ def _packages(value: Any) -> Iterator[str]:
         yield from _packages(part)
 
 
-def _weights(settings: MmposeSettings, config: ConfigDict) -> tuple[dict[str, Tensor] | None, str | None]:
-    """The tensors under the names of our model, or of its backbone for `hub`; and the SHA-256 of their file."""
+def _weights(settings: MmposeSettings, config: ConfigDict) -> tuple[dict[str, Tensor] | None, dict[str, str]]:
+    """The tensors under the names of our model, or of its backbone for `hub`; and the SHA-256 of their file, by name."""
     if settings.weights == "none":
-        return None, None
+        return None, {}
     if settings.weights == "hub":
         start = config.backbone.get("init_cfg") or {}
         start = start if isinstance(start, Mapping) else {}
@@ -155,7 +158,7 @@ def _weights(settings: MmposeSettings, config: ConfigDict) -> tuple[dict[str, Te
     else:
         path, prefix = Path(settings.weights), ""
     content = read_state_dict(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = {"weights": hashlib.sha256(path.read_bytes()).hexdigest()}
     if settings.weights == "hub":
         return {name.removeprefix(prefix): value for name, value in content.items() if name.startswith(prefix)}, digest
     return {_renamed(name): value for name, value in content.items()}, digest

@@ -42,6 +42,6 @@ def trusted_config(given: str, shipped: Path, package: str) -> Path:
         msg = f"{path}: a config runs as Python code, and {package} does not ship this one; give --trust-config if you trust it"
         raise DataError(msg)
     names = [str(each.relative_to(shipped)) for each in shipped.rglob(f"*{path.suffix or '.py'}")]
-    close = ", ".join(difflib.get_close_matches(given, names, 3, 0.3)) or f"see {shipped}"
+    close = ", ".join(difflib.get_close_matches(given, names, 3)) or f"see {shipped}"
     msg = f"{package} ships no config {given!r}, and there is no such file; close names: {close}"
     raise DataError(msg)
