@@ -113,6 +113,4 @@ def test_augmented_joints_move_with_what_the_model_sees(task: PoseTask, name: st
         own = task.targets(SOME[[place]])
         wanted = own.heatmaps[:, list(MPII_MIRRORED)].flip(3) if swapped else own.heatmaps
         torch.testing.assert_close(targets.heatmaps[[place]], wanted)
-        assert torch.equal(
-            targets.visible[[place]], own.visible[:, list(MPII_MIRRORED)] if swapped else own.visible
-        )
+        assert torch.equal(targets.visible[[place]], own.visible[:, list(MPII_MIRRORED)] if swapped else own.visible)
