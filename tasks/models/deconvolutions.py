@@ -66,3 +66,19 @@ class DeconvolutionModel(TapModel):
         """The sum of the maps that are read at one resolution."""
         own = [place for place, reached in enumerate(self._steps) if reached == step]
         return functional.relu(torch.stack([self.laterals[place](maps[place]) for place in own]).sum(0))
+
+
+class LastMapModel(TapModel):
+    """A trunk of which the last map alone is read, for embeddings before anything is trained."""
+
+    head: StackOutputs
+
+    def __init__(self, backbone: nn.Module, shapes: Shapes, joints: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = StackOutputs(1, shapes[-1][0], joints)
+
+    def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
+        """The backbone's taps, and its last map."""
+        taps, maps = self.backbone(images)
+        return taps, maps[-1:]

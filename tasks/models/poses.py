@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.base import TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.deconvolutions import DeconvolutionModel
+from tasks.models.deconvolutions import DeconvolutionModel, LastMapModel
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.hourglass import STRIDE, StackedHourglass
 from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
@@ -67,6 +67,13 @@ class PoseFactory:
             return None
         store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
         return store
+
+    def pretrained(self) -> TapModel | None:
+        """A model whose features are the last map of its trunk; None where no trunk has weights of its own."""
+        if self._trunk is None or "weights" not in self.fingerprints:
+            return None
+        trunk = self._trunk if self._layout is None else StoredTrunk(self._layout)
+        return LastMapModel(trunk, self._trunk.shapes, self._joints)
 
     def build(self) -> TapModel:
         """A new model: random weights are drawn from torch's global generator, others are read from their file."""

@@ -129,6 +129,10 @@ class PoseTask(Task[Tensor, PoseTargets]):
             model.load_state_dict(self._pretrained_weights)
         return model
 
+    def pretrained_model(self) -> TapModel:
+        """The trunk with the protocol's weights, and heatmaps that are not trained."""
+        return self._models.pretrained() or super().pretrained_model()
+
     def targets(self, ids: Ids) -> PoseTargets:
         """Heatmaps of the annotated joints."""
         return self._heatmap_targets(*self._labels(ids))

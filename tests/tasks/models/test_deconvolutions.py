@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -88,3 +89,14 @@ def test_a_trunk_that_does_not_fit_is_one_line(changes: dict[str, Any], reason: 
     with pytest.raises(DataError, match=reason) as caught:
         built_with(FROZEN | changes, cache, "pose")
     assert "\n" not in str(caught.value)
+
+
+def test_embeddings_before_training_are_those_of_a_trunk_with_weights(cache: Path, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    with pytest.raises(DataError, match="starts from random weights"):
+        built_with(FROZEN, cache, "pose").pretrained_model()
+    torch.save(timm.create_model("test_resnet", num_classes=7).state_dict(), tmp_path / "weights.pth")
+    task = built_with(FROZEN | {"weights": str(tmp_path / "weights.pth")}, cache, "pose")
+    outputs = task.pretrained_model().eval()(task.unlabeled.inputs(np.arange(3)))
+    torch.testing.assert_close(task.unlabeled.embed(outputs), outputs.taps[-1].flatten(1), atol=1e-3, rtol=1e-3)
+    assert len(task.fingerprints["weights"]) == 64
