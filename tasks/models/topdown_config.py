@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
+from tasks.models.library import named_parts
 from tasks.models.settings import MmposeSettings
 from tasks.models.topdown import LAST_LAYERS, SHIPPED, TopDownModel
 from tasks.models.trust import trusted_config
@@ -86,6 +87,7 @@ class TopDownFactory:
         try:
             with torch.no_grad():
                 model = self.build().eval()
+                named_parts(model, settings.taps or (), settings.config)
                 taps, _, raw = model(torch.zeros(1, 3, settings.pixels, settings.pixels))
         except DataError:
             raise

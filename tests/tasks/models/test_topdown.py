@@ -108,7 +108,7 @@ def test_named_modules_are_taps() -> None:
 
 HOURGLASS = """
 model = dict(
-    type="TopdownPoseEstimator", data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
+    type="TopdownPoseEstimator", data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
     backbone=dict(type="HourglassNet", downsample_times=2, num_stacks=2, stage_channels=(8, 8, 8), stage_blocks=(1, 1, 1), feat_channel=8),
     head=dict(type="CPMHead", in_channels=8, out_channels=17, num_stages=2, deconv_out_channels=None),
 )
@@ -116,7 +116,7 @@ model = dict(
 MSPN = """
 codec = [dict(input_size=(192, 256))]
 model = dict(
-    type="TopdownPoseEstimator", data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
+    type="TopdownPoseEstimator", data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
     backbone=dict(type="MSPN", unit_channels=8, num_stages=1, num_units=2, num_blocks=[1, 1], norm_cfg=dict(type="BN")),
     head=dict(type="MSPNHead", out_shape=(64, 48), unit_channels=8, out_channels=17, num_stages=1, num_units=2,
               level_indices=[0, 1]),
