@@ -130,7 +130,7 @@ ModelFiles = Annotated[
 TrustConfig = Annotated[
     bool,
     typer.Option(
-        "--trust-config", help="Load mmdet configs from elsewhere than mmdet, too; they are run as Python code."
+        "--trust-config", help="Load configs from elsewhere than mmdet and mmpose, too; they are run as Python code."
     ),
 ]
 Records = Annotated[

@@ -62,7 +62,7 @@ class Pixels:
         """SHA-256 of the stored squares and of what decides which part of them is the frame, in hexadecimal."""
         content = self._stored.cpu().contiguous().numpy()
         return hashlib.sha256(
-            repr((content.shape, self._margin)).encode() + hashlib.sha256(content).digest()
+            repr((content.shape, self._margin)).encode() + hashlib.sha256(content.data).digest()
         ).hexdigest()
 
     @property

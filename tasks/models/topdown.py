@@ -11,7 +11,6 @@ import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmpose is imp
 import mmpose
 import torch
 from jaxtyping import Float
-from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmpose.models.heads.heatmap_heads.mspn_head import PredictHeatmap
 from mmpose.registry import MODELS
@@ -70,18 +69,19 @@ class TopDownModel(TapModel):
 
     head: LastLayers
 
-    def __init__(self, config: ConfigDict, taps: Sequence[str] | None) -> None:
+    def __init__(self, config: Any, taps: Sequence[str] | None) -> None:  # mmengine's configs are not typed
         super().__init__()
         init_default_scope("mmpose")
-        self.backbone = MODELS.build(config.backbone)
-        self.neck = MODELS.build(config.neck) if config.get("neck") else nn.Identity()
-        self.decoder = MODELS.build(config.head)
+        parts = [
+            MODELS.build(config[part]) if config.get(part) else nn.Identity() for part in ("backbone", "neck", "head")
+        ]
+        self.backbone, self.neck, self.decoder = parts
         self._last = LAST_LAYERS[config.head.type]
         self._bgr = not config.data_preprocessor.get("bgr_to_rgb", False)
         self._tap_names = taps
-        for module in (self.backbone, self.neck, self.decoder):
-            if hasattr(module, "init_weights"):
-                module.init_weights()
+        for part in parts:
+            if not isinstance(part, nn.Identity):
+                part.init_weights()
 
     def split(self) -> TopDownModel:
         """Make the last layers the head: afterwards mmpose's head ends before them. To be called once, after weights are loaded."""

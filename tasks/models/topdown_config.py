@@ -65,7 +65,7 @@ class TopDownFactory:
     def build(self) -> TopDownModel:
         """A new model: random weights are drawn from torch's global generator, others are those of the file."""
         config = self._config.copy()
-        config.backbone = {name: value for name, value in config.backbone.items() if name != "init_cfg"}
+        config.backbone = ConfigDict({name: value for name, value in config.backbone.items() if name != "init_cfg"})
         model = TopDownModel(config, self._settings.taps)
         if self._weights is None:
             return model.split()
@@ -104,7 +104,7 @@ class TopDownFactory:
         return raw.shape[3]
 
 
-def model_config(settings: MmposeSettings, joints: int) -> ConfigDict:
+def model_config(settings: MmposeSettings, joints: int) -> Any:  # mmengine's configs are not typed
     """The table `model` of an mmpose config, for this number of joints and this input.
 
     Differs from mmpose in that a CPM gets one more layer, a 1x1 convolution of each stage's heatmaps: its own last layers
@@ -112,7 +112,7 @@ def model_config(settings: MmposeSettings, joints: int) -> ConfigDict:
     """
     path = trusted_config(settings.config, SHIPPED, "mmpose")
     try:
-        whole = Config.fromfile(path)
+        whole: Any = Config.fromfile(path)
     except (SyntaxError, OSError, *UNFIT) as error:
         msg = f"{path} is no config that mmengine reads: {_line(error)}"
         raise DataError(msg) from None
@@ -149,14 +149,14 @@ def _packages(value: Any) -> Iterator[str]:
         yield from _packages(part)
 
 
-def _weights(settings: MmposeSettings, config: ConfigDict) -> tuple[dict[str, Tensor] | None, dict[str, str]]:
+def _weights(settings: MmposeSettings, config: Any) -> tuple[dict[str, Tensor] | None, dict[str, str]]:
     """The tensors under the names of our model, or of its backbone for `hub`; and the SHA-256 of their file, by name."""
     if settings.weights == "none":
         return None, {}
     if settings.weights == "hub":
         start = config.backbone.get("init_cfg") or {}
         start = start if isinstance(start, Mapping) else {}
-        path, prefix = _downloaded(start.get("checkpoint"), settings.config), start.get("prefix", "")
+        path, prefix = _downloaded(start.get("checkpoint") or "", settings.config), start.get("prefix", "")
     else:
         path, prefix = Path(settings.weights), ""
     content = read_state_dict(path)
@@ -171,9 +171,9 @@ def _renamed(name: str) -> str:
     return f"decoder.{name.removeprefix('head.')}" if name.startswith("head.") else name
 
 
-def _downloaded(address: str | None, config: str) -> Path:
+def _downloaded(address: str, config: str) -> Path:
     """The file of a checkpoint, which is downloaded if it is not in torch's cache."""
-    parts = urlparse(address or "")
+    parts = urlparse(address)
     if not address or parts.scheme not in {"", "file", "http", "https", "torchvision"}:
         named = f"those of {address}, which are not downloaded here" if address else "none"
         msg = f'{config}: weights = "hub" takes those that the config names for its backbone; it names {named}'

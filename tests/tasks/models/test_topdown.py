@@ -109,7 +109,7 @@ def test_named_modules_are_taps() -> None:
 HOURGLASS = """
 model = dict(
     type="TopdownPoseEstimator", data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
-    backbone=dict(type="HourglassNet", downsample_times=2, num_stacks=2, stage_channels=(8, 8, 8), stage_blocks=(1, 1, 1), feat_channel=8),
+    backbone=dict(type="HourglassNet", downsample_times=2, num_stacks=2, stage_channels=(256, 8, 8), stage_blocks=(1, 1, 1), feat_channel=8),
     head=dict(type="CPMHead", in_channels=8, out_channels=17, num_stages=2, deconv_out_channels=None),
 )
 """
