@@ -130,7 +130,7 @@ ModelFiles = Annotated[
 TrustConfig = Annotated[
     bool,
     typer.Option(
-        "--trust-config", help="Load mmdet configs from elsewhere than mmdet, too; they are run as Python code."
+        "--trust-config", help="Load configs from elsewhere than mmdet and mmpose, too; they are run as Python code."
     ),
 ]
 Records = Annotated[
@@ -169,7 +169,7 @@ def load_models(files: Sequence[Path] | None) -> None:
 
 
 def trust(wanted: bool) -> None:
-    """Load mmdet configs from anywhere, or from mmdet alone."""
+    """Load configs from anywhere, or from the packages that ship them alone."""
     from tasks.models.trust import trust_configs
 
     trust_configs(wanted)

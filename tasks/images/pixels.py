@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,13 @@ class Pixels:
     def repeated(self) -> Pixels:
         """Endless images: id i shows image i modulo the number of images."""
         return _RepeatedPixels(self)
+
+    def digest(self) -> str:
+        """SHA-256 of the stored squares and of what decides which part of them is the frame, in hexadecimal."""
+        content = self._stored.cpu().contiguous().numpy()
+        return hashlib.sha256(
+            repr((content.shape, self._margin)).encode() + hashlib.sha256(content.data).digest()
+        ).hexdigest()
 
     @property
     def device(self) -> torch.device:

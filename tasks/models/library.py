@@ -40,12 +40,7 @@ class LibraryBackbone(nn.Module):
         super().__init__()
         build = _timm_network if settings.kind == "timm" else _torchvision_network
         self.network, stages, self.colors = build(settings)
-        names = settings.taps or stages
-        modules = dict(self.network.named_modules())
-        for name in names:
-            close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
-            require(name in modules, f"{settings.name} has no submodule {name!r} for a tap; close names: {close}")
-        self.tap_names = tuple(names)
+        self.tap_names = named_parts(self.network, settings.taps or stages, settings.name)
         self.size = self._measured(settings)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
@@ -115,6 +110,19 @@ class BackboneClassifier(TapModel):
         """The trunk's taps, and its vector or the hidden layer's."""
         taps, (embedding,) = self.backbone(images)
         return taps, (self.neck(embedding),)
+
+
+def named_parts(network: nn.Module, names: Sequence[str], model: str) -> tuple[str, ...]:
+    """These names of submodules, all of which a network has; `model` is its name in the message.
+
+    Raises:
+        DataError: there is no submodule of such a name.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        close = ", ".join(difflib.get_close_matches(name, modules, 3)) or "see `lossbench list taps`"
+        require(name in modules, f"{model} has no submodule {name!r} for a tap; close names: {close}")
+    return tuple(names)
 
 
 def initial_backbone(settings: LibrarySettings) -> LibraryBackbone:

@@ -64,8 +64,8 @@ class OwnModelSettings(Settings):
     pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
 
 
-def _kind_of(model: object) -> object:
-    return model.get("kind", "resnet18") if isinstance(model, dict) else getattr(model, "kind", "resnet18")
+def _kind_of(model: object, usual: str = "resnet18") -> object:
+    return model.get("kind", usual) if isinstance(model, dict) else getattr(model, "kind", usual)
 
 
 ClassifierSettings = Annotated[
@@ -146,6 +146,7 @@ DetectorSettings = Annotated[FullSsdSettings | SmallSsdSettings | LibraryDetecto
 class HourglassSettings(Settings):
     """A stacked hourglass. The paper uses two stacks of width 256 at 256 pixels."""
 
+    kind: Literal["hourglass"] = Field("hourglass", exclude_if=lambda kind: kind == "hourglass")
     stacks: Whole = Field(2, ge=1, le=16)
     width: Whole = Field(256, ge=8, le=MOST_CHANNELS, multiple_of=8)
     depth: Whole = Field(4, ge=1, le=10)
@@ -158,3 +159,46 @@ class HourglassSettings(Settings):
             msg = f"{self.pixels} pixels give a map of {self.pixels // 4}, which cannot be halved {self.depth} times"
             raise ValueError(msg)
         return self
+
+
+class LibraryPoseSettings(LibrarySettings):
+    """Deconvolutions and heatmaps on a trunk of timm or torchvision, which may be frozen (Xiao et al. 2018)."""
+
+    levels: Whole = Field(2, ge=1, le=8)
+    """How many of the last taps the deconvolutions read."""
+    deconvolutions: Whole = Field(3, ge=0, le=6)
+    """How many; each doubles the resolution, and adds the maps of that resolution."""
+    width: Whole = Field(64, ge=8, le=MOST_CHANNELS)
+    """Their channels; 256 is the original."""
+
+    @model_validator(mode="after")
+    def _has_no_hidden_layer(self) -> LibraryPoseSettings:
+        if self.hidden:
+            msg = "`hidden` is for classifiers; a pose model has `width`"
+            raise ValueError(msg)
+        return self
+
+
+class MmposeSettings(Settings):
+    """A top-down heatmap model that an mmpose config describes."""
+
+    kind: Literal["mmpose"]
+    config: FileName
+    """Path of the config, relative to the configs that mmpose ships; with `--trust-config` also of any file, whose code is run."""
+    weights: FileName = "none"
+    """`none`: random; `hub`: those that the config names for its backbone, downloaded if they are not cached; else the path
+    of a checkpoint, .pth or .safetensors, whose last layer is left out where it is of another number of joints."""
+    pixels: Whole = Field(256, ge=32, le=MOST_PIXELS)
+    """Side of the input; the config's is replaced, and the heatmaps keep their share of it."""
+    taps: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=16), Distinct] | None = None
+    """Names of the submodules whose outputs are the taps; by default the maps that mmpose's head reads."""
+
+
+PoseModelSettings = Annotated[
+    Annotated[HourglassSettings, Tag("hourglass")]
+    | Annotated[LibraryPoseSettings, Tag("timm")]
+    | Annotated[LibraryPoseSettings, Tag("torchvision")]
+    | Annotated[MmposeSettings, Tag("mmpose")],
+    Discriminator(lambda model: _kind_of(model, "hourglass")),
+]
+"""The model of a pose protocol; a stacked hourglass where no kind is named."""

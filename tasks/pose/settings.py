@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tasks.datasets.names import MPII_JOINTS
-from tasks.models.settings import HourglassSettings
+from tasks.models.settings import LibraryPoseSettings, PoseModelSettings
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Recipe, Settings, TaskSettings, Whole
 
 FRAME_PER_PERSON = 1.25
@@ -32,7 +32,7 @@ class PoseData(DataSource):
 
 
 class PosePretraining(Settings):
-    """Other persons, on whom the same hourglass is trained before the first round."""
+    """Other persons, on whom the same model is trained before the first round."""
 
     data: PoseData
     recipe: Recipe
@@ -43,11 +43,11 @@ class PoseSettings(TaskSettings):
 
     kind: Literal["pose"]
     data: PoseData
-    model: HourglassSettings
+    model: PoseModelSettings
     sigma: Number = Field(1.0, ge=0.01, le=100)
     """Standard deviation of the Gaussians in the target heatmaps, in cells."""
     rotation_degrees: Number = Field(30.0, ge=0, le=180)
-    """Rotations are drawn from [-rotation_degrees, rotation_degrees]."""
+    """Rotations are drawn from [-rotation_degrees, rotation_degrees]. A frozen trunk sees no rotated or scaled images."""
     zoom: Number = Field(0.25, ge=0, lt=1)
     """Scales are drawn from [1 - zoom, 1 + zoom]."""
     flip_test: Flag = False
@@ -57,6 +57,19 @@ class PoseSettings(TaskSettings):
     counted_joints: Joints = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)
     """The joints over which PCKh is measured; pelvis and thorax are left out, as in MPII's evaluation."""
     pretraining: PosePretraining | None = Field(None, exclude_if=lambda table: table is None)
+
+    @property
+    def stored_views(self) -> int:
+        """How many views of each image a frozen trunk sees."""
+        return 2 if isinstance(self.model, LibraryPoseSettings) and self.model.mirrored else 1
+
+    @model_validator(mode="after")
+    def _flip_test_has_mirrored_images(self) -> PoseSettings:
+        model = self.model
+        if self.flip_test and isinstance(model, LibraryPoseSettings) and model.freeze and not model.mirrored:
+            msg = "`flip_test` of a frozen trunk needs `mirrored` in its table `model`"
+            raise ValueError(msg)
+        return self
 
     def untrained(self) -> PoseSettings:
         """The same settings without pretraining."""

@@ -21,7 +21,8 @@ from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
-from tasks.models.hourglass import STRIDE, StackedHourglass
+from tasks.models.frozen import FeatureStore
+from tasks.models.poses import PoseFactory
 from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
@@ -36,9 +37,15 @@ POSE_GROUPS = 8
 class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
     """Raw output: heatmaps of all stacks (n, stacks, joints, h, w)."""
 
-    def __init__(self, pixels: Pixels, settings: PoseSettings) -> None:
-        super().__init__(pixels)
-        self._settings = settings
+    def __init__(self, pixels: Pixels, store: FeatureStore | None, settings: PoseSettings, side: int) -> None:
+        super().__init__(pixels, store)
+        self._settings, self._side = settings, side
+
+    def mirrored(self, ids: Ids) -> Float[Tensor, "n ..."]:
+        """The model's input for the mirrored images, at test time."""
+        if self._store is None:
+            return self.images(ids).flip(3)
+        return self._store.rows(np.asarray(ids) % len(self._pixels), 1).to(self.device)
 
     def posteriors(self, raw: Float[Tensor, "n s j h w"]) -> Posteriors:
         """One row per joint, over the cells of the last stack's heatmap; all joints have the same weight."""
@@ -68,11 +75,11 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
 
     def heatmap_targets(self, joints: Float[Tensor, "n j 2"], visible: Bool[Tensor, "n j"]) -> PoseTargets:
         """Heatmaps of joints, whose x and y are in [0, 1] over the frame; see `pose_targets`."""
-        return pose_targets(joints, visible, self.size // STRIDE, self._settings.sigma)
+        return pose_targets(joints, visible, self._side, self._settings.sigma)
 
 
 class PoseTask(Task[Tensor, PoseTargets]):
-    """MPII, or data in its form: one person per image, by a stacked hourglass."""
+    """MPII, or data in its form: one person per image."""
 
     metric = Metric("PCKh", "0.5, share of joints")
     unlabeled: UnlabeledPose
@@ -104,36 +111,46 @@ class PoseTask(Task[Tensor, PoseTargets]):
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)
         self.annotations = as_annotations(pool.persons + test.persons)
         self.group_names = tuple(f"pose {number + 1}" for number in range(POSE_GROUPS))
-        self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint}
-        self.unlabeled = UnlabeledPose(Pixels(stored.to(device), pixels, margin=source.margin), settings)
+        self._models = PoseFactory(settings.model, len(MPII_JOINTS))
+        self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint, **self._models.fingerprints}
+        images = Pixels(stored.to(device), pixels, self._models.colors, source.margin)
+        self._store = self._models.freeze(images, cache)
+        self.unlabeled = UnlabeledPose(images, self._store, settings, self._models.side)
         self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
             other = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
             self._pretrained_weights, digest = pretrained(PoseTask(other, data, cache, device), other, cache)
             self.fingerprints["trunk"] = digest
 
-    def build_model(self) -> StackedHourglass:
-        """An hourglass with untrained weights, or with those of the protocol's pretraining."""
-        model = StackedHourglass(self.settings.model, len(MPII_JOINTS))
+    def build_model(self) -> TapModel:
+        """The protocol's model, with random weights, those that its table names, or those of the protocol's pretraining."""
+        model = self._models.build()
         if self._pretrained_weights:
             model.load_state_dict(self._pretrained_weights)
         return model
+
+    def pretrained_model(self) -> TapModel:
+        """The trunk with the protocol's weights, and heatmaps that are not trained."""
+        return self._models.pretrained() or super().pretrained_model()
 
     def targets(self, ids: Ids) -> PoseTargets:
         """Heatmaps of the annotated joints."""
         return self._heatmap_targets(*self._labels(ids))
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n 3 h w"], PoseTargets]:
-        """Random rotation, scale and horizontal flips. Flipping exchanges the left joints with the right ones."""
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], PoseTargets]:
+        """Random rotation, scale and horizontal flips; of a frozen trunk, flips alone where they are stored.
+
+        Flipping exchanges the left joints with the right ones.
+        """
         n, most = len(ids), np.deg2rad(self.settings.rotation_degrees)
+        if self._store is not None:
+            views = rng.integers(0, self.settings.stored_views, n)
+            rows = self._store.rows(ids, views).to(self.unlabeled.device)
+            return rows, self._transformed(ids, augment.mirrored(views == 1), views == 1)
         scales = rng.uniform(1 - self.settings.zoom, 1 + self.settings.zoom, n)
         flips = augment.flips(rng, n)
         transforms = augment.compose(flips, augment.rotations(rng.uniform(-most, most, n), scales))
-        joints, visible = self._labels(ids)
-        flipped = flips[:, 0, 0] < 0
-        joints, visible = augment.transform_points(joints, transforms), visible.copy()
-        joints[flipped], visible[flipped] = joints[flipped][:, MPII_MIRRORED], visible[flipped][:, MPII_MIRRORED]
-        return self.unlabeled.warped(ids, transforms), self._heatmap_targets(joints, visible)
+        return self.unlabeled.warped(ids, transforms), self._transformed(ids, transforms, flips[:, 0, 0] < 0)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The nearest of eight pose clusters (k-means over the joints of the reference images)."""
@@ -152,7 +169,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         """The heatmaps, averaged with those of the flipped image if the protocol's `flip_test` is on."""
         if not self.settings.flip_test:
             return raw
-        flipped = model(self.unlabeled.images(ids).flip(3)).raw.flip(4)[:, :, list(MPII_MIRRORED)]
+        flipped = model(self.unlabeled.mirrored(ids)).raw.flip(4)[:, :, list(MPII_MIRRORED)]
         return (raw + flipped) / 2
 
     def categories(self, raw: Float[Tensor, "n s j h w"], ids: Ids) -> Int[Tensor, "n j"]:
@@ -184,6 +201,13 @@ class PoseTask(Task[Tensor, PoseTargets]):
         shape = (len(persons), len(MPII_JOINTS))
         joints = np.array([person.joints for person in persons]).reshape(*shape, 2)
         return joints, np.array([person.visible for person in persons]).reshape(shape)
+
+    def _transformed(self, ids: Ids, transforms: augment.Transforms, flipped: Bool[np.ndarray, " n"]) -> PoseTargets:
+        """Heatmaps of the annotated joints under a transform per image; `flipped` says which of them mirror it."""
+        joints, visible = self._labels(ids)
+        joints, visible = augment.transform_points(joints, transforms), visible.copy()
+        joints[flipped], visible[flipped] = joints[flipped][:, MPII_MIRRORED], visible[flipped][:, MPII_MIRRORED]
+        return self._heatmap_targets(joints, visible)
 
     def _heatmap_targets(self, joints: np.ndarray, visible: np.ndarray) -> PoseTargets:
         device = self.unlabeled.device

@@ -61,7 +61,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "model": {"kind": "mmdet", "config": "x.py", "pixels": 300, "imagenet": False},
     },
     "pose": {
-        "model": {"stacks": 1, "width": 8, "depth": 1, "pixels": 64},
+        "model": {"kind": "hourglass", "stacks": 1, "width": 8, "depth": 1, "pixels": 64},
         "data": DATA | {"images": "a", "pool": "b", "test": "c", "center_shift": 1.0, "frame": 1.1, "margin": 1.5},
         "sigma": 1.5,
         "rotation_degrees": 15.0,
@@ -69,6 +69,27 @@ TASKS: dict[str, dict[str, Any]] = {
         "flip_test": True,
         "counted_joints": [1, 2],
         "pretraining": {"data": DATA, "recipe": RECIPE},
+    },
+    "pose by timm": {
+        "kind": "pose",
+        "model": {
+            "kind": "timm",
+            "name": "test_resnet",
+            "weights": "none",
+            "pixels": 32,
+            "taps": ["layer1", "layer2"],
+            "hidden": 0,
+            "freeze": True,
+            "mirrored": True,
+            "trunk_precision": "bf16",
+            "levels": 1,
+            "deconvolutions": 2,
+            "width": 8,
+        },
+    },
+    "pose by mmpose": {
+        "kind": "pose",
+        "model": {"kind": "mmpose", "config": "x.py", "weights": "none", "pixels": 64, "taps": ["backbone.layer1"]},
     },
 }
 TABLES: dict[str, tuple[type[Settings], dict[str, Any]]] = {

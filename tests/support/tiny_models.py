@@ -1,4 +1,4 @@
-"""Tiny classification tasks with models of libraries, frozen trunks and a user's own module."""
+"""Tiny tasks with models of libraries, frozen trunks and a user's own module."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     "own": {"kind": "file", "name": "two-stages", "pixels": 32},
 }  # fmt: skip
 """The `task.model` tables, by what they show."""
+HRNET = Path(__file__).with_name("tiny_hrnet.py")
+POSE_MODELS: Mapping[str, Mapping[str, Any]] = {
+    "frozen": {
+        "kind": "timm", "name": "test_resnet", "pixels": 32, "freeze": True, "mirrored": True, "width": 8,
+        "deconvolutions": 3,
+    },
+    "timm ViT": {"kind": "timm", "name": "test_vit", "pixels": 32, "width": 8, "deconvolutions": 2},
+    "HRNet": {"kind": "mmpose", "config": str(HRNET), "pixels": 32},
+}  # fmt: skip
+"""The `task.model` tables of pose protocols."""
 
 
 def own_model_file(folder: Path) -> Path:
@@ -36,15 +46,15 @@ def own_model_file(folder: Path) -> Path:
     return path
 
 
-def protocol_with(model: Mapping[str, Any], **recipe: object) -> Protocol:
-    """The tiny protocol of classification with another model."""
-    table = tiny_protocol("classification", **recipe).model_dump(mode="json")
+def protocol_with(model: Mapping[str, Any], kind: str = "classification", **recipe: object) -> Protocol:
+    """The tiny protocol of a kind with another model."""
+    table = tiny_protocol(kind, **recipe).model_dump(mode="json")
     table["task"]["model"] = dict(model)
     return Protocol.model_validate(table)
 
 
-def built_with(model: Mapping[str, Any], cache: Path) -> Task[Any, Any]:
-    """The tiny classification task with another model."""
+def built_with(model: Mapping[str, Any], cache: Path, kind: str = "classification") -> Task[Any, Any]:
+    """The tiny task of a kind with another model."""
     if model["kind"] == "file":
         load_model_file(own_model_file(cache / "own"))
-    return build_task(protocol_with(model).task, cache, cache, torch.device("cpu"))
+    return build_task(protocol_with(model, kind).task, cache, cache, torch.device("cpu"))
