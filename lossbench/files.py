@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,17 @@ def decoded_text(content: bytes) -> str:
         raise ValueError(msg) from None
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first field that does not fit, why, and its value."""
+def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+    """The first field that does not fit, why, and its value.
+
+    Args:
+        error: of the model.
+        names: what to call fields, where they come from elsewhere than a file: from options or arguments.
+    """
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    path = [str(part) for part in first["loc"]]
+    place = (names or {}).get(path[0]) if path else "the file"
+    place = place or ".".join(path)
     return f"{place}: {first['msg']} (given: {shown(first['input'])})"
 
 

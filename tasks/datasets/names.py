@@ -1,5 +1,7 @@
-"""Names of classes and joints, in the official order of their data sets."""
+"""Names of data sets, and of their classes and joints in the official order."""
 
+FETCHABLE = ("cifar10", "voc2007", "voc2012")
+"""What `lossbench data fetch` downloads."""
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",

@@ -270,7 +270,7 @@ def submissions() -> Iterator[Case]:
         "deterministic": ("maybe", 2),
         "parameters": (1, {"no_such": 1}),
         "paper": (1,),
-        "licence": (1,),
+        "license": (1,),
         "surprise": (1,),
     }
     for field, others in values.items():
@@ -283,7 +283,7 @@ def submissions() -> Iterator[Case]:
 def _stated(field: str, value: object) -> Change:
     from hostile_cases.toml_text import document
 
-    base = {"name": NAME, "title": "t", "authors": ["a"], "paper": "none", "licence": "MIT"}
+    base = {"name": NAME, "title": "t", "authors": ["a"], "paper": "none", "license": "MIT"}
     return written("meta.toml", document(base | {field: value}))
 
 

@@ -44,7 +44,7 @@ def test_a_broken_submission_is_named_and_the_others_are_read(submission: Submis
     ],
 )
 def test_what_an_author_may_not_say_is_refused(meta: str, fault: str, submission: Submission) -> None:
-    rest = '\ntitle = "t"\nauthors = ["a"]\npaper = "p"\nlicence = "l"\n'
+    rest = '\ntitle = "t"\nauthors = ["a"]\npaper = "p"\nlicense = "l"\n'
     (submission.folder / META).write_text(meta + rest, encoding="utf-8")
     with pytest.raises(ConfigError, match=fault):
         Submission.read(submission.folder)
