@@ -127,13 +127,21 @@ def completed(words: str, folder: Path) -> list[str]:
         ("lossbench run quickstart --strategy committee", ["committee-vote-entropy", "committee-disagreement"]),
         ("lossbench run quickstart --strategy mine", ["mine.py"]),
         ("lossbench run quickstart --protocol lspet-mini-b", ["lspet-mini-bf16"]),
+        ("lossbench run quickstart --strategy full", ["full-pool"]),
         ("lossbench run quickstart --split v", ["validation"]),
+        ("lossbench run quickstart --device c", ["cpu", "cuda"]),
+        ("lossbench data fetch voc", ["voc2007", "voc2012"]),
+        ("lossbench submission verify ran", ["ranks"]),
+        ("lossbench submission verify --submissions leaderboard m", []),
+        ("lossbench submission verify ranks --protocol lspet-mini-b", ["lspet-mini-bf16"]),
         ("lossbench measure training voc0", ["voc0712"]),
     ],
 )
 def test_the_shell_completes_names_and_files(words: str, names: list[str], tmp_path: Path) -> None:
-    for name in ("mine.py", "mine.toml", "mine.txt"):
-        (tmp_path / name).touch()
+    submission = tmp_path / "leaderboard/submissions/ranks"
+    submission.mkdir(parents=True)
+    for place in (tmp_path / "mine.py", tmp_path / "mine.toml", tmp_path / "mine.txt", submission / "meta.toml"):
+        place.touch()
     assert completed(words, tmp_path) == names
 
 

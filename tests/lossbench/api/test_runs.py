@@ -26,7 +26,7 @@ from strategies.badge import Badge
 from strategies.margin import Margin
 from strategies.probcover import ProbCover
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAVY = ("torch", "numpy", "pandas", "pydantic", "altair", "rich", "importlib.metadata")
 
 
@@ -166,12 +166,13 @@ class Trained(Badge):
         (None, "margn", {}, "did you mean margin"),
         (None, "all", {}, "many strategies"),
         (None, "mine.py", {}, "no strategy file"),
-        (None, "random", {"seed": -1}, "seeds"),
-        (None, "random", {"track": "fast"}, "tracks"),
-        (None, "random", {"split": "train"}, "split"),
-        (None, "random", {"device": "tpu"}, "no device"),
+        (None, "random", {"seed": -1}, r"^seed: Input should be greater than or equal to 0 \(given: -1\)"),
+        (None, "random", {"track": "fast"}, "^track: .*given: 'fast'"),
+        (None, "random", {"split": "train"}, "^split: .*given: 'train'"),
+        (None, "random", {"device": "tpu"}, "no device 'tpu' on this machine; choose cpu"),
         (None, "random", {"parameters": {"power": 2}}, "power"),
         (None, First, {"parameters": {"power": 2}}, "power"),
+        (None, "random", {"out": Path(__file__)}, "^out: .*is a file where a folder is needed"),
         (None, First(), {"parameters": {"every": 2}}, "an instance has its hyper-parameters"),
         (None, Named, {}, "called 'margin'"),
         (None, Unfinished, {}, "is no strategy"),
