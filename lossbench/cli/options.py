@@ -50,7 +50,7 @@ def submission_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Submissions in the folder of `--submissions` or of the clone, and folders."""
     given = ctx.params.get("submissions") or next(_in_clone(SUBMISSIONS), Path(SUBMISSIONS))
     names = sorted(path.parent.name for path in Path(given).glob("*/meta.toml"))
-    return _starting(incomplete, names, ".toml")
+    return _starting(incomplete, names, suffix="/")  # no file's suffix
 
 
 def _configurations(room: str) -> list[str]:

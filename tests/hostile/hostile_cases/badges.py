@@ -288,15 +288,13 @@ def _stated(field: str, value: object) -> Change:
 
 
 def _foreign(place: Path) -> None:
-    shutil.copyfile(
-        place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json", place / f"records/{PROTOCOL}/r.json"
-    )
+    record = place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json"
+    shutil.copyfile(record, place / f"records/{PROTOCOL}/r.json")
 
 
 def _taken(place: Path) -> None:
-    files({"random/strategy.py": "", "random/meta.toml": (place / "meta.toml").read_text().replace(NAME, "random")})(
-        place.parent
-    )
+    meta = (place / "meta.toml").read_text().replace(NAME, "random")
+    files({"random/strategy.py": "", "random/meta.toml": meta})(place.parent)
 
 
 CASES = (*fields(), *forms(), *forged(), *keys(), *unsigned(), *submissions())

@@ -50,6 +50,16 @@ def test_what_an_author_may_not_say_is_refused(meta: str, fault: str, submission
         Submission.read(submission.folder)
 
 
+def test_a_file_of_version_0_1_names_its_licence(submission: Submission) -> None:
+    text = (submission.folder / META).read_text(encoding="utf-8")
+    assert 'license = "Apache-2.0"' in text
+    (submission.folder / META).write_text(text.replace("license", "licence"), encoding="utf-8")
+    assert Submission.read(submission.folder).meta == submission.meta
+    (submission.folder / META).write_text(text + 'licence = "MIT"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="licence: Extra inputs"):
+        Submission.read(submission.folder)
+
+
 def test_a_submission_may_not_take_the_name_of_a_strategy_that_is_here(tmp_path: Path) -> None:
     file = tmp_path / STRATEGY
     file.write_text(code(), encoding="utf-8")
