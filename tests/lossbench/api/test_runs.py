@@ -280,11 +280,3 @@ def test_the_record_is_that_of_the_command_line_whatever_threads_there_are(tmp_p
     ]
     assert differences(*made) == []
     assert made[0].machine == made[1].machine
-
-
-@pytest.mark.slow
-def test_the_readme_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    (block,) = (part.split("```")[0] for part in readme.split("```python\n") if "lossbench.run(" in part)
-    exec(compile(block, "README.md", "exec"), {})
