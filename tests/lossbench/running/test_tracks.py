@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from raw_outputs import SOME, parts
-from tiny_tasks import with_recipe
+from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
 from lossbench.running.loop import Run
@@ -65,6 +65,7 @@ def test_in_the_native_track_the_model_feels_what_is_declared(task: Task, kind: 
     assert not same_tensors(models[1], models[2])
 
 
+@FAST_ON_ONE_KIND
 def test_a_warm_start_begins_where_the_round_before_ended(task: Task, kind: str, tmp_path: Path) -> None:
     rounds = (LABELED, np.arange(18))
     cold, warm, again = (
