@@ -76,6 +76,19 @@ def parsed_toml(content: bytes) -> dict[str, Any]:
         raise ValueError(_TOO_DEEP) from None
 
 
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with the changes; tables inside both are merged in the same way, unless the change names another kind."""
+    tables = [name for name in base.keys() & changes.keys() if _mergeable(base[name], changes[name])]
+    return base | changes | {name: merged(base[name], changes[name]) for name in tables}
+
+
+def _mergeable(base: object, change: object) -> bool:
+    """Whether both are tables, and of one kind: the fields of another kind would not fit."""
+    return (
+        isinstance(base, dict) and isinstance(change, dict) and change.get("kind", base.get("kind")) == base.get("kind")
+    )
+
+
 def parsed_json(content: bytes) -> Any:
     """The value of a JSON file.
 
