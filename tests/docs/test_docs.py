@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from rounding import same_text
 
 from lossbench.publishing.boards import gather_board
@@ -31,6 +32,7 @@ def test_the_table_of_strategies_is_written_anew() -> None:
     assert with_strategies(changed) == STRATEGIES_PAGE
 
 
+@pytest.mark.slow  # it reads and compares every record
 def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> None:
     board = gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
