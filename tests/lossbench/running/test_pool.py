@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_tasks import KINDS
 
 from lossbench.config import ConfigError, Protocol, Stress, config_files, protocol_file, read_protocol
 from lossbench.running.loop import Run
@@ -193,7 +194,20 @@ def test_a_swap_takes_visibility_along() -> None:
     assert {(bool(each.visible[0]), bool(each.visible[5])) for each in found} == {(False, True), (True, False)}
 
 
-@pytest.mark.parametrize("stress", [{"label_noise": 0.3}, {"imbalance": 3.0}, {"missing_groups": 1}])
+@pytest.mark.parametrize(
+    ("kind", "stress"),
+    [
+        *((kind, {"label_noise": 0.3}) for kind in KINDS),
+        (KINDS[0], {"imbalance": 3.0}),
+        (KINDS[0], {"missing_groups": 1}),
+        *(
+            pytest.param(kind, stress, marks=pytest.mark.slow)
+            for kind in KINDS[1:]
+            for stress in ({"imbalance": 3.0}, {"missing_groups": 1})
+        ),
+    ],
+    indirect=["kind"],
+)
 def test_every_stress_runs_on_every_task(
     kind: str, stress: dict[str, float], tiny_task: Callable[[str], Task], tmp_path: Path
 ) -> None:

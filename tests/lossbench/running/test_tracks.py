@@ -83,8 +83,8 @@ def test_half_precision_runs_and_answers_in_full(task: Task, kind: str, tmp_path
     changed = copy.copy(task)
     changed.settings = with_recipe(task.settings, {"precision": "bf16"})
     protocol = tiny_protocol(kind, precision="bf16")
-    done = list(Run(changed, protocol, Entropy(), 0, "shared", "test", tmp_path).rounds())
-    assert [one.labeled for one in done] == [12, 18, 24]
+    first = next(Run(changed, protocol, Entropy(), 0, "shared", "test", tmp_path).rounds())
+    assert (first.labeled, len(first.picked)) == (12, 6)
     half = fit(task, kind, Random(), "shared", tmp_path, precision="bf16", epochs=1)
     full = fit(task, kind, Random(), "shared", tmp_path, epochs=1)
     ((_, outputs),) = half.batches(SOME)
