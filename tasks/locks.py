@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
     """Hold the lock of a file or folder while the block runs; another process waits.
 
     The lock is the file `NAME.lock` beside it. It is removed at the end of the block, whether the block fails or not; a process

@@ -189,7 +189,7 @@ def _intact(folder: Path, number: int) -> Float16Rows | None:
 def _computed(folder: Path, number: int, views: Views, *, wait: bool) -> bool:
     """Compute the rows of a file and write them; False where another process does, after waiting for it a little."""
     try:
-        with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0):
+        with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0.0):
             if not any(folder.glob(f"{number:05}-*.npy")):
                 start = number * SHARD_ROWS
                 _write(folder, number, views.rows(start, min(start + SHARD_ROWS, views.total)))

@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_said(
     protocol: str | None, strategy: object, more: dict[str, object], fault: str, tiny: Path, out: Path
 ) -> None:
     with pytest.raises(LossbenchError, match=fault):
-        lossbench.run(protocol or tiny, strategy, out=out, **more)
+        lossbench.run(protocol or tiny, strategy, **({"out": out} | more))
     assert not [*out.glob("records/**/*.json")]
 
 
