@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, SerializeAsAn
 
 from leaderboard.schema.records import Split, Track
 from lossbench.errors import LossbenchError
-from lossbench.files import LARGEST_TOML, UnfitFileError, first_fault, parsed_toml, read_regular, shown
+from lossbench.files import LARGEST_TOML, UnfitFileError, first_fault, merged, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
 from lossbench.words import suggestion
 from tasks.kinds import task_settings
@@ -175,7 +175,7 @@ def read_protocol(reference: Path | str) -> Protocol:
         if "version" in table:
             msg = f"{path}: a protocol with a base has the version of its base; remove `version`, and rename the file when it changes"
             raise ConfigError(msg)
-        table = _merge(base_table, table)
+        table = merged(base_table, table)
     protocol = validated(Protocol, table, path)
     if protocol.name != path.stem:
         msg = f"{path}: the name {protocol.name!r} differs from the file's name {path.stem!r}; make them equal"
@@ -276,19 +276,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         msg = f"{path} is not TOML: {error}"
     raise ConfigError(msg)
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The base with the changes; tables inside both are merged in the same way, unless the change names another kind."""
-    tables = [name for name in base.keys() & changes.keys() if _mergeable(base[name], changes[name])]
-    return base | changes | {name: _merge(base[name], changes[name]) for name in tables}
-
-
-def _mergeable(base: object, change: object) -> bool:
-    """Whether both are tables, and of one kind: the fields of another kind would not fit."""
-    return (
-        isinstance(base, dict) and isinstance(change, dict) and change.get("kind", base.get("kind")) == base.get("kind")
-    )
 
 
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,19 @@ def parsed_toml(content: bytes) -> dict[str, Any]:
         raise ValueError(_TOO_DEEP) from None
 
 
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with the changes; tables inside both are merged in the same way, unless the change names another kind."""
+    tables = [name for name in base.keys() & changes.keys() if _mergeable(base[name], changes[name])]
+    return base | changes | {name: merged(base[name], changes[name]) for name in tables}
+
+
+def _mergeable(base: object, change: object) -> bool:
+    """Whether both are tables, and of one kind: the fields of another kind would not fit."""
+    return (
+        isinstance(base, dict) and isinstance(change, dict) and change.get("kind", base.get("kind")) == base.get("kind")
+    )
+
+
 def parsed_json(content: bytes) -> Any:
     """The value of a JSON file.
 
@@ -109,10 +123,17 @@ def decoded_text(content: bytes) -> str:
         raise ValueError(msg) from None
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first field that does not fit, why, and its value."""
+def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+    """The first field that does not fit, why, and its value.
+
+    Args:
+        error: of the model.
+        names: what to call fields, where they come from elsewhere than a file: from options or arguments.
+    """
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    path = [str(part) for part in first["loc"]]
+    place = (names or {}).get(path[0]) if path else "the file"
+    place = place or ".".join(path)
     return f"{place}: {first['msg']} (given: {shown(first['input'])})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,16 @@ class Paths:
     """Folder of results: `records`, and `models` and `cache`, which may be deleted at any time."""
     device: str = "cpu"
     """Name of a torch device."""
+
+
+def write_fault(folder: Path) -> str:
+    """Why nothing can be written into a folder, which need not exist, and what to do; empty if something can."""
+    nearest = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    if not nearest.is_dir():
+        return f"{nearest} is a file where a folder is needed; give another folder, or move the file away"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} may not be written; give another folder, or change its permissions"
+    return ""
 
 
 def shipped(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 
 from lossbench.errors import LossbenchError
+from lossbench.words import suggestion
 from strategies.base import Strategy
 from strategies.catalog import STRATEGIES
 from tasks.files import Source, classes_in, read_source
@@ -90,9 +90,9 @@ def strategy_class(reference: str | Source) -> type[Strategy]:
         return _from_source(source)
     known = {strategy.name: strategy for strategy in STRATEGIES}
     if source not in known:
-        close = difflib.get_close_matches(source, known, 3)
-        names = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}."
-        msg = f"no strategy {source!r}; {names} For a strategy of your own, give the path of its file, such as mine.py"
+        msg = (
+            f"no strategy {source!r}; {suggestion(source, known)}; for one of your own, give its file, such as mine.py"
+        )
         raise StrategyError(msg)
     return known[source]
 

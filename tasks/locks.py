@@ -10,14 +10,21 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
     """Hold the lock of a file or folder while the block runs; another process waits.
 
     The lock is the file `NAME.lock` beside it. It is removed at the end of the block, whether the block fails or not; a process
     that waited for the removed file takes a new one.
+
+    Args:
+        path: of the file or folder, which need not exist.
+        timeout: seconds to wait for another process; without limit where it is negative.
+
+    Raises:
+        Timeout: another process held the lock for longer.
     """
     lock = path.with_name(f"{path.name}.lock")
-    with FileLock(lock):
+    with FileLock(lock, timeout):
         try:
             yield
         finally:

@@ -13,7 +13,9 @@ from leaderboard.scoring import rows
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import Section
 from lossbench.api.records import Records, html_table
+from lossbench.files import shown
 from lossbench.paths import shipped
+from lossbench.words import plural
 
 if TYPE_CHECKING:
     import altair as alt
@@ -30,8 +32,19 @@ class Leaderboard:
     """
 
     def __init__(self, given: Iterable[records.Record]) -> None:
-        """Rank records, such as those of `lossbench.load_records`."""
-        self.records = given if isinstance(given, Records) else Records(given)
+        """Rank records, such as those of `lossbench.load_records`.
+
+        Raises:
+            RecordError: `given` is a path, or holds something else than records.
+        """
+        if isinstance(given, str | Path):
+            msg = f"a Leaderboard is made of records; give lossbench.load_records({str(given)!r})"
+            raise RecordError(msg)
+        kept = given if isinstance(given, Records) else tuple(given)
+        if wrong := [each for each in kept if not isinstance(each, records.Record)]:
+            msg = f"a Leaderboard is made of records, such as lossbench.load_records gives; given: {shown(wrong[0])}"
+            raise RecordError(msg)
+        self.records = kept if isinstance(kept, Records) else Records(kept)
 
     @cached_property
     def _sections(self) -> list[Section]:
@@ -91,6 +104,10 @@ class Leaderboard:
             )
             raise RecordError(msg)
         return chosen
+
+    def __repr__(self) -> str:
+        places = ", ".join(f"{section.key.protocol} ({section.key.track})" for section in self._sections)
+        return f"<Leaderboard of {plural(len(self.records), 'record')}: {places or 'no complete test run'}>"
 
     def _repr_html_(self) -> str:
         import pandas as pd

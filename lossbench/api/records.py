@@ -22,7 +22,7 @@ class Record(records.Record):
 
     @classmethod
     def of(cls, record: records.Record) -> Self:
-        """The same record."""
+        """A record of `leaderboard.schema`, with the tables and charts of this class."""
         return cls.model_validate(record, from_attributes=True)
 
     @property

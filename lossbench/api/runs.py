@@ -17,15 +17,18 @@ from leaderboard.schema.records import Split, Track, read_record
 from lossbench.api.instances import InstanceJob, instance_of
 from lossbench.api.progress import showing
 from lossbench.api.records import Record
-from lossbench.config import EVERY, ConfigError, Protocol, Sweep, read_protocol, validated
-from lossbench.paths import Paths
-from lossbench.running.jobs import Job, jobs
+from lossbench.config import EVERY, ConfigError, Protocol, read_protocol
+from lossbench.paths import Paths, write_fault
+from lossbench.running.jobs import Job, jobs, sweep_of
 from lossbench.running.machine import check_device
 from lossbench.running.sweep import prepare, run_job
 from strategies import Strategy
 from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.models.trust import configs_trusted, trust_configs
+
+ARGUMENTS = {"protocols": "protocol", "strategies": "strategy", "seeds": "seed", "tracks": "track"}
+"""Arguments of `run` by the field of a sweep that they become."""
 
 
 def run(
@@ -51,7 +54,7 @@ def run(
         protocol: a name, such as `scenes-classification`, or the path of a file.
         strategy: a name, the path of a Python file, or a `Strategy`, class or instance. The record of a class from
             elsewhere than a file names the SHA-256 of its compiled code; see `lossbench.api.instances`.
-        seed: of everything that is drawn.
+        seed: of all random numbers: first labels, weights, batches, candidates, and what the strategy draws.
         data: folder of the real data sets.
         out: folder for records, weights and rendered scenes.
         track: `shared`: every model trains with the loss module; `native`: with what its strategy trains.
@@ -68,6 +71,9 @@ def run(
     check_device(device)
     job = _job(read_protocol(protocol), strategy, seed, track, split, dict(parameters or {}))
     paths = Paths(Path(data), Path(out), device)
+    if fault := write_fault(paths.out):
+        msg = f"out: {fault}"
+        raise ConfigError(msg)
     with _one_thread(), _trusting(trust_config), showing(job, progress) as events:
         return Record.of(read_record(run_job(0, job, paths, events)))
 
@@ -112,7 +118,7 @@ def _job(
         raise ConfigError(msg)
     wanted = {"protocols": [protocol.name], "strategies": [name], "seeds": [seed], "tracks": [track], "split": split}
     given = {} if instance else {"parameters": {name: parameters}}
-    (job,) = jobs(validated(Sweep, wanted | given, "lossbench.run"), (protocol,))
+    (job,) = jobs(sweep_of(wanted | given, ARGUMENTS), (protocol,))
     if instance is None:
         return job
     return InstanceJob(job.protocol, job.reference, job.seed, job.track, job.split, instance=instance)

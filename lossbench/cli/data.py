@@ -11,6 +11,7 @@ from lossbench.cli.group import group
 from lossbench.cli.options import Data
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
+from tasks.datasets.names import FETCHABLE
 
 app = group("Check and download the real data sets.")
 
@@ -31,7 +32,10 @@ def check(data: Data = Path("data")) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="cifar10, voc2007, voc2012.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="cifar10, voc2007, voc2012.", autocompletion=lambda: list(FETCHABLE)),
+    ],
     data: Data = Path("data"),
 ) -> None:
     """Download data sets through torchvision."""

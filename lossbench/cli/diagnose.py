@@ -1,4 +1,4 @@
-"""`lossbench diagnose`: what stands behind the scores of runs."""
+"""`lossbench diagnose`: charts and contact sheets that explain the scores of runs."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def diagnose(
     out: Out = Path("runs"),
     device: Device = "cpu",
 ) -> None:
-    """Draw what stands behind the scores of runs.
+    """Draw charts that explain the scores of runs.
 
-    Loss predictions, calibration, picks, overlaps, seconds. Models are read from OUT/models, or trained again.
+    They show predicted and true losses, calibration, picks, overlaps between strategies, and seconds. Models are read from
+    OUT/models, or trained again.
     """
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)

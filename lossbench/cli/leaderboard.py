@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import KindFiles, Out, Records, in_clone, load_kinds
+from lossbench.cli.options import KindFiles, Out, Records, in_clone, load_kinds, writable
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
 from lossbench.paths import Paths, shipped
@@ -37,7 +37,9 @@ Beside = Annotated[
 @app.command()
 def build(
     records: Records = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the page.")] = Path("runs/page"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the page.", callback=writable)] = Path(
+        "runs/page"
+    ),
     sweeps: Sweeps = None,
     submissions: Beside = None,
     kind_file: KindFiles = None,
@@ -53,9 +55,9 @@ def build(
 @app.command()
 def export(
     records: Records = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the tables and charts.")] = Path(
-        "runs/export"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of the tables and charts.", callback=writable)
+    ] = Path("runs/export"),
     sweeps: Sweeps = None,
     submissions: Beside = None,
     kind_file: KindFiles = None,

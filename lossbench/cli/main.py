@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -113,11 +114,25 @@ def _mendable(error: Exception) -> str | None:
         from lossnet import TapError
 
         faults += (TapError,)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _file_fault(error)
     if isinstance(error, faults):
         return " ".join(str(error).split())
     if shortage := _out_of_memory(error):
         return f"not enough memory: {shortage}; use less of it, or a machine with more"
     return None
+
+
+def _file_fault(error: OSError) -> str:
+    """One line on a file or folder that the system refused, and what to do."""
+    remedies = {
+        (errno.EACCES, errno.EPERM, errno.EROFS): "choose another place, or change its permissions",
+        (errno.ENOTDIR, errno.EEXIST, errno.EISDIR): "choose another place, or move away what is there",
+        (errno.ENOSPC, errno.EDQUOT): "make room, or choose another place",
+        (errno.ENAMETOOLONG, errno.ELOOP): "choose another name",
+    }
+    remedy = next((text for numbers, text in remedies.items() if error.errno in numbers), "check the path")
+    return f"{os.fsdecode(error.filename)}: {(error.strerror or type(error).__name__).lower()}; {remedy}"
 
 
 def _out_of_memory(error: Exception) -> str:

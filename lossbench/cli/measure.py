@@ -24,6 +24,28 @@ from lossbench.cli.options import (
 from lossbench.cli.output import console, say
 
 MOST_CANDIDATES = 100_000_000
+Chosen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="Name or file. Repeatable. [default: all that are ranked, which takes hours on a CPU]",
+        autocompletion=strategy_names,
+    ),
+]
+Pools = Annotated[
+    list[int],
+    typer.Option("--pool", metavar="N", min=1, max=MOST_CANDIDATES, help="Number of candidates. Repeatable."),
+]
+Budgets = Annotated[
+    list[int], typer.Option("--budget", metavar="N", min=1, max=MOST_CANDIDATES, help="Number of picks. Repeatable.")
+]
+Repeats = Annotated[
+    int, typer.Option("--repeats", metavar="N", min=1, max=1_000_000, help="Repeats, after one that warms up.")
+]
+Patience = Annotated[
+    float, typer.Option("--patience", metavar="SECONDS", min=0.0, max=1e9, help="No further repeat after this time.")
+]
 app = group("Measure what training and selection cost on this machine.")
 
 
@@ -62,30 +84,11 @@ def training(
 @app.command()
 def selection(
     protocol: ProtocolName,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--strategy",
-            metavar="NAME",
-            help="Name or file. Repeatable. [default: all that are ranked, which takes hours on a CPU]",
-            autocompletion=strategy_names,
-        ),
-    ] = None,
-    pool: Annotated[
-        list[int], typer.Option(metavar="N", min=1, max=MOST_CANDIDATES, help="Number of candidates. Repeatable.")
-    ] = [
-        10_000,
-        100_000,
-    ],
-    budget: Annotated[
-        list[int], typer.Option(metavar="N", min=1, max=MOST_CANDIDATES, help="Number of picks. Repeatable.")
-    ] = [1_000],
-    repeats: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1_000_000, help="Repeats, after one that warms up.")
-    ] = 5,
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.0, max=1e9, help="No further repeat after this time.")
-    ] = 600.0,
+    strategy: Chosen = None,
+    pool: Pools = [10_000, 100_000],
+    budget: Budgets = [1_000],
+    repeats: Repeats = 5,
+    patience: Patience = 600.0,
     threads: Threads = 1,
     kind_file: KindFiles = None,
     model_file: ModelFiles = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +12,28 @@ from typing import Annotated
 import typer
 
 from lossbench.errors import LossbenchError
-from lossbench.paths import shipped
+from lossbench.paths import shipped, write_fault
+
+SUBMISSIONS = "leaderboard/submissions"
+"""Of a clone."""
 
 
 def strategy_names(incomplete: str) -> list[str]:
-    """Strategies of Lossbench, read from their files without importing them, and Python files."""
+    """Strategies of Lossbench, and Python files."""
+    return _starting(incomplete, _strategies(), ".py")
+
+
+def strategy_choices(incomplete: str) -> list[str]:
+    """What `run` takes: strategies of Lossbench, Python files, and what stands for all strategies and for the full pool."""
+    return _starting(incomplete, [*_strategies(), "all", "full-pool"], ".py")
+
+
+def _strategies() -> list[str]:
+    """Names, read from the strategies' files without importing them."""
     package = find_spec("strategies")
     places = (package.submodule_search_locations if package else None) or ()
     texts = (path.read_text(encoding="utf-8") for place in places for path in sorted(Path(place).glob("*.py")))
-    names = [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
-    return _starting(incomplete, names, ".py")
+    return [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
 
 
 def protocol_names(incomplete: str) -> list[str]:
@@ -32,6 +44,13 @@ def protocol_names(incomplete: str) -> list[str]:
 def sweep_names(incomplete: str) -> list[str]:
     """Sweeps and protocols of Lossbench, and TOML files."""
     return _starting(incomplete, [*_configurations("sweeps"), *_configurations("tasks")], ".toml")
+
+
+def submission_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Submissions in the folder of `--submissions` or of the clone, and folders."""
+    given = ctx.params.get("submissions") or next(_in_clone(SUBMISSIONS), Path(SUBMISSIONS))
+    names = sorted(path.parent.name for path in Path(given).glob("*/meta.toml"))
+    return _starting(incomplete, names, suffix="/")  # no file's suffix
 
 
 def _configurations(room: str) -> list[str]:
@@ -46,6 +65,17 @@ def _starting(incomplete: str, names: Sequence[str], suffix: str) -> list[str]:
     place = Path(folder)
     paths = [path for path in sorted(place.iterdir() if place.is_dir() else ()) if path.name.startswith(start)]
     return [f"{path}/" if path.is_dir() else str(path) for path in paths if path.is_dir() or path.suffix == suffix]
+
+
+def writable(folder: Path) -> Path:
+    """The folder of an option, into which the command writes at its end.
+
+    Raises:
+        BadParameter: nothing can be written there.
+    """
+    if fault := write_fault(folder):
+        raise typer.BadParameter(fault)
+    return folder
 
 
 SweepName = Annotated[
@@ -69,7 +99,7 @@ Strategies = Annotated[
         "--strategy",
         metavar="NAME",
         help="Instead of the sweep's: a name, full-pool, or a file such as mine.py. Repeatable.",
-        autocompletion=strategy_names,
+        autocompletion=strategy_choices,
     ),
 ]
 Protocols = Annotated[
@@ -106,8 +136,13 @@ Split = Annotated[
     ),
 ]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the real data sets.")]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for records, models, caches and pages.")]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="cpu or cuda.")]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="Folder for records, models, caches and pages.", callback=writable),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="cpu or cuda.", autocompletion=lambda: ["cpu", "cuda"])
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -192,10 +227,14 @@ def in_clone(name: str, remedy: str) -> Path:
     Raises:
         LossbenchError: the working directory lies in no clone.
     """
-    if Path(name).exists():
-        return Path(name)
-    for folder in Path.cwd().parents:
-        if (folder / name).exists():
-            return folder / name
+    for place in _in_clone(name):
+        return place
     msg = f"no {name} here, as this folder is no clone of Lossbench; {remedy}"
     raise LossbenchError(msg)
+
+
+def _in_clone(name: str) -> Iterator[Path]:
+    """The places of this name in the working directory and above it."""
+    for folder in (Path(), *Path.cwd().parents):
+        if (folder / name).exists():
+            yield folder / name

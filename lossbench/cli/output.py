@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH_OF_FILES = 300
+WIDTH_OF_FILES = 1000
 """Columns of a table that goes to a file or another program: no cell is wrapped."""
 LONGEST_LINE = 900
 """Characters of a line about a fault; names in it may be of any length."""

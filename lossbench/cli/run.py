@@ -38,6 +38,14 @@ lossbench run quickstart --strategy mine.py
 lossbench run cifar10-mini --data DIR --strategy entropy --seed 0 --seed 1
 lossbench run my-sweep.toml --out runs/mine --workers 2
 """
+OPTIONS = {
+    "protocols": "--protocol",
+    "strategies": "--strategy",
+    "seeds": "--seed",
+    "tracks": "--track",
+    "split": "--split",
+}
+"""Options by the field of a sweep that they replace."""
 
 
 def run(
@@ -95,7 +103,8 @@ def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) ->
         ConfigError: a protocol that is not one of the sweep's, or a value that does not fit.
         StrategyError: no such strategy.
     """
-    from lossbench.config import EVERY, ConfigError, validated
+    from lossbench.config import EVERY, ConfigError
+    from lossbench.running.jobs import sweep_of
     from strategies import FULL_POOL, load_strategy
     from strategies.random import Random
 
@@ -108,7 +117,7 @@ def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) ->
         fields["full_pool_seeds"] = ()
     if any(name.endswith(".py") for name in chosen["strategies"] or ()):
         fields["strategies"] = tuple(dict.fromkeys([Random.name, *fields["strategies"]]))
-    narrow = validated(type(sweep), fields, "the command line")
+    narrow = sweep_of(fields, OPTIONS)
     for name in narrow.strategies:
         if name not in {FULL_POOL, EVERY}:
             load_strategy(name, narrow.parameters.get(name))

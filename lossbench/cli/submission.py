@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import LARGEST_SEED, Data, Out, Submissions, Workers, in_clone, limit_threads
+from lossbench.cli.options import (
+    LARGEST_SEED,
+    SUBMISSIONS,
+    Data,
+    Out,
+    Submissions,
+    Workers,
+    in_clone,
+    limit_threads,
+    protocol_names,
+    submission_names,
+)
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
 from lossbench.paths import shipped
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
     from lossbench.submissions.folder import Submission
     from lossbench.submissions.verification import Verdicts
 
-FOLDER, ELSEWHERE = "leaderboard/submissions", "name a folder with --submissions DIR"
+ELSEWHERE = "name a folder with --submissions DIR"
 app = group("Check, create and verify submissions to the leaderboard.")
 
 
@@ -98,7 +109,7 @@ def create(
     if path.is_dir():
         file, folder = path / STRATEGY, path.resolve().parent
     else:
-        file, folder = path, submissions or in_clone(FOLDER, ELSEWHERE)
+        file, folder = path, submissions or in_clone(SUBMISSIONS, ELSEWHERE)
     place = create_submission(file, load_strategy(str(file)).name, folder)
     submission = Submission.read(place)
     records = _runs(submission, seed, out, workers)
@@ -137,7 +148,12 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
 @app.command()
 def verify(
     submission: Annotated[
-        str, typer.Argument(metavar="SUBMISSION", help="Folder of a submission, or its name in --submissions.")
+        str,
+        typer.Argument(
+            metavar="SUBMISSION",
+            help="Folder of a submission, or its name in --submissions.",
+            autocompletion=submission_names,
+        ),
     ],
     who: Annotated[
         str | None,
@@ -149,7 +165,12 @@ def verify(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option("--protocol", metavar="NAME", help="Rerun one seed of this real protocol, too. Repeatable."),
+        typer.Option(
+            "--protocol",
+            metavar="NAME",
+            help="Rerun one seed of this real protocol, too. Repeatable.",
+            autocompletion=protocol_names,
+        ),
     ] = None,
     submissions: Submissions = None,
     data: Data = Path("data"),
@@ -165,7 +186,7 @@ def verify(
     from lossbench.submissions.verification import Verifier
 
     given = Path(submission)
-    found = Submission.read(given if given.is_dir() else (submissions or in_clone(FOLDER, ELSEWHERE)) / submission)
+    found = Submission.read(given if given.is_dir() else (submissions or in_clone(SUBMISSIONS, ELSEWHERE)) / submission)
     signer = _signer(found, who, sign) if sign else None
     prepare()  # the badge describes this machine as the records of its workers do
     name = signer.name if signer else who or "anonymous"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
+from pydantic import ValidationError
+
 from leaderboard.schema.records import Split, Track, record_path
 from lossbench.config import EVERY, ConfigError, Protocol, Sweep
+from lossbench.files import first_fault
 from lossbench.running.cold_start import first_strategy
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
@@ -104,6 +108,22 @@ class NullSink:
 
     def put(self, event: Event, /) -> None:
         """Discard an event."""
+
+
+def sweep_of(fields: dict[str, Any], names: Mapping[str, str]) -> Sweep:
+    """The sweep that a command or a call describes.
+
+    Args:
+        fields: of the sweep.
+        names: the options or arguments that the fields come from, by field.
+
+    Raises:
+        ConfigError: a value does not fit; the message names its option or argument.
+    """
+    try:
+        return Sweep.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(first_fault(error, names)) from None
 
 
 def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:

@@ -17,7 +17,7 @@ from leaderboard.schema.records import Machine
 from lossbench.config import ConfigError
 
 HIGH_WATER_RESET = Path("/proc/self/clear_refs")
-"""Writing 5 to it resets the peak memory of the process (Linux, proc(5))."""
+"""On Linux, the text "5" written to this file resets the peak memory of the process (see proc(5))."""
 
 
 def check_device(name: str) -> None:
@@ -29,7 +29,7 @@ def check_device(name: str) -> None:
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ("cpu", "cuda") if cards else ("cpu",)
     if name not in {*available, *(f"cuda:{number}" for number in range(cards))}:
-        msg = f"no device {name!r} on this machine; use --device {' or '.join(available)}"
+        msg = f"no device {name!r} on this machine; choose {' or '.join(available)}"
         raise ConfigError(msg)
 
 

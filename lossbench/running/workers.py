@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from lossbench.running.deaths import WorkerError, ending, memory_kills
-from lossbench.running.interrupts import no_interrupts_in_children
 from tasks.kinds import kind_named
 from tasks.notices import notice
 
@@ -67,6 +68,19 @@ class Schedule:
         if not self._waiting[chosen]:
             del self._waiting[chosen]
         return number
+
+
+@contextmanager
+def no_interrupts_in_children() -> Iterator[None]:
+    """Processes that are started in this block never see Ctrl-C. This process sees it when the block ends.
+
+    Ctrl-C reaches every process of a terminal; workers are ended by the process that started them instead.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def warm_up(kinds: Sequence[str], device: str) -> None:

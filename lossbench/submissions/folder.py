@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
 from leaderboard.schema.records import (
     Name,
@@ -43,8 +43,8 @@ class Meta(BaseModel):
     authors: Annotated[tuple[Text, ...], Field(min_length=1, max_length=50)]
     paper: Text
     """The paper that describes the strategy; "none" if there is no paper."""
-    licence: Text
-    """SPDX name of the license of `strategy.py`."""
+    license: Annotated[Text, Field(validation_alias=AliasChoices("license", "licence"))]
+    """SPDX name of the license of `strategy.py`. Files of version 0.1 call it `licence`."""
     summary: Text = ""
     kind: Text = "hybrid"
     needs: Text = ""
@@ -229,7 +229,7 @@ name = "{name}"
 title = "{name}"
 authors = ["your name"]
 paper = "none"
-licence = "Apache-2.0"  # of strategy.py, as an SPDX name
+license = "Apache-2.0"  # of strategy.py, as an SPDX name
 summary = ""            # one sentence
 deterministic = true    # whether two runs under one seed on one machine give equal records
 """

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.datasets.names import VOC_CLASSES
+from lossbench.words import suggestion
+from tasks.datasets.names import FETCHABLE, VOC_CLASSES
 from tasks.errors import DataError
 
 
@@ -61,7 +62,7 @@ def fetch(name: str, root: Path) -> None:
         elif name == "voc2012":
             VOCDetection(str(root), year="2012", image_set="trainval", download=True)
         else:
-            advice = "choose cifar10, voc2007 or voc2012 (MPII requires a registration)"
+            advice = f"{suggestion(name, FETCHABLE)} (MPII requires a registration)"
             fault = f"cannot fetch {name!r}"
             raise DataError(fault, advice)
     except (OSError, RuntimeError) as error:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path, PurePath
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
-from tasks.datasets.names import MPII_JOINTS
+from tasks.datasets.names import MPII_JOINTS, MPII_LIMBS, MPII_MIRRORED
+from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.errors import DataError, read_data, require
-from tasks.images.decoding import Box, image_size
+from tasks.images.decoding import image_size
 from tasks.settings import FileName, Number
 
+MPII_SKELETON = Skeleton(MPII_JOINTS, MPII_MIRRORED, MPII_LIMBS)
 PERSON_PIXELS = 200  # MPII gives the scale of a person relative to 200 pixels
 LARGEST_JOINT = 1e6
 """Where a joint that is not visible may lie, in sides of the frame."""
@@ -53,39 +54,6 @@ class Entry(BaseModel):
     headbox: Annotated[Sides, AfterValidator(_with_area)] | None = None
 
 
-class Person(NamedTuple):
-    """The annotation of one person. Coordinates are in [0, 1] over the frame: the usual square crop around the person."""
-
-    joints: Float[np.ndarray, "j 2"]
-    """x and y; meaningless where a joint is not visible."""
-    visible: Bool[np.ndarray, " j"]
-    head_size: float
-    """Relative to the side of the frame; NaN if the data gives none."""
-
-
-class Crop(NamedTuple):
-    """The frame of a person: center and side in pixels of the image, borders of pixels counting from 0."""
-
-    file: Path
-    x: float
-    y: float
-    side: float
-
-    def box(self, margin: float) -> Box:
-        """Left, top, right, bottom of a square with the same center and `margin` times the side."""
-        reach = self.side * margin / 2
-        return np.array([self.x - reach, self.y - reach, self.x + reach, self.y + reach])
-
-
-class PoseList(NamedTuple):
-    """The persons of one annotation file."""
-
-    crops: tuple[Crop, ...]
-    persons: tuple[Person, ...]
-    fingerprint: str
-    """SHA-256 of the annotation file."""
-
-
 def load_list(images: Path, annotations: Path, *, center_shift: float, need_head: bool, frame: float) -> PoseList:
     """Read the persons of an annotation file.
 
@@ -121,7 +89,7 @@ def load_list(images: Path, annotations: Path, *, center_shift: float, need_head
         require(not missing, f"{where} has no head_size or headbox, and PCKh needs one", "add it")
         crops.append(crop)
         persons.append(person)
-    return PoseList(tuple(crops), tuple(persons), hashlib.sha256(content).hexdigest())
+    return PoseList(tuple(crops), tuple(persons), MPII_SKELETON, hashlib.sha256(content).hexdigest())
 
 
 def _entry(given: Any, where: str) -> Entry:
@@ -151,7 +119,7 @@ def _read(entry: Entry, where: str, images: Path, center_shift: float, frame: fl
     visible = annotated & (joints >= 0).all(1) & (joints <= 1).all(1)
     crop = Crop(images / entry.image, center[0] - 0.5, center[1] - 0.5, side)
     joints = joints.clip(-LARGEST_JOINT, LARGEST_JOINT).astype(np.float32)
-    return crop, Person(joints, visible, head / side)
+    return crop, Person(joints, visible, head / side, MPII_SKELETON)
 
 
 def _check_place(crop: Crop, where: str, sizes: dict[Path, tuple[int, int]]) -> None:

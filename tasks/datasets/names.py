@@ -1,5 +1,7 @@
-"""Names of classes and joints, in the official order of their data sets."""
+"""Names of data sets, and of their classes and joints in the official order."""
 
+FETCHABLE = ("cifar10", "voc2007", "voc2012")
+"""What `lossbench data fetch` downloads."""
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -11,3 +13,5 @@ MPII_JOINTS = (
 )  # fmt: skip
 MPII_MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 """For each joint the index of its counterpart in a horizontally flipped image."""
+MPII_LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (13, 14), (14, 15))
+"""Pairs of joints between which a picture shows a line."""

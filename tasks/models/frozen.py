@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.errors import DataError
+from tasks.locks import locked
 from tasks.progress import report
 
 SHARD_ROWS = 2048
@@ -195,9 +196,8 @@ def _intact(folder: Path, number: int) -> Float16Rows | None:
 
 def _computed(folder: Path, number: int, views: Views, *, wait: bool) -> bool:
     """Compute the rows of a file and write them; False where another process does, after waiting for it a little."""
-    lock = FileLock(folder / f"{number:05}.lock")
     try:
-        with lock.acquire(timeout=LOCK_SECONDS if wait else 0):
+        with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0.0):
             if not any(folder.glob(f"{number:05}-*.npy")):
                 start = number * views.shard_rows
                 _write(folder, number, views.rows(start, min(start + views.shard_rows, views.total)))

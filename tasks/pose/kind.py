@@ -50,16 +50,17 @@ class Pose(TaskKind[PoseSettings]):
         """Draw visible joints and the limbs between them: the person's right side orange, the left one blue."""
         from tasks.pose.drawing import draw_joints
 
-        return draw_joints(image, annotation.joints, annotation.visible)
+        return draw_joints(image, annotation.joints, annotation.visible, annotation.skeleton)
 
     def draw_scene(self, seed: int, index: int) -> UInt8[Tensor, "3 c c"]:
         """A rendered figure with its joints drawn in."""
         import numpy as np
 
+        from tasks.datasets.mpii import MPII_SKELETON
         from tasks.datasets.scenes import render_figure_scene
         from tasks.images.drawing import rendered_cell
         from tasks.pose.drawing import draw_joints
 
         scene = render_figure_scene(seed, "pool", index)
         joints = (np.asarray(scene.joints) + 0.5) / len(scene.image)
-        return draw_joints(rendered_cell(scene.image), joints, np.asarray(scene.visible))
+        return draw_joints(rendered_cell(scene.image), joints, np.asarray(scene.visible), MPII_SKELETON)

@@ -14,8 +14,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask, as_annotations
-from tasks.datasets.mpii import Person, load_list
-from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
+from tasks.datasets.mpii import load_list
+from tasks.datasets.persons import Person
 from tasks.datasets.scenes import MPII_LAYOUT, materialize
 from tasks.errors import advising, require
 from tasks.images import augment
@@ -107,11 +107,12 @@ class PoseTask(Task[Tensor, PoseTargets]):
             crops = pool.crops + test.crops
             boxes = [crop.box(source.margin) for crop in crops]
             stored = decode_squares([crop.file for crop in crops], round(pixels * source.margin), boxes)
-        self.settings = settings
+        pool.skeleton.require_joints("counted_joints", settings.counted_joints)
+        self.settings, self.skeleton = settings, pool.skeleton
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)
         self.annotations = as_annotations(pool.persons + test.persons)
         self.group_names = tuple(f"pose {number + 1}" for number in range(POSE_GROUPS))
-        self._models = PoseFactory(settings.model, len(MPII_JOINTS))
+        self._models = PoseFactory(settings.model, len(self.skeleton.joints))
         self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint, **self._models.fingerprints}
         images = Pixels(stored.to(device), pixels, self._models.colors, source.margin)
         self._store = self._models.freeze(images, cache)
@@ -169,7 +170,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         """The heatmaps, averaged with those of the flipped image if the protocol's `flip_test` is on."""
         if not self.settings.flip_test:
             return raw
-        flipped = model(self.unlabeled.mirrored(ids)).raw.flip(4)[:, :, list(MPII_MIRRORED)]
+        flipped = model(self.unlabeled.mirrored(ids)).raw.flip(4)[:, :, list(self.skeleton.mirrored)]
         return (raw + flipped) / 2
 
     def categories(self, raw: Float[Tensor, "n s j h w"], ids: Ids) -> Int[Tensor, "n j"]:
@@ -183,7 +184,8 @@ class PoseTask(Task[Tensor, PoseTargets]):
     def predictions(self, raw: Float[Tensor, "n s j h w"]) -> NDArray[Any]:
         """The peaks of the last stack's heatmaps, with every joint visible."""
         persons = peaks(raw[:, -1].detach().float().cpu().numpy()).astype(np.float32)
-        return as_annotations([Person(joints, np.ones(len(joints), dtype=bool), float("nan")) for joints in persons])
+        visible = np.ones(len(self.skeleton.joints), dtype=bool)
+        return as_annotations([Person(joints, visible, float("nan"), self.skeleton) for joints in persons])
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
         """PCKh over the joints that the protocol counts."""
@@ -198,7 +200,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
     def _labels(self, ids: Ids) -> tuple[Float[np.ndarray, "n j 2"], Bool[np.ndarray, "n j"]]:
         """The joints and their visibility."""
         persons = self.annotations[ids]
-        shape = (len(persons), len(MPII_JOINTS))
+        shape = (len(persons), len(self.skeleton.joints))
         joints = np.array([person.joints for person in persons]).reshape(*shape, 2)
         return joints, np.array([person.visible for person in persons]).reshape(shape)
 
@@ -206,7 +208,8 @@ class PoseTask(Task[Tensor, PoseTargets]):
         """Heatmaps of the annotated joints under a transform per image; `flipped` says which of them mirror it."""
         joints, visible = self._labels(ids)
         joints, visible = augment.transform_points(joints, transforms), visible.copy()
-        joints[flipped], visible[flipped] = joints[flipped][:, MPII_MIRRORED], visible[flipped][:, MPII_MIRRORED]
+        mirrored = self.skeleton.mirrored
+        joints[flipped], visible[flipped] = joints[flipped][:, mirrored], visible[flipped][:, mirrored]
         return self._heatmap_targets(joints, visible)
 
     def _heatmap_targets(self, joints: np.ndarray, visible: np.ndarray) -> PoseTargets:
@@ -216,4 +219,4 @@ class PoseTask(Task[Tensor, PoseTargets]):
     def _pose_vectors(self, ids: Ids) -> Float[np.ndarray, "n _"]:
         """The joints as one vector per person; a joint that is not visible is put at the frame's center."""
         joints, visible = self._labels(ids)
-        return np.where(visible[..., None], joints, 0.5).reshape(len(ids), 2 * len(MPII_JOINTS))
+        return np.where(visible[..., None], joints, 0.5).reshape(len(ids), 2 * len(self.skeleton.joints))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from rounding import same_text
 
 from lossbench.publishing.boards import gather_board
 from lossbench.publishing.docs import README_PICTURE, strategies_table, summarized, with_strategies, with_summary
 from lossbench.publishing.summary import learning_curves
 from strategies import STRATEGIES
+from tasks.kinds import known_kinds
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES_PAGE = (ROOT / "docs/strategies.md").read_text(encoding="utf-8")
@@ -30,6 +32,7 @@ def test_the_table_of_strategies_is_written_anew() -> None:
     assert with_strategies(changed) == STRATEGIES_PAGE
 
 
+@pytest.mark.slow  # it reads and compares every record
 def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> None:
     board = gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,3 +53,13 @@ def test_every_strategy_has_its_reading_of_several_rows() -> None:
     )
     missing = {each.name for each in STRATEGIES} - named - {"random"}
     assert {each for each in missing if not each.startswith("alfa-mix-")} == set()
+
+
+def test_the_architecture_says_what_goes_into_every_subpackage() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("## Where things go")[2]
+    table = page.partition("\n## ")[0]
+    packages = ("tasks", "strategies", "leaderboard", "lossbench", "lossnet")
+    folders = {str(path.parent.relative_to(ROOT)) for each in packages for path in ROOT.glob(f"{each}/**/__init__.py")}
+    kinds = {f"tasks/{kind.name}" for kind in known_kinds()}
+    missing = {each for each in folders - kinds - {"tasks", "leaderboard", "lossbench"} if f"`{each}/" not in table}
+    assert missing == set()

@@ -178,6 +178,7 @@ def test_after_fine_tuning_what_looks_like_the_picks_is_no_longer_novel() -> Non
     PAL_TUNED.check()
 
 
+@pytest.mark.slow  # it trains for five seconds
 def test_pal_picks_the_class_that_it_takes_for_none() -> None:
     """With rotations left out of the score: bright and dark are the classes, the gray ones are neither."""
     PAL_CLASS.check()

@@ -270,7 +270,7 @@ def submissions() -> Iterator[Case]:
         "deterministic": ("maybe", 2),
         "parameters": (1, {"no_such": 1}),
         "paper": (1,),
-        "licence": (1,),
+        "license": (1,),
         "surprise": (1,),
     }
     for field, others in values.items():
@@ -283,20 +283,18 @@ def submissions() -> Iterator[Case]:
 def _stated(field: str, value: object) -> Change:
     from hostile_cases.toml_text import document
 
-    base = {"name": NAME, "title": "t", "authors": ["a"], "paper": "none", "licence": "MIT"}
+    base = {"name": NAME, "title": "t", "authors": ["a"], "paper": "none", "license": "MIT"}
     return written("meta.toml", document(base | {field: value}))
 
 
 def _foreign(place: Path) -> None:
-    shutil.copyfile(
-        place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json", place / f"records/{PROTOCOL}/r.json"
-    )
+    record = place.parents[1] / f"records/{PROTOCOL}/random-shared-s0.json"
+    shutil.copyfile(record, place / f"records/{PROTOCOL}/r.json")
 
 
 def _taken(place: Path) -> None:
-    files({"random/strategy.py": "", "random/meta.toml": (place / "meta.toml").read_text().replace(NAME, "random")})(
-        place.parent
-    )
+    meta = (place / "meta.toml").read_text().replace(NAME, "random")
+    files({"random/strategy.py": "", "random/meta.toml": meta})(place.parent)
 
 
 CASES = (*fields(), *forms(), *forged(), *keys(), *unsigned(), *submissions())

@@ -166,9 +166,6 @@ def picks() -> Iterator[Case]:
         taken = {each for round_ in table["rounds"] for each in round_["picked"]}
         table["rounds"][2]["picked"] = sorted(set(range(2000)) - taken)[:100]
 
-    def none(table: dict[str, Any]) -> None:
-        table["rounds"][0]["picked"] = []
-
     for name, change in (
         ("beyond the pool", one(2000)),
         ("far beyond the pool", one(2_000_000)),
@@ -179,7 +176,7 @@ def picks() -> Iterator[Case]:
         ("twice in a round", twice),
         ("twice in a run", again),
         ("after the last round", at_the_end),
-        ("none", none),
+        ("none", set_to(first, [])),
         ("of the validation slice", _of("validation")),
         ("of the first labels", _of("initial")),
     ):
@@ -273,9 +270,6 @@ def rounds() -> Iterator[Case]:
     def repeat(table: dict[str, Any]) -> None:
         table["rounds"][2] = table["rounds"][1]
 
-    def skip(table: dict[str, Any]) -> None:
-        del table["rounds"][1]
-
     def first_only(table: dict[str, Any]) -> None:
         table["rounds"], table["planned_rounds"] = table["rounds"][:1], 1
 
@@ -283,20 +277,14 @@ def rounds() -> Iterator[Case]:
         table["rounds"].append(table["rounds"][2] | {"labeled": 400})
         table["planned_rounds"] = 4
 
-    def empty(table: dict[str, Any]) -> None:
-        table["rounds"] = []
-
-    def start(table: dict[str, Any]) -> None:
-        del table["rounds"][0]
-
     for name, change in (
         ("reversed", reverse),
         ("repeated", repeat),
-        ("skipped", skip),
+        ("skipped", set_to("rounds.1", ABSENT)),
         ("cut, and planned so", first_only),
         ("added, and planned so", add),
-        ("none", empty),
-        ("without the first", start),
+        ("none", set_to("rounds", [])),
+        ("without the first", set_to("rounds.0", ABSENT)),
         ("of null", set_to("rounds.1", None)),
         ("of text", set_to("rounds.1", "round")),
     ):

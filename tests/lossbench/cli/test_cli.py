@@ -104,37 +104,46 @@ def test_a_typo_is_one_line_with_close_names(words: str, line: str, lossbench_cl
     assert the_line(lossbench_cli(*words.split())) == line
 
 
-def completed(words: str, folder: Path) -> list[str]:
-    """What bash is offered for the last word."""
-    asked = {"_LOSSBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    result = subprocess.run(
-        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, cwd=folder, env=os.environ | asked
-    )
-    *names, heavy = result.stdout.splitlines()
-    assert heavy in {"heavy: []", "heavy: ['pydantic']"}  # which typer itself imports to read options
-    return names
+COMPLETIONS = {
+    "lossbench lea": ["leaderboard"],
+    "lossbench run quickst": ["quickstart", "quickstart-classification", "quickstart-detection", "quickstart-pose"],
+    "lossbench run mine": ["mine.toml"],
+    "lossbench run quickstart --strategy committee": ["committee-vote-entropy", "committee-disagreement"],
+    "lossbench run quickstart --strategy mine": ["mine.py"],
+    "lossbench run quickstart --strategy full": ["full-pool"],
+    "lossbench run quickstart --protocol lspet-mini-b": ["lspet-mini-bf16"],
+    "lossbench run quickstart --split v": ["validation"],
+    "lossbench run quickstart --device c": ["cpu", "cuda"],
+    "lossbench data fetch voc": ["voc2007", "voc2012"],
+    "lossbench measure training voc0": ["voc0712"],
+    "lossbench submission verify ran": ["ranks"],
+    "lossbench submission verify --submissions leaderboard m": [],
+    "lossbench submission verify ranks --protocol lspet-mini-b": ["lspet-mini-bf16"],
+}
+COMPLETE = f"""
+import os
+for words in {list(COMPLETIONS)!r}:
+    print("words:", words)
+    os.environ |= {{"_LOSSBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}}
+    try:
+        exec({LIGHT!r})
+    except SystemExit:
+        pass
+"""
 
 
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        ("lossbench lea", ["leaderboard"]),
-        (
-            "lossbench run quickst",
-            ["quickstart", "quickstart-classification", "quickstart-detection", "quickstart-pose"],
-        ),
-        ("lossbench run mine", ["mine.toml"]),
-        ("lossbench run quickstart --strategy committee", ["committee-vote-entropy", "committee-disagreement"]),
-        ("lossbench run quickstart --strategy mine", ["mine.py"]),
-        ("lossbench run quickstart --protocol lspet-mini-b", ["lspet-mini-bf16"]),
-        ("lossbench run quickstart --split v", ["validation"]),
-        ("lossbench measure training voc0", ["voc0712"]),
-    ],
-)
-def test_the_shell_completes_names_and_files(words: str, names: list[str], tmp_path: Path) -> None:
-    for name in ("mine.py", "mine.toml", "mine.txt"):
-        (tmp_path / name).touch()
-    assert completed(words, tmp_path) == names
+def test_the_shell_completes_names_and_files(tmp_path: Path) -> None:
+    submission = tmp_path / "leaderboard/submissions/ranks"
+    submission.mkdir(parents=True)
+    for place in (tmp_path / "mine.py", tmp_path / "mine.toml", tmp_path / "mine.txt", submission / "meta.toml"):
+        place.touch()
+    result = subprocess.run([sys.executable, "-c", COMPLETE], capture_output=True, text=True, check=True, cwd=tmp_path)
+    offered = {}
+    for answer in result.stdout.split("words: ")[1:]:
+        words, *names, heavy = answer.splitlines()
+        assert heavy in {"heavy: []", "heavy: ['pydantic']"}  # which typer itself imports to read options
+        offered[words] = [name for name in names if name]
+    assert offered == COMPLETIONS
 
 
 def test_the_shell_is_offered_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

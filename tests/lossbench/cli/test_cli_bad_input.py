@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 from command_line import Result, the_line
 from sample_configs import TASK
+
+from lossbench.paths import write_fault
 
 CHANGES = [
     ("rounds", "rounds = 3", "rounds = 1000000000", "budget.rounds: Input should be less than or equal to 10000"),
@@ -143,6 +146,44 @@ def test_only_regular_files_are_read(refused: Callable[..., str], tmp_path: Path
     linked = tmp_path / "linked.toml"
     linked.symlink_to(file_of(tmp_path, TASK.replace("epochs = 1", "epochs = 0")))
     assert "epochs: Input should be greater than or equal to 1" in refused(linked)
+
+
+@pytest.mark.parametrize("below", ["", "deep/out"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(
+    lossbench_cli: Callable[..., Result], tmp_path: Path, below: str
+) -> None:
+    file = file_of(tmp_path, TASK)
+    line = the_line(lossbench_cli("run", "no-such", "--out", file / below))
+    assert f"'--out': {file} is a file where a folder is needed; give another folder, or move the file away" in line
+
+
+def test_a_folder_without_permission_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)  # root may write everywhere
+    assert (
+        write_fault(tmp_path / "new/out")
+        == f"{tmp_path} may not be written; give another folder, or change its permissions"
+    )
+    assert write_fault(tmp_path.parent) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "permission denied; choose another place, or change its permissions"),
+        (errno.EROFS, "read-only file system; choose another place, or change its permissions"),
+        (errno.ENOSPC, "no space left on device; make room, or choose another place"),
+        (errno.ENOTDIR, "not a directory; choose another place, or move away what is there"),
+        (errno.EIO, "input/output error; check the path"),
+    ],
+)
+def test_what_the_system_refuses_names_the_file_and_a_remedy(
+    lossbench_cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "here"))
+
+    monkeypatch.setattr("lossbench.cli.data.say", fail)
+    assert the_line(lossbench_cli("data", "check")) == f"{tmp_path}/here: {words}"
 
 
 @pytest.mark.parametrize("seed", ["-1", "18446744073709551616"])

@@ -90,4 +90,4 @@ def test_damaged_data_is_named(lossbench_cli: Callable[..., Result], tmp_path: P
 
 def test_data_that_cannot_be_fetched_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     line = the_line(lossbench_cli("data", "fetch", "cifar", "--data", tmp_path))
-    assert line.startswith("cannot fetch 'cifar'; choose cifar10, voc2007 or voc2012")
+    assert line.startswith("cannot fetch 'cifar'; did you mean cifar10? (MPII requires a registration)")

@@ -167,10 +167,10 @@ FAULTS: list[tuple[list[str | Path], str]] = [
         "no protocol 'quickstart-poses' in this sweep; did you mean quickstart-pose or",
     ),
     (["quickstrat"], "no configuration 'quickstrat'; did you mean quickstart"),
-    ([QUICKSTART, "--track", "wild"], r"the command line: tracks\.0: Input should be 'shared' or 'native' .*'wild'"),
+    ([QUICKSTART, "--track", "wild"], r"^--track: Input should be 'shared' or 'native' .*'wild'"),
     ([QUICKSTART, "--seed", "-1"], r"Invalid value for '--seed': Input should be greater than or equal to 0"),
     ([QUICKSTART, "--seed", "one"], r"'--seed': Input should be a valid integer, .* \(see `lossbench run --help`\)$"),
-    ([QUICKSTART, "--split", "train"], r"the command line: split: Input should be 'test' or 'validation' .*'train'"),
+    ([QUICKSTART, "--split", "train"], r"^--split: Input should be 'test' or 'validation' .*'train'"),
     ([QUICKSTART, "--kind-file", "none.py"], "none.py: no such file; --kind-file takes a Python file"),
     ([CONFIGS / "sweeps/paper.toml", "--split", "validation"], "cifar10 has no validation slice"),
     ([QUICKSTART, "--device", "abacus"], "no device 'abacus'"),
@@ -196,7 +196,7 @@ def test_cuda_where_there_is_none_is_one_line(lossbench_cli: Callable[..., Resul
     if torch.cuda.is_available():
         pytest.skip("there is CUDA here")
     line = the_line(lossbench_cli("run", written(tmp_path), "--device", "cuda", "--out", tmp_path / "out"))
-    assert line == "no device 'cuda' on this machine; use --device cpu"
+    assert line == "no device 'cuda' on this machine; choose cpu"
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)

@@ -14,6 +14,7 @@ import torch
 from command_line import Result
 from fake_records import make_record
 from PIL import Image
+from tiny_tasks import FAST_ON_ONE_KIND
 from trained_margins import WRONG, cells_of, wrong_predictions
 
 from leaderboard.schema.records import Record, RecordError, read_record
@@ -66,6 +67,7 @@ def classified(runs: Callable[[str], Made]) -> Made:
     return runs("classification")
 
 
+@FAST_ON_ONE_KIND
 def test_models_are_seen_as_the_run_saw_them(finished: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     files, paths = finished
     monkeypatch.setattr("lossbench.running.model_cache.fit", lambda *_: pytest.fail("the models are there"))
@@ -79,6 +81,7 @@ def test_models_are_seen_as_the_run_saw_them(finished: Made, monkeypatch: pytest
             assert 0 <= one.calibration_error <= 1
 
 
+@FAST_ON_ONE_KIND
 def test_the_command_draws_every_picture(finished: Made, lossbench_cli: Callable[..., Result]) -> None:
     files, paths = finished
     result = lossbench_cli("diagnose", *files, "--data", paths.data, "--out", paths.out)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from command_line import Result, the_line
 from sample_configs import written
+from tiny_tasks import FAST_ON_ONE_KIND
 from trained_margins import SPREAD, bank_spread
 
 from lossbench.config import Stress
@@ -85,6 +86,7 @@ def test_growth_over_one_size_alone_is_not_claimed() -> None:
     assert (one.budget_exponent, other.pool_exponent, other.budget_exponent) == (None, None, None)
 
 
+@FAST_ON_ONE_KIND
 def test_a_profile_measures_pools_larger_than_the_data(kind: str, tmp_path: Path) -> None:
     chosen = [load_strategy(name) for name in ("random", "entropy", "core-set")]
     protocol, paths = tiny_protocol(kind), Paths(tmp_path, tmp_path)

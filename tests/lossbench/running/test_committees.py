@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from tiny_tasks import FAST_ON_ONE_KIND
 
 from lossbench.config import LossPrediction
 from lossbench.running.loop import Run
@@ -49,6 +50,7 @@ class Onlooker(Strategy):
         return Selection(ctx.candidates[: ctx.budget])
 
 
+@FAST_ON_ONE_KIND
 def test_a_committee_goes_through_the_loop(task: Task, kind: str, tmp_path: Path) -> None:
     protocol = tiny_protocol(kind)
     alone, pair = (
@@ -66,6 +68,7 @@ def test_a_committee_goes_through_the_loop(task: Task, kind: str, tmp_path: Path
     assert not same_tensors(weights(one), weights(other))
 
 
+@FAST_ON_ONE_KIND
 def test_a_cheating_strategy_gets_true_losses(task: Task, kind: str, tmp_path: Path) -> None:
     run = Run(task, tiny_protocol(kind), TrueLoss(), 0, "shared", "test", tmp_path)
     first = next(run.rounds())
@@ -78,6 +81,7 @@ def test_a_cheating_strategy_gets_true_losses(task: Task, kind: str, tmp_path: P
     assert list(first.picked) == best.tolist()
 
 
+@FAST_ON_ONE_KIND
 def test_nobody_else_is_given_the_oracle(task: Task, kind: str, tmp_path: Path) -> None:
     Onlooker.shown.clear()
     list(Run(task, tiny_protocol(kind), Onlooker(), 0, "shared", "test", tmp_path).rounds())

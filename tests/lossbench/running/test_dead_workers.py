@@ -88,7 +88,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 @pytest.mark.slow  # two processes import torch
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_sweep_outlives_one_death_of_a_worker_and_names_the_run_at_the_second(deaths: int, tmp_path: Path) -> None:
-    task = TASK.replace("step = 6, rounds = 3", "step = 1, rounds = 30").replace("epochs = 1", "epochs = 4")
+    task = TASK.replace("step = 6, rounds = 3", "step = 1, rounds = 14").replace("epochs = 1", "epochs = 4")
     sweep, out = written(tmp_path, task), tmp_path / "out"
     words = [*COMMAND, str(sweep), "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

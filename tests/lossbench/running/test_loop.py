@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from timeless_rounds import timeless
 from tiny_learners import MakeTask
-from tiny_tasks import with_recipe
+from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
 from lossbench.running.loop import Run, true_losses
@@ -71,6 +71,7 @@ def test_the_last_round_picks_nothing(run: Callable[..., Run]) -> None:
     assert [one.group_counts == () for one in run().rounds()] == [False, False, True]
 
 
+@FAST_ON_ONE_KIND
 def test_every_round_says_how_well_losses_are_ranked(kind: str, task: Task, tmp_path: Path) -> None:
     protocol = tiny_protocol(kind)
     made = list(Run(task, protocol, LearningLossMSE(), 0, "shared", "test", tmp_path).rounds())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_tasks import KINDS
 
 from lossbench.config import ConfigError, Protocol, Stress, config_files, protocol_file, read_protocol
 from lossbench.running.loop import Run
@@ -18,8 +19,9 @@ from lossbench.submissions.conformance import tiny_protocol
 from strategies import load_strategy
 from tasks.base import Task, as_annotations
 from tasks.classification.task import ClassificationTask
-from tasks.datasets.mpii import Person
+from tasks.datasets.mpii import MPII_SKELETON
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
+from tasks.datasets.persons import Person
 from tasks.datasets.voc import Objects
 from tasks.detection.label_noise import mislabeled as mislabeled_objects
 from tasks.pose.label_noise import mislabeled as mislabeled_joints
@@ -165,7 +167,12 @@ def test_an_image_without_objects_stays_one() -> None:
 
 
 def test_half_of_the_wrong_joints_of_a_pair_are_swapped_with_the_other_side() -> None:
-    person = Person(np.random.default_rng(0).random((len(MPII_JOINTS), 2)), np.ones(len(MPII_JOINTS), dtype=bool), 0.1)
+    person = Person(
+        np.random.default_rng(0).random((len(MPII_JOINTS), 2)),
+        np.ones(len(MPII_JOINTS), dtype=bool),
+        0.1,
+        MPII_SKELETON,
+    )
     rng, times = np.random.default_rng(1), 4000
     found = np.array([mislabeled_joints(person, 0.2, rng).joints for _ in range(times)])
     wrong = (found != person.joints).any(2)
@@ -181,13 +188,26 @@ def test_half_of_the_wrong_joints_of_a_pair_are_swapped_with_the_other_side() ->
 def test_a_swap_takes_visibility_along() -> None:
     visible = np.ones(len(MPII_JOINTS), dtype=bool)
     visible[0] = False
-    person = Person(np.random.default_rng(0).random((len(MPII_JOINTS), 2)), visible, 0.1)
+    person = Person(np.random.default_rng(0).random((len(MPII_JOINTS), 2)), visible, 0.1, MPII_SKELETON)
     rng = np.random.default_rng(3)
     found = [mislabeled_joints(person, 0.9, rng) for _ in range(50)]
     assert {(bool(each.visible[0]), bool(each.visible[5])) for each in found} == {(False, True), (True, False)}
 
 
-@pytest.mark.parametrize("stress", [{"label_noise": 0.3}, {"imbalance": 3.0}, {"missing_groups": 1}])
+@pytest.mark.parametrize(
+    ("kind", "stress"),
+    [
+        *((kind, {"label_noise": 0.3}) for kind in KINDS),
+        (KINDS[0], {"imbalance": 3.0}),
+        (KINDS[0], {"missing_groups": 1}),
+        *(
+            pytest.param(kind, stress, marks=pytest.mark.slow)
+            for kind in KINDS[1:]
+            for stress in ({"imbalance": 3.0}, {"missing_groups": 1})
+        ),
+    ],
+    indirect=["kind"],
+)
 def test_every_stress_runs_on_every_task(
     kind: str, stress: dict[str, float], tiny_task: Callable[[str], Task], tmp_path: Path
 ) -> None:

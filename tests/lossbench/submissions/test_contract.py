@@ -17,8 +17,20 @@ def name_of(value: object) -> str | None:
     return getattr(value, "__name__", None)
 
 
+CELLS = [
+    pytest.param(
+        kind,
+        strategy,
+        id=f"{kind}-{strategy.__name__}",
+        marks=pytest.mark.slow if kind != KINDS[0] and strategy.name.startswith("alfa-mix-") else (),  # heavy variants
+    )
+    for kind in KINDS
+    for strategy in STRATEGIES
+]
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=name_of)
+@pytest.mark.parametrize(("kind", "strategy"), CELLS, indirect=["kind"])
 def test_every_strategy_keeps_the_contract(
     strategy: type[Strategy], check: Check, kind: str, trials: Callable[[str, Strategy], Trial]
 ) -> None:

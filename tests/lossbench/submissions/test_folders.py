@@ -44,9 +44,19 @@ def test_a_broken_submission_is_named_and_the_others_are_read(submission: Submis
     ],
 )
 def test_what_an_author_may_not_say_is_refused(meta: str, fault: str, submission: Submission) -> None:
-    rest = '\ntitle = "t"\nauthors = ["a"]\npaper = "p"\nlicence = "l"\n'
+    rest = '\ntitle = "t"\nauthors = ["a"]\npaper = "p"\nlicense = "l"\n'
     (submission.folder / META).write_text(meta + rest, encoding="utf-8")
     with pytest.raises(ConfigError, match=fault):
+        Submission.read(submission.folder)
+
+
+def test_a_file_of_version_0_1_names_its_licence(submission: Submission) -> None:
+    text = (submission.folder / META).read_text(encoding="utf-8")
+    assert 'license = "Apache-2.0"' in text
+    (submission.folder / META).write_text(text.replace("license", "licence"), encoding="utf-8")
+    assert Submission.read(submission.folder).meta == submission.meta
+    (submission.folder / META).write_text(text + 'licence = "MIT"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="licence: Extra inputs"):
         Submission.read(submission.folder)
 
 

@@ -87,22 +87,40 @@ def test_the_digest_covers_every_file_that_is_judged(place: Place) -> None:
     assert digest(place.folder) == before
 
 
-def test_check_and_page_show_what_a_forged_badge_is_worth(lossbench_cli: Callable[..., Result], place: Place) -> None:
+@pytest.fixture
+def judged(place: Place) -> tuple[Path, str, Path]:
+    """A record of random beside the submission, and the words of commands that read both."""
     records = place.root / "records/scenes-classification"
     records.mkdir(parents=True)
     shutil.copy(REPOSITORY / "leaderboard/records/test/scenes-classification/random-shared-s0.json", records)
-    words = (records.parent, "--submissions", place.folder.parent)
-    page = place.root / "page"
-    result = lossbench_cli("leaderboard", "check", *words)
+    return records.parent, "--submissions", place.folder.parent
+
+
+def page_of(lossbench_cli: Callable[..., Result], judged: tuple[Path, str, Path], place: Place) -> str:
+    """The page of the records."""
+    assert lossbench_cli("leaderboard", "build", *judged, "--out", place.root / "page").code == 0
+    return (place.root / "page/index.html").read_text(encoding="utf-8")
+
+
+def test_check_and_page_show_what_a_forged_badge_is_worth(
+    lossbench_cli: Callable[..., Result], place: Place, judged: tuple[Path, str, Path]
+) -> None:
+    result = lossbench_cli("leaderboard", "check", *judged)
     assert (result.code, result.output) == (0, f"{NAME}: verified\n7 records are sound.\n")
-    assert lossbench_cli("leaderboard", "build", *words, "--out", page).code == 0
-    assert 'class="badge verified"' in (page / "index.html").read_text(encoding="utf-8")
     then(records_raised, refreshed, the_reviewer)(place)
-    result = lossbench_cli("leaderboard", "check", *words)
+    result = lossbench_cli("leaderboard", "check", *judged)
     assert result.code == 1
-    assert (
-        f"{place.folder}: the badge does not count: scenes-classification, shared, seed 0: the rerun" in result.output
-    )
-    assert lossbench_cli("leaderboard", "build", *words, "--out", page).code == 0
-    assert 'class="badge verified"' not in (page / "index.html").read_text(encoding="utf-8")
-    assert 'class="badge self-reported"' in (page / "index.html").read_text(encoding="utf-8")
+    fault = f"{place.folder}: the badge does not count: scenes-classification, shared, seed 0: the rerun"
+    assert fault in result.output
+    page = page_of(lossbench_cli, judged, place)
+    assert 'class="badge verified"' not in page
+    assert 'class="badge self-reported"' in page
+
+
+@pytest.mark.slow  # another page
+def test_the_page_shows_a_badge_that_counts(
+    lossbench_cli: Callable[..., Result], place: Place, judged: tuple[Path, str, Path]
+) -> None:
+    page = page_of(lossbench_cli, judged, place)
+    assert 'class="badge verified"' in page
+    assert 'class="badge self-reported"' not in page

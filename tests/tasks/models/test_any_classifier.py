@@ -24,7 +24,13 @@ SOME = np.array([3, 40, 7, 66, 12, 59, 0])
 QUICK = (Random, LearningLoss, Badge, DeepFool)  # reads nothing, taps, gradients of the head, gradients in inputs
 
 
-@pytest.fixture(scope="session", params=MODELS)
+QUICK_MODELS = ("timm ResNet", "frozen, hidden layer", "own")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=() if name in QUICK_MODELS else pytest.mark.slow) for name in MODELS],
+)
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param

@@ -81,3 +81,13 @@ def test_what_has_no_run_is_said() -> None:
 def test_the_page_is_built(tmp_path: Path) -> None:
     index = lossbench.Leaderboard([make_record()]).build(tmp_path / "page")
     assert "shapes-mini" in index.read_text(encoding="utf-8")
+
+
+def test_it_says_what_it_holds_and_what_it_is_made_of() -> None:
+    board = lossbench.Leaderboard([make_record(), make_record(seed=1)])
+    assert repr(board) == "<Leaderboard of 2 records: shapes-mini (shared)>"
+    assert repr(lossbench.Leaderboard([])) == "<Leaderboard of 0 records: no complete test run>"
+    with pytest.raises(LossbenchError, match=r"made of records; give lossbench\.load_records\('runs/records'\)"):
+        lossbench.Leaderboard("runs/records")
+    with pytest.raises(LossbenchError, match=r"made of records, .*; given: 'random'"):
+        lossbench.Leaderboard(["random"])
