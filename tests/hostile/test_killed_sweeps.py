@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,9 @@ def workers_of(driver: psutil.Process, launcher: Launcher) -> list[psutil.Proces
 
 
 @pytest.mark.slow  # fifty starts
-def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Launcher, tmp_path: Path) -> None:
+def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(
+    launcher: Launcher, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     sweep, chance = written(tmp_path, TASK, SWEEP), random.Random(18)
     for name in ("warming", "undisturbed"):  # the first waits for the fork server's imports
         began = time.time()
@@ -118,5 +120,7 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Lau
     assert launcher.code() == 0
     assert alike(records(out), expected)
     assert leftovers(out) == []
+    record_property("kills", kills)
+    record_property("sweeps that came to their end", lives + 1)
     assert min(kills.values()) >= KILLS / 5, kills
     assert lives >= 2, "it was to come to its end now and then"
