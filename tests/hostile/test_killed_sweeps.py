@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,7 @@ def workers_of(driver: psutil.Process, launcher: Launcher) -> list[psutil.Proces
 
 
 @pytest.mark.slow  # fifty starts
-def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(
-    launcher: Launcher, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Launcher, tmp_path: Path) -> None:
     sweep, chance = written(tmp_path, TASK, SWEEP), random.Random(18)
     for name in ("warming", "undisturbed"):  # the first waits for the fork server's imports
         began = time.time()
@@ -120,7 +118,6 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(
     assert launcher.code() == 0
     assert alike(records(out), expected)
     assert leftovers(out) == []
-    record_property("kills", kills)
-    record_property("sweeps that came to their end", lives + 1)
+    print(f"killed {kills}; {lives + 1} sweeps came to their end")
     assert min(kills.values()) >= KILLS / 5, kills
     assert lives >= 2, "it was to come to its end now and then"
