@@ -25,6 +25,7 @@ from tasks.images.pixels import Colors
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
 from tasks.models.trust import configs_trusted
+from tasks.outside import blaming_config
 
 SHIPPED = Path(mmdet.__file__).parent / ".mim/configs"
 """The configs that mmdet ships."""
@@ -111,15 +112,19 @@ def input_colors(settings: FullSsdSettings | SmallSsdSettings) -> Colors:
     """The normalization of the model's input, from its mmdet config. SSD's weights of VGG-16 expect std 1: only the mean is subtracted."""
     if settings.kind == "resnet18":
         return Colors()
-    config = _model_config(settings).data_preprocessor
-    require(config.bgr_to_rgb, f"{settings.config}: its model reads BGR, but images here are RGB")
-    mean, std = ((float(red), float(green), float(blue)) for red, green, blue in (config.mean, config.std))
+    path = config_file(settings)
+    with blaming_config(path):
+        config = _model_config(path).data_preprocessor
+        require(config.bgr_to_rgb, f"{path}: its model reads BGR, but images here are RGB")
+        mean, std = ((float(red), float(green), float(blue)) for red, green, blue in (config.mean, config.std))
+        fits = all(map(math.isfinite, (*mean, *std))) and min(std) > 0
+        require(fits, f"{path}: mean {mean} and std {std} have to be finite, and std above 0")
     return Colors(mean, std, fill=mean)
 
 
-def _model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are not typed
-    path = config_file(settings)
-    config = Config.fromfile(path).model
+def _model_config(path: Path) -> Any:  # mmengine's configs are not typed
+    config = Config.fromfile(path).get("model")
+    require(config, f"{path}: this config defines no model")
     require(config.bbox_head.type == "SSDHead", f"{path}: its head is {config.bbox_head.type}; only SSDHead fits here")
     return config
 
@@ -144,7 +149,19 @@ def config_file(settings: FullSsdSettings) -> Path:
 
 
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:
-    config = _model_config(settings)
+    path = config_file(settings)
+    with blaming_config(path):
+        model = _configured(_model_config(path), classes)
+        model.eval()
+        with torch.no_grad():
+            model(torch.zeros(1, 3, settings.pixels, settings.pixels))  # neck and head of other channels end here
+        model.train()
+    if settings.imagenet:
+        _load_vgg16(model.backbone)
+    return model
+
+
+def _configured(config: Any, classes: int) -> Ssd:
     config.backbone.init_cfg = None
     config.bbox_head.update(num_classes=classes, train_cfg=config.train_cfg, test_cfg=config.test_cfg)
     tables = (config.backbone, config.neck, config.bbox_head)
@@ -153,8 +170,6 @@ def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     backbone, neck, head = (MODELS.build(table) for table in tables)
     for module in (backbone, neck, head):
         module.init_weights()
-    if settings.imagenet:
-        _load_vgg16(backbone)
     return Ssd(backbone, neck, head)
 
 
