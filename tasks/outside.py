@@ -81,7 +81,9 @@ def blaming_config(path: Path) -> Iterator[None]:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
         lines = [
-            line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)
+            line
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if Path(frame.f_code.co_filename) == path.absolute()
         ]
         if isinstance(error, SyntaxError) and error.lineno:
             lines = [error.lineno]

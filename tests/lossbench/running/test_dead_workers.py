@@ -82,7 +82,8 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "multiprocessing.spawn" in " ".join(child.cmdline()) or child.ppid() != process.pid
+        if child.status() != psutil.STATUS_ZOMBIE
+        and ("multiprocessing.spawn" in " ".join(child.cmdline()) or child.ppid() != process.pid)
     ]
 
 
