@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
@@ -26,7 +27,11 @@ from strategies.kernels.mixing import (
     unit_gradients,
 )
 from tasks.base import Features, Posteriors
+from tasks.settings import Number, Rising, Whole
 from tasks.training.learner import Learner
+
+Cap = Annotated[Number, Field(gt=0, le=100)]
+"""Of alpha; above 1, a move may be longer than the way to the anchor."""
 
 
 class AlfaMix(Strategy):
@@ -60,15 +65,15 @@ class AlfaMix(Strategy):
     spread: Literal["clustering", "norm", "kl", "uniform"] = "clustering"
     """Which of the unstable images are picked: those nearest to the centers of k-means, those with the shortest moves,
     those with the largest divergences, or random ones."""
-    caps: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    caps: Annotated[tuple[Cap, ...], Field(min_length=1, max_length=100), Rising] = (0.2, 0.4, 0.6, 0.8, 1.0)
     """Tried in this order until more images are unstable than the budget (authors' code)."""
-    learning_rate: float = 0.1
+    learning_rate: Number = Field(default=0.1, gt=0, le=1000)
     """Of Adam, for a learned alpha (authors' code)."""
-    steps: int = 5
+    steps: Whole = Field(default=5, ge=1, le=10_000)
     """Of Adam, for a learned alpha (authors' code)."""
-    loss_coefficient: float = 1.0
+    loss_coefficient: Number = Field(default=1.0, ge=0, le=1e6)
     """Weight of the loss, which a learned alpha increases (authors' code)."""
-    norm_coefficient: float = 0.01
+    norm_coefficient: Number = Field(default=0.01, ge=0, le=1e6)
     """Weight of the norm of a learned alpha, which is kept small (authors' code)."""
 
     def select(self, ctx: Context) -> Selection:
@@ -186,7 +191,7 @@ class AlfaMix(Strategy):
                 return learner.task.losses(_head_output(learner, features, points + alpha * gap), targets)
 
             start = torch.empty_like(points).normal_(cap / 2, cap / 2, generator=generator)
-            move = self.learned_alpha(losses, start, cap) * gap
+            move = finite(self.learned_alpha(losses, start, cap), "learned alpha") * gap
             after = learner.task.posteriors(_head_output(learner, features, points + move))
             effect = effect.merge(self._effect(before, after, move.norm(dim=1)))
         return effect

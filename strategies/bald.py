@@ -9,6 +9,7 @@ from pydantic import Field
 
 from strategies.base import Context, Kind, Selection, Strategy, highest
 from strategies.kernels.information import disagreement
+from tasks.settings import Number, Whole
 
 
 class Bald(Strategy):
@@ -29,9 +30,9 @@ class Bald(Strategy):
     reads: ClassVar[str] = "dropout passes"
     cost: ClassVar[str] = "T passes of the head, T N C"
 
-    passes: int = Field(default=10, ge=2)
+    passes: Whole = Field(default=10, ge=2, le=10_000)
     """As in the published command of Kirsch et al. 2019. Differs from Gal et al., whose code makes 100."""
-    rate: float = Field(default=0.5, gt=0, lt=1)
+    rate: Number = Field(default=0.5, gt=0, lt=1)
     """Dropout rate before the last layer (Gal et al. 2017, section 5)."""
 
     @property

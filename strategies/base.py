@@ -5,21 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from lossbench.errors import LossbenchError
 from lossnet import RankingObjective
+from strategies.parameters import plain
 from tasks.base import Ids
 from tasks.training.learner import Learner
 from tasks.training.loop import CoTrained
 
+MOST_MODELS = 100
+"""Of a committee."""
 Kind = Literal["baseline", "uncertainty", "diversity", "hybrid", "loss prediction", "adversarial", "reference"]
 """The criterion of a strategy: model uncertainty, coverage of the pool, both (hybrid), a predicted loss, an
 adversary."""
@@ -93,7 +96,7 @@ class Strategy(BaseModel, ABC):
     the learners.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     name: ClassVar[str]
     """The name in records and on the command line: lower case with hyphens."""
@@ -111,6 +114,12 @@ class Strategy(BaseModel, ABC):
     """Whether it can pick before anything is labeled: it reads embeddings alone."""
     cheats: ClassVar[bool] = False
     """Whether it reads true losses of candidates; such a strategy is a reference and not ranked."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: object, field: Any) -> object:  # a ValidationInfo, which tests cannot check at run time
+        """No strategy takes NaN, a number without end, or `true` as a number, whatever bounds it gives."""
+        return plain(value, cls.model_fields[str(field.field_name)].annotation)
 
     def auxiliary(self, objective: RankingObjective) -> CoTrained | None:  # noqa: ARG002
         """The strategy's own module, to be trained together with the model, or None; `learner.auxiliary` once trained.

@@ -16,6 +16,7 @@ from torch.nn import functional
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import Space, farthest_first_traversal
 from tasks.base import Posteriors
+from tasks.settings import Whole
 
 ENTROPY_OFFSET = 1e-6  # nats; the paper's epsilon in the weight of a region, whose value it does not give
 LEAST_PROBABILITY = 1e-12  # keeps logarithms finite; the paper does not say how it treats probabilities of 0
@@ -57,7 +58,7 @@ class CDAL(Strategy):
 
     absent: Absent = "uniform"
     """How a context counts that only one of two images shows: against the uniform distribution, or not (the paper)."""
-    categories: int = Field(default=64, ge=1)
+    categories: Whole = Field(default=64, ge=1, le=65_536)
     """Maximum number of cells of a joint's heatmap after pooling. Ours; without pooling an image would take 262 KB."""
 
     def select(self, ctx: Context) -> Selection:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy, highest
+from strategies.base import MOST_MODELS, Context, Kind, Selection, Strategy, highest
 from strategies.kernels.information import disagreement, variation_ratio, vote_entropy, vote_shares
 from tasks.base import Posteriors
+from tasks.settings import Whole
 
 
 class Committee(Strategy, ABC):
@@ -26,7 +27,7 @@ class Committee(Strategy, ABC):
     reads: ClassVar[str] = "posteriors of a committee"
     cost: ClassVar[str] = "training and forward pass of each member, N C per member"
 
-    members: int = Field(default=3, ge=2)
+    members: Whole = Field(default=3, ge=2, le=MOST_MODELS)
     """Number of models, each trained separately.
 
     Differs from the papers, which draw models from a posterior at little cost."""
@@ -80,7 +81,7 @@ class VariationRatio(Committee):
     name: ClassVar[str] = "variation-ratio"
     paper: ClassVar[str] = "Beluch et al. 2018"
 
-    members: int = Field(default=5, ge=2)
+    members: Whole = Field(default=5, ge=2, le=MOST_MODELS)
     """Beluch et al. 2018."""
 
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:

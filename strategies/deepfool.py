@@ -14,6 +14,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
 from tasks.base import Posteriors
+from tasks.settings import Number, Whole
 from tasks.training.learner import Learner, float32
 
 Scores = Callable[[Tensor, Tensor], Tensor]
@@ -43,16 +44,16 @@ class DeepFool(Strategy):
     reads: ClassVar[str] = "posteriors, input gradients"
     cost: ClassVar[str] = "N C + 3 K x 50 x (1 forward + 4 backward passes) at most"
 
-    shortlist: float = Field(default=3.0, ge=1)
+    shortlist: Number = Field(default=3.0, ge=1, le=1000)
     """Number of attacked images, as a multiple of the budget. Of the picks of an attack on 10 budgets, 3 keep 96 to 100
     % and 1.5 keep 79 to 97 % (the three scenes tasks, 100 labels, budget 100, seed 100)."""
-    iterations: int = Field(default=50, ge=1)
+    iterations: Whole = Field(default=50, ge=1, le=10_000)
     """At most; images that still keep their category are picked last (Moosavi-Dezfooli et al.: below 3 on average)."""
-    categories: int = Field(default=5, ge=2)
+    categories: Whole = Field(default=5, ge=2, le=65_536)
     """Number of most probable categories: the predicted one and those that the attack may reach."""
-    overshoot: float = Field(default=0.02, ge=0)
+    overshoot: Number = Field(default=0.02, ge=0, le=100)
     """Relative lengthening of the perturbation, to cross the boundary (Moosavi-Dezfooli et al., section 4.1)."""
-    batch: int = Field(default=8, ge=1)
+    batch: Whole = Field(default=8, ge=1, le=65_536)
     """Images attacked at once; bounds the memory of the activations kept for gradients."""
 
     def select(self, ctx: Context) -> Selection:

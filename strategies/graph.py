@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, highest, unit_embeddings
 from strategies.kernels.geometry import greedy_k_center
+from tasks.settings import MOST_IMAGES, Number, Whole
 from tasks.training.seeding import seeded
 
 LEAST_SIMILARITY = 1e-3
@@ -91,19 +92,19 @@ class GraphStrategy(Strategy):
     paper: ClassVar[str] = "Caramalau et al. 2021"
     reads: ClassVar[str] = "embeddings"
 
-    hidden: int = Field(default=128, ge=1)
+    hidden: Whole = Field(default=128, ge=1, le=65_536)
     """Size of the hidden layer (the paper)."""
-    hidden_dropout: float = Field(default=0.3, ge=0, lt=1)
+    hidden_dropout: Number = Field(default=0.3, ge=0, lt=1)
     """Dropout rate on the hidden layer while the graph network trains (the paper)."""
-    epochs: int = Field(default=200, ge=1)
+    epochs: Whole = Field(default=200, ge=1, le=100_000)
     """Steps on the whole graph (the authors' code)."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: Number = Field(default=1e-3, gt=0, le=1000)
     """Of Adam (the paper)."""
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: Number = Field(default=5e-4, ge=0, le=100)
     """Of Adam (the paper)."""
-    unlabeled_weight: float = Field(default=1.2, ge=0)
+    unlabeled_weight: Number = Field(default=1.2, ge=0, le=1e6)
     """Weight of the cross-entropy of unlabeled nodes (the paper's lambda)."""
-    most_candidates: int = Field(default=20_000, ge=1)
+    most_candidates: Whole = Field(default=20_000, ge=1, le=MOST_IMAGES)
     """Larger pools are reduced to a random subset of this size; the paper draws 10,000."""
 
     @classmethod
@@ -158,7 +159,7 @@ class UncertainGCN(GraphStrategy):
     kind: ClassVar[Kind] = "uncertainty"
     cost: ClassVar[str] = "(N + L) D (200 hidden + D), N at most 20,000"
 
-    margin: float = Field(default=0.1, ge=0, le=1)
+    margin: Number = Field(default=0.1, ge=0, le=1)
     """The target confidence (the paper's s_margin)."""
 
     def select(self, ctx: Context) -> Selection:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from lossnet import ListwiseObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import k_means, nearest_to_centers
+from tasks.settings import Number
 from tasks.training.learner import trained_module
 from tasks.training.loop import CoTrained
 
@@ -35,7 +36,7 @@ class LearningLossClusters(Strategy):
     reads: ClassVar[str] = "taps, embeddings"
     cost: ClassVar[str] = "20 N K D"
 
-    power: float = Field(default=1.0, ge=0)
+    power: Number = Field(default=1.0, ge=0, le=100)
     """Exponent of the weight; 0 ignores the loss. docs/strategies.md reports what was tried."""
 
     def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - the module is always detached

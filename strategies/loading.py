@@ -12,14 +12,13 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 
 from lossbench.errors import LossbenchError
+from lossbench.files import shown
 from lossbench.words import suggestion
-from strategies.base import Strategy
+from strategies.base import MOST_MODELS, Strategy
 from strategies.catalog import STRATEGIES
 from tasks.files import Source, classes_in, read_source
 from tasks.outside import blaming_outside
 
-MOST_MODELS = 100
-"""Of a committee."""
 FULL_POOL = "full-pool"
 """Stands for the strategy in records of a training on the whole pool; no strategy may have this name."""
 
@@ -48,7 +47,7 @@ def load_strategy(reference: str | Source | type[Strategy], parameters: Mapping[
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         parameter = ".".join(str(part) for part in first["loc"])
-        msg = f"{strategy.name}: hyper-parameter {parameter}: {first['msg']} (given: {first['input']!r:.80})"
+        msg = f"{strategy.name}: hyper-parameter {parameter}: {first['msg']} (given: {shown(first['input'])})"
         raise StrategyError(msg) from None
     except PydanticUserError as error:
         msg = f"{_origin(strategy)}: {' '.join(str(error.message).split())}"

@@ -18,6 +18,8 @@ from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.networks import Epochs, ordered_batches, random_flip, to_device, train
 from tasks.base import Ids
 from tasks.models.resnet import ResNet18Stages
+from tasks.models.settings import MOST_CHANNELS, MOST_PIXELS
+from tasks.settings import Number, Whole
 from tasks.training.seeding import seeded
 
 ROTATIONS = 4
@@ -108,33 +110,33 @@ class PAL(Strategy):
     reads: ClassVar[str] = "images, labeled groups"
     cost: ClassVar[str] = "4 x (E L to train + Q N to score) passes of its ResNet-18; E epochs, Q sub-queries"
 
-    pixels: int = Field(default=32, ge=16)
+    pixels: Whole = Field(default=32, ge=16, le=MOST_PIXELS)
     """Side of the network's input images, as for CIFAR in the paper. The published code reads Caltech-101 at 224."""
-    width: int = Field(default=64, ge=1)
+    width: Whole = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of the first stage; 64 is ResNet-18, the paper's scoring network."""
     stem: Literal["cifar", "half", "imagenet"] = "imagenet"
     """Published code: the 7x7 convolution and max-pool, also on images of 32 pixels."""
-    epochs: int = Field(default=100, ge=1)
+    epochs: Whole = Field(default=100, ge=1, le=100_000)
     """Published code, CIFAR-10 and SVHN."""
-    batch: int = Field(default=64, ge=1)
+    batch: Whole = Field(default=64, ge=1, le=65_536)
     """Published code, CIFAR-10 and SVHN."""
-    learning_rate: float = Field(default=0.01, gt=0)
+    learning_rate: Number = Field(default=0.01, gt=0, le=1000)
     """Published code, CIFAR-10 and SVHN: SGD with Nesterov momentum, divided by 10 after each quarter of the epochs."""
-    momentum: float = Field(default=0.9, gt=0, lt=1)
+    momentum: Number = Field(default=0.9, gt=0, lt=1)
     """Published code."""
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: Number = Field(default=5e-4, ge=0, le=100)
     """Published code."""
-    rotation_weight: float = Field(default=1.0, ge=0)
+    rotation_weight: Number = Field(default=1.0, ge=0, le=1e6)
     """l_S; paper and published code."""
-    class_weight: float = Field(default=1.0, ge=0)
+    class_weight: Number = Field(default=1.0, ge=0, le=1e6)
     """l_C; paper and published code."""
-    diversity_weight: float = Field(default=1.0, ge=0)
+    diversity_weight: Number = Field(default=1.0, ge=0, le=1e6)
     """l_D; paper and published code, which set it to 0 where the oracle is noisy; 0 saves the fine-tuning."""
-    sub_query: float = Field(default=512 / 2500, gt=0, le=1)
+    sub_query: Number = Field(default=512 / 2500, gt=0, le=1)
     """Share of the budget that is picked in one sub-query: the paper's 512 of 2,500 on CIFAR-10."""
-    fine_tuning_epochs: int = Field(default=5, ge=1)
+    fine_tuning_epochs: Whole = Field(default=5, ge=1, le=100_000)
     """Published code; SGD without momentum and weight decay."""
-    fine_tuning_rate: float = Field(default=0.1, gt=0)
+    fine_tuning_rate: Number = Field(default=0.1, gt=0, le=1000)
     """Factor of the learning rate; published code."""
 
     @classmethod

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
 from strategies.kernels.geometry import Space, k_means
+from tasks.settings import MOST_IMAGES, Number, Whole
 
 CHUNK = 1024
 """Points per matrix product: at most CHUNK x n distances are in memory at once."""
@@ -37,9 +38,9 @@ class ProbCover(Strategy):
     cost: ClassVar[str] = "(N + L)^2 D, N at most 20,000"
     cold_start: ClassVar[bool] = True
 
-    purity: float = Field(default=0.95, gt=0, le=1)
+    purity: Number = Field(default=0.95, gt=0, le=1)
     """Share of balls that hold a single pseudo-label (the paper's alpha)."""
-    most_candidates: int = Field(default=20_000, ge=1)
+    most_candidates: Whole = Field(default=20_000, ge=1, le=MOST_IMAGES)
     """Larger pools are reduced to a random subset of this size; ours, because the cost grows with its square."""
 
     def select(self, ctx: Context) -> Selection:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from strategies.base import Context, finite
 from strategies.vaal import VAAL
+from tasks.settings import Whole
 
 
 def min_max_scaled(losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -36,7 +37,7 @@ class TAVAAL(VAAL):
     reads: ClassVar[str] = "images, taps"
     needs_lossnet: ClassVar[bool] = True
 
-    batch: int = Field(default=128, ge=1)
+    batch: Whole = Field(default=128, ge=1, le=65_536)
     """Number of labeled images per step, and of candidates; published code."""
 
     def conditions(self, ctx: Context) -> tuple[Float[Tensor, "l c"], Float[Tensor, "n c"]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
 from strategies.kernels.geometry import k_means
+from tasks.settings import MOST_IMAGES, Whole
 
 CHUNK = 1024
 """Points per matrix product in the search for neighbors."""
@@ -36,11 +37,11 @@ class TypiClust(Strategy):
     cost: ClassVar[str] = "N D (clusters + N / clusters), min(L + K, 500) clusters"
     cold_start: ClassVar[bool] = True
 
-    most_clusters: int = Field(default=500, ge=1)
+    most_clusters: Whole = Field(default=500, ge=1, le=MOST_IMAGES)
     """Maximum number of clusters; else there are as many as labeled images and picks together (the authors' code)."""
-    neighbors: int = Field(default=20, ge=1)
+    neighbors: Whole = Field(default=20, ge=1, le=MOST_IMAGES)
     """Number of nearest neighbors over which typicality is computed (the paper)."""
-    smallest_cluster: int = Field(default=5, ge=1)
+    smallest_cluster: Whole = Field(default=5, ge=1, le=MOST_IMAGES)
     """Smaller clusters are picked from after all others (the authors' code leaves them out)."""
 
     def select(self, ctx: Context) -> Selection:

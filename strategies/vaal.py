@@ -23,6 +23,8 @@ from strategies.kernels.networks import (
     to_device,
 )
 from tasks.base import Ids
+from tasks.models.settings import MOST_CHANNELS, MOST_PIXELS
+from tasks.settings import Number, Whole
 from tasks.training.seeding import seeded
 
 HALVINGS = 4
@@ -166,23 +168,23 @@ class VAAL(Strategy):
     reads: ClassVar[str] = "images"
     cost: ClassVar[str] = "2 E L passes of its autoencoder to train, N of its encoder; E epochs"
 
-    pixels: int = Field(default=32, ge=16, multiple_of=16)
+    pixels: Whole = Field(default=32, ge=16, le=MOST_PIXELS, multiple_of=16)
     """Side of the networks' input images, as for CIFAR in the paper. The comments in the published code assume 64."""
-    width: int = Field(default=128, ge=1)
+    width: Whole = Field(default=128, ge=1, le=MOST_CHANNELS)
     """Channels of the autoencoder's first layer; published code. 128 costs 0.5 GMAC per image: use fewer on a CPU."""
-    latent: int = Field(default=32, ge=1)
+    latent: Whole = Field(default=32, ge=1, le=65_536)
     """Size of the latent vector; the paper, for CIFAR."""
-    hidden: int = Field(default=512, ge=1)
+    hidden: Whole = Field(default=512, ge=1, le=65_536)
     """Size of the discriminator's two hidden layers; published code."""
-    epochs: int = Field(default=100, ge=1)
+    epochs: Whole = Field(default=100, ge=1, le=100_000)
     """Over the labeled images; the paper, for all data sets but ImageNet."""
-    batch: int = Field(default=64, ge=1)
+    batch: Whole = Field(default=64, ge=1, le=65_536)
     """Number of labeled images per step, and of candidates; the paper."""
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: Number = Field(default=5e-4, gt=0, le=1000)
     """Of Adam, for both networks; the paper."""
-    beta: float = Field(default=1.0, ge=0)
+    beta: Number = Field(default=1.0, ge=0, le=1e6)
     """Weight of the KL divergence; published code."""
-    adversary_weight: float = Field(default=1.0, ge=0)
+    adversary_weight: Number = Field(default=1.0, ge=0, le=1e6)
     """Weight of the adversarial loss of the autoencoder, the paper's lambda_2 / lambda_1; published code."""
 
     @classmethod

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from lossbench.errors import LossbenchError
 
@@ -31,7 +32,9 @@ def blaming_file(path: Path, module: str) -> Iterator[None]:
         yield
     except OutsideError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if _passes(error):
+            raise
         if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
             place = f"{error.filename}, line {error.lineno}"
         else:
@@ -57,18 +60,54 @@ def blaming_outside(wanted: str = "") -> Iterator[None]:
         yield
     except LossbenchError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         place = _place(error)
-        if place is None:
+        if place is None or _passes(error):
             raise
         msg = f"{place}: {_described(error)}{f'; {wanted}' if wanted else ''}"
         raise OutsideError(msg) from error
 
 
+@contextmanager
+def blaming_config(path: Path) -> Iterator[None]:
+    """Turn errors in the block into an `OutsideError` that names a config, which is code; a `LossbenchError` passes.
+
+    Args:
+        path: of the config that the block runs, or builds a model of.
+    """
+    try:
+        yield
+    except LossbenchError:
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:
+        lines = [
+            line
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if Path(frame.f_code.co_filename) == path.absolute()
+        ]
+        if isinstance(error, SyntaxError) and error.lineno:
+            lines = [error.lineno]
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
+        msg = f"{place}: {_described(error)}; correct this config, or name another"
+        raise OutsideError(msg) from error
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether it is the handler of a signal that stops this process, and not the code that was running."""
+    if isinstance(error, Exception | SystemExit | GeneratorExit):
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, KeyboardInterrupt) or not _is_outside(frame)
+
+
+def _is_outside(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(PREFIX)
+
+
 def _place(error: BaseException) -> str | None:
     """The last line of outside code that the error came through; None if it came through none."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+        if _is_outside(frame):
             function = frame.f_code.co_name
             return f"{frame.f_code.co_filename}, line {line}" + ("" if function == "<module>" else f", in {function}")
     return None

@@ -65,9 +65,9 @@ def main() -> NoReturn:
     try:
         with _stoppable():
             status = app(prog_name="lossbench", standalone_mode=False) or 0
-    except Stopped as stop:
+    except (Stopped, KeyboardInterrupt) as stop:
         complain(_how_to_go_on())
-        status = 128 + stop.number
+        status = 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except Exception as error:
         line = _mendable(error)
         if line is None:

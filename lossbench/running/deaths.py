@@ -48,6 +48,11 @@ def ending(code: int | None, kills: int) -> str:
     return f"was ended by SIGKILL, {'as the machine ran out of memory' if kills else 'most often for lack of memory'}"
 
 
+def advice(how: str) -> str:
+    """What to do about processes that ended as `ending` says."""
+    return "use fewer --workers" if "memory" in how else "the strategy's code, or a library, ends it"
+
+
 @contextmanager
 def no_exit(title: str) -> Iterator[None]:
     """Code that ends the program inside of a run, perhaps with exit code 0, is a fault of the run.

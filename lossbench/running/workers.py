@@ -16,7 +16,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from lossbench.running.deaths import WorkerError, ending, memory_kills
+from lossbench.running.deaths import WorkerError, advice, ending, memory_kills
 from tasks.kinds import kind_named
 from tasks.notices import notice
 
@@ -25,6 +25,8 @@ R = TypeVar("R")
 ALWAYS_NEEDED = ("lossbench.running.loop", "sklearn.cluster", "cv2")
 """Imported before workers are forked: torch with the first, which several strategies and the rendering of scenes need too."""
 LISTEN_SECONDS = 0.2
+SECONDS_TO_END = 10.0
+"""How long an idle worker may take to end, with its threads."""
 
 
 class Group(NamedTuple):
@@ -143,9 +145,14 @@ class Worker:
         return ending(self._process.exitcode if self._process else None, memory_kills() - self._kills)
 
     def close(self) -> None:
-        """Wait for the end of the process. The next run starts another."""
+        """End the process. The next run starts another."""
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            if self._process is not None:
+                self._process.join(SECONDS_TO_END)
+                if self._process.is_alive():  # code from outside has left a thread, or ignores signals
+                    self._process.kill()
+            self._pool.shutdown()
             self._pool = None
 
 
@@ -231,7 +238,7 @@ class _Runs(Generic[T, R]):
         except BrokenProcessPool:
             title, how = self._titles[number], self._workers[worker].buried()
             if number in self._repeated:
-                msg = f"{title}: its worker {how}, twice; use fewer --workers. Finished rounds are kept: run the command again to go on"
+                msg = f"{title}: its worker {how}, twice; {advice(how)}. Finished rounds are kept: run the command again to go on"
                 raise WorkerError(msg) from None
             notice(f"{title}: its worker {how}; the run goes on in a new one")
             self._repeated.add(number)

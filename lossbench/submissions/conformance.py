@@ -243,7 +243,7 @@ def _run_check(check: Check, trial: Trial) -> str:
             check(trial)
     except (ConformanceError, SelectionError, Warning) as error:
         return " ".join(str(error).split())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
+    except BaseException as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from leaderboard.schema.records import (
     Name,
     Record,
     Text,
-    read_bytes,
     read_record,
     record_path,
     write_record,
@@ -25,6 +23,7 @@ from leaderboard.schema.records import (
 from leaderboard.scoring.survey import Survey, survey
 from lossbench.auditing.records import impossible
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
+from lossbench.files import LARGEST_TOML, UnfitFileError, parsed_toml, read_regular
 from strategies import FULL_POOL, STRATEGIES
 from tasks.files import read_source
 
@@ -98,10 +97,12 @@ class Submission:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_bytes(path).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # errors of TOML, UTF-8 and number parsing are ValueErrors
+        return parsed_toml(read_regular(path, LARGEST_TOML, links=False))
+    except (UnfitFileError, OSError) as error:
+        msg = f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+    except ValueError as error:
         msg = f"{path} is not TOML: {error}"
-        raise ConfigError(msg) from None
+    raise ConfigError(msg)
 
 
 def submissions(folder: Path) -> tuple[list[Submission], list[str]]:

@@ -30,7 +30,7 @@ from lossbench.submissions.exchange import (
     read_question,
     write_answer,
 )
-from strategies import Strategy
+from strategies import Strategy, StrategyError
 from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 
@@ -82,7 +82,10 @@ def check(folder: Path, seconds: int) -> None:
 
 def _verdicts(strategy: Strategy, folder: Path, seconds: int, file: IO[str]) -> Verdicts:
     has_smoke_sizes = type(strategy).smoke.__func__ is not Strategy.smoke.__func__
-    checked_one = type(strategy).smoke() if has_smoke_sizes else strategy
+    checked_one: object = type(strategy).smoke() if has_smoke_sizes else strategy
+    if not isinstance(checked_one, Strategy):
+        msg = f"{strategy.name}: `smoke` returned {checked_one!r:.80}; a strategy is wanted"
+        raise StrategyError(msg)
     verdicts: list[tuple[str, str, str]] = []
     for verdict in run_checks(checked_one, folder):
         faulthandler.dump_traceback_later(seconds, exit=True, file=file)  # begins anew
@@ -97,10 +100,11 @@ def main() -> None:
     prepare()
     what, folder, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     try:
-        if what == "check":
-            check(folder, seconds)
-        else:
-            {"declare": declare, "pick": pick}[what](folder)
+        with blaming_outside():  # members that are not called by a check or a selection alone
+            if what == "check":
+                check(folder, seconds)
+            else:
+                {"declare": declare, "pick": pick}[what](folder)
     except LossbenchError as error:
         sys.exit(str(error))
     sys.stdout.flush()

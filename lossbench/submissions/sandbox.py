@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lossbench.errors import LossbenchError
+from lossbench.running.deaths import ending
 from lossbench.submissions.confinement import landlock_version
 
 TAIL_BYTES = 2000
@@ -104,7 +105,8 @@ def run_python(arguments: Sequence[str], folder: Path, limits: Limits | None = N
                 os.killpg(process.pid, signal.SIGKILL)  # ends the child processes, too
         tail = _tail(output)
     if code:
-        msg = f"the process ended with exit code {code}: {' '.join(tail.split())}"
+        said = " ".join(tail.split())
+        msg = f"the process {ending(code, 0)}{f': {said}' if said else ''}"
         raise SandboxError(msg)
     return tail
 

@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from torchvision.datasets import CIFAR10
 
-from tasks.errors import require, require_path
+from tasks.errors import read_data, require
 
 FOLDER = CIFAR10.base_folder
 SHAPE = (3, 32, 32)
@@ -66,8 +66,8 @@ def checked_contents(folder: Path, digests: dict[str, str]) -> dict[str, bytes]:
     """
     contents = {}
     for name, digest in digests.items():
-        file = require_path(folder / name, "a batch of CIFAR-10")
-        contents[name] = file.read_bytes()
+        file = folder / name
+        contents[name] = read_data(file, "a batch of CIFAR-10")
         actual = hashlib.md5(contents[name], usedforsecurity=False).hexdigest()
         require(actual == digest, f"{file} is damaged: MD5 {actual}, expected {digest}; fetch it again")
     return contents

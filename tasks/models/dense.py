@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.errors import DataError, require
-from tasks.models.mmdet_config import model_config, reads_bgr, trained_whole, without_download
+from tasks.models.mmdet_config import config_file, model_config, reads_bgr, trained_whole, without_download
 from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.settings import FullSsdSettings
 
@@ -202,7 +202,7 @@ def build_dense(settings: FullSsdSettings, classes: int) -> DenseDetector:
             trained_whole(config.backbone)
     config.bbox_head.num_classes = classes
     config["_scope_"] = "mmdet"
-    name = config.type
+    name = f"{config_file(settings)}: {config.type}"
     with building(name):
         detector: Any = MODELS.build(config)
         head = getattr(detector, "bbox_head", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is impo
 import mmdet
 from mmengine.config import Config
 
-from tasks.errors import DataError, require
+from tasks.errors import require
 from tasks.images.pixels import Colors
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
-from tasks.models.trust import configs_trusted
+from tasks.models.trust import trusted_config
+from tasks.outside import blaming_config
 
 SHIPPED = Path(mmdet.__file__).parent / ".mim/configs"
 """The configs that mmdet ships."""
@@ -28,17 +29,7 @@ def config_file(settings: FullSsdSettings) -> Path:
     Raises:
         DataError: there is no such file, or it lies elsewhere than in mmdet and such configs are not trusted.
     """
-    given, in_mmdet = Path(settings.config), Path(os.path.normpath(SHIPPED / settings.config))
-    if configs_trusted() and given.is_file():
-        return given
-    if in_mmdet.is_file() and in_mmdet.is_relative_to(os.path.normpath(SHIPPED)):
-        return in_mmdet
-    require(
-        not given.is_file(),
-        f"{given}: an mmdet config runs as Python code, and mmdet does not ship this one; give --trust-config if you trust it",
-    )
-    msg = f"no mmdet config {settings.config!r}: neither a file nor below {SHIPPED}"
-    raise DataError(msg)
+    return trusted_config(settings.config, SHIPPED, "mmdet")
 
 
 def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are not typed
@@ -48,14 +39,14 @@ def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are no
         DataError: as `config_file`; the config cannot be read, or describes no single-stage detector.
     """
     path = config_file(settings)
-    try:
+    with blaming_config(path):
         config = Config.fromfile(path).get("model")
-    except (ImportError, OSError, KeyError, SyntaxError, ValueError) as error:
-        msg = f"{path} cannot be read: {' '.join(str(error).split())[:200]}"
-        raise DataError(msg) from None
-    if not config:
-        msg = f"{path} has no model"
-        raise DataError(msg)
+        require(config, f"{path}: this config defines no model")
+        _check_single_stage(config, path)
+        return config
+
+
+def _check_single_stage(config: Any, path: Path) -> None:
     two_stages = (
         "its second stage is trained on boxes that the first proposes, so that an image has no loss of fixed rows"
     )
@@ -69,7 +60,6 @@ def model_config(settings: FullSsdSettings) -> Any:  # mmengine's configs are no
         isinstance(head, dict) and "type" in head,
         f"{path}: {config.type} has no bbox_head; it is no single-stage detector",
     )
-    return config
 
 
 def without_download(backbone: Any) -> None:
@@ -100,12 +90,15 @@ def input_colors(settings: FullSsdSettings | SmallSsdSettings) -> Colors:
     """
     if settings.kind == "resnet18":
         return Colors()
-    config = model_config(settings)
+    config, path = model_config(settings), config_file(settings)
     table = config.get("data_preprocessor") or {}
     if table.get("mean") is None:
         return Colors((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), GRAY)
     order = slice(None, None, -1) if reads_bgr(config) else slice(None)
-    first, second, third = (float(value) for value in table["mean"][order])
-    deviations = [float(value) for value in table["std"][order]]
-    mean = (first, second, third)
-    return Colors(mean, (deviations[0], deviations[1], deviations[2]), fill=mean)
+    with blaming_config(path):
+        mean, std = (
+            (float(red), float(green), float(blue)) for red, green, blue in (table["mean"][order], table["std"][order])
+        )
+        fits = all(map(math.isfinite, (*mean, *std))) and min(std) > 0
+        require(fits, f"{path}: mean {mean} and std {std} have to be finite, and std above 0")
+    return Colors(mean, std, fill=mean)

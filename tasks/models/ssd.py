@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.errors import DataError
-from tasks.models.mmdet_config import model_config, reads_bgr, without_download
+from tasks.models.mmdet_config import config_file, model_config, reads_bgr, without_download
 from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
+from tasks.outside import blaming_config
 
 
 class SsdRaw(NamedTuple):
@@ -107,21 +108,25 @@ def build_ssd(settings: FullSsdSettings | SmallSsdSettings, classes: int) -> Ssd
 
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     config = model_config(settings)
-    is_vgg = config.backbone.type == "SSDVGG"
-    if is_vgg or not settings.imagenet:
-        without_download(config.backbone)
-    config.bbox_head.update(num_classes=classes, train_cfg=config.train_cfg, test_cfg=config.test_cfg)
-    tables = (config.backbone, config.neck, config.bbox_head)
-    for table in tables:
-        table["_scope_"] = "mmdet"
-    backbone, neck, head = (MODELS.build(table) for table in tables)
-    for module in (backbone, neck, head):
-        module.init_weights()
+    with blaming_config(config_file(settings)):
+        is_vgg = config.backbone.type == "SSDVGG"
+        if is_vgg or not settings.imagenet:
+            without_download(config.backbone)
+        config.bbox_head.update(num_classes=classes, train_cfg=config.train_cfg, test_cfg=config.test_cfg)
+        tables = (config.backbone, config.neck, config.bbox_head)
+        for table in tables:
+            table["_scope_"] = "mmdet"
+        backbone, neck, head = (MODELS.build(table) for table in tables)
+        for module in (backbone, neck, head):
+            module.init_weights()
+        model = Ssd(backbone, neck, head, bgr=reads_bgr(config)).eval()
+        with torch.no_grad():
+            model(torch.zeros(1, 3, settings.pixels, settings.pixels))  # neck and head of other channels end here
     if settings.imagenet and is_vgg:
         _load_vgg16(backbone)
     if file := weights_file(settings):
         load_detector(file, backbone, neck, head)
-    return Ssd(backbone, neck, head, bgr=reads_bgr(config))
+    return model.train()
 
 
 def _load_vgg16(backbone: nn.Module) -> None:

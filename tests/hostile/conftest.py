@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 from hostile_cases.case import files
 from hostile_cases.protocols import SWEEP, VALID
+from launching import Launcher
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +43,18 @@ def warm(shared: Path) -> Path:
             shutil.rmtree(made / "out/records")
             made.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """It ends with the tests of a module, and with it all that it started."""
+    path = Path(__file__).with_name("launcher.py")
+    process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    yield Launcher(process)
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for each in family:
+        each.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()

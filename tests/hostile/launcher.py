@@ -1,6 +1,7 @@
-"""Starts the command `lossbench run` many times in little time: in processes forked from this one, which has imported it all.
+"""Starts the command `lossbench` many times in little time: in processes forked from this one, which has imported it all.
 
-Reads one word a line: `start SWEEP OUT` answers with the number of a new process, `wait` with the exit status of the last.
+Reads one line at a time: `start SWEEP OUT` runs a sweep, and `call LOG WORD...` any command as a user's shell does; both answer
+with the number of a new process, `wait` with the exit status of the last.
 Its processes share one fork server for their workers, as its imports take longer than a tiny sweep.
 """
 
@@ -8,30 +9,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import NoReturn
 
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
 
 import lossbench.publishing.report
 import lossbench.running.loop  # noqa: F401 - what a run imports, here and below
 import tasks.classification.task  # noqa: F401
+from lossbench.cli import entry
 from lossbench.cli.main import main
 from lossbench.running.sweep import prepare
 from lossbench.running.workers import warm_up
 
 
-def start(sweep: str, out: str) -> int:
-    """The number of a process that runs a sweep with two workers; its output is appended to `OUT.log`."""
+def start(command: Callable[[], NoReturn], log: str, words: Sequence[str]) -> int:
+    """The number of a process that runs a command; its output is appended to `log`, what it complains of to `log` and `.err`."""
     if number := os.fork():
         return number
-    log = os.open(f"{out}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    sys.argv = ["lossbench", "run", sweep, "--workers", "2", "--out", out, "--data", str(Path(out).parent)]
+    for descriptor, path in ((1, log), (2, f"{log}.err")):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    sys.argv = ["lossbench", *words]
     code = 1
     try:
-        main()
+        command()
     except SystemExit as end:
         code = end.code
     finally:
@@ -51,7 +54,11 @@ def serve() -> None:
     for line in sys.stdin:
         match line.split():
             case ["start", sweep, out]:
-                last = start(sweep, out)
+                words = ("run", sweep, "--workers", "2", "--out", out, "--data", str(Path(out).parent))
+                last = start(main, f"{out}.log", words)
+                print(last, flush=True)
+            case ["call", log, *words]:
+                last = start(entry.main, log, words)
                 print(last, flush=True)
             case ["wait"]:
                 print(os.waitstatus_to_exitcode(os.waitpid(last, 0)[1]), flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from hostile_cases.deadly_strategies import ENDLESS, ENDS, HARMLESS, RAISES
 from hostile_cases.everything import CASES, fast
 from hostile_cases.stores import DAMAGES, PLACES
 
@@ -12,6 +13,7 @@ WANTED = 600
 
 def test_there_are_at_least_six_hundred_kinds() -> None:
     counts = {room: len(cases) for room, cases in CASES.items()} | {"stores": len(PLACES) * len(DAMAGES)}
+    counts["deadly strategies"] = sum(map(len, (ENDS, RAISES, HARMLESS, ENDLESS)))
     assert sum(counts.values()) >= WANTED, counts
     assert min(counts.values()) >= 20, counts
 

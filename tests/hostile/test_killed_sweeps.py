@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from launching import Launcher
 from rounding import alike
 from sample_configs import TASK, written
 from sweeps import leftovers, timeless
@@ -21,42 +18,6 @@ from sweeps import leftovers, timeless
 KILLS = 50
 SECONDS = 60  # how long one start may take on a busy machine
 SWEEP = 'protocols = ["tiny"]\nstrategies = ["random", "entropy"]\nseeds = [0]\n'
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """A process that starts sweeps; see `launcher.py`."""
-
-    process: subprocess.Popen[str]
-
-    def asked(self, *words: str | Path) -> str:
-        """The answer to one line."""
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def started(self, sweep: Path, out: Path) -> psutil.Process:
-        """A process that runs a sweep."""
-        return psutil.Process(int(self.asked("start", sweep, out)))
-
-    def code(self) -> int:
-        """The exit code of the process started last."""
-        return int(self.asked("wait"))
-
-
-@pytest.fixture
-def launcher() -> Iterator[Launcher]:
-    """It ends with the test, and with it all that it started."""
-    path = Path(__file__).with_name("launcher.py")
-    process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    yield Launcher(process)
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for each in family:
-        each.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
 
 
 def records(out: Path) -> dict[str, dict[str, Any]]:
@@ -90,7 +51,7 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Lau
     for name in ("warming", "undisturbed"):  # the first waits for the fork server's imports
         began = time.time()
         launcher.started(sweep, tmp_path / name)
-        assert launcher.code() == 0, (tmp_path / f"{name}.log").read_text()
+        assert launcher.code() == 0, (tmp_path / f"{name}.log.err").read_text()
     expected = records(tmp_path / "undisturbed")
     assert len(expected) == 2
     work = max(path.stat().st_mtime for path in tmp_path.glob("undisturbed/records/*/*.json")) - began
@@ -109,7 +70,7 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Lau
         assert not wait_until(time.monotonic() + SECONDS, driver), f"it hangs: {kills}"
         if (code := launcher.code()) == -signal.SIGKILL:
             continue  # the next start goes on from there
-        assert code == 0, out.with_suffix(".log").read_text()
+        assert code == 0, out.with_suffix(".log.err").read_text()
         assert alike(records(out), expected)
         assert leftovers(out) == []
         lives += 1
@@ -118,5 +79,6 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_records(launcher: Lau
     assert launcher.code() == 0
     assert alike(records(out), expected)
     assert leftovers(out) == []
+    print(f"killed {kills}; {lives + 1} sweeps came to their end")
     assert min(kills.values()) >= KILLS / 5, kills
     assert lives >= 2, "it was to come to its end now and then"

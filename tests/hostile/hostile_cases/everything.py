@@ -6,6 +6,8 @@ from zlib import crc32
 
 from hostile_cases import (
     badges,
+    cifar_files,
+    configs,
     file_kinds,
     options,
     pose_files,
@@ -28,6 +30,8 @@ MODULES = (
     records,
     record_files,
     badges,
+    cifar_files,
+    configs,
     file_kinds,
 )
 CASES = {module.__name__.rpartition(".")[2]: module.CASES for module in MODULES}

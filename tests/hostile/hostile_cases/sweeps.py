@@ -79,10 +79,17 @@ VALUES: dict[str, tuple[object, ...]] = {
 }
 NAMED = {"protocols": ("protocol",), "strategies": ("strateg",), "seeds": ("seed",), "contrasts": ("contrast",)}
 """What the line names; a missing file is named itself."""
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "committee": {"size": (1, 0, -1, 1.5, "three", Raw("inf"), None)},
-    "learning-loss-clusters": {"power": (-1, "high", Raw("nan"), Raw("inf"), [1])},
+PARAMETERS: dict[str, dict[str, tuple[object, ...]]] = {
+    "bald": {
+        "passes": (1, 10**12, -(10**30), 2.5, "ten", True, Raw("nan"), [3]),
+        "rate": (0, 1, -1, Raw("inf"), "half"),
+    },
+    "committee-vote-entropy": {"members": (1, 101, 10**9, "three", {"a": 1})},
+    "learning-loss-clusters": {"power": (-1, 1e300, "high", Raw("nan"), Raw("inf"), [1])},
+    "alfa-mix": {"caps": ([], 0.5, [0.5, 0.2], [Raw("nan")], [True], Raw("[" * 200 + "]" * 200)), "steps": (0, 10**18)},
+    "vaal": {"epochs": (0, 10**12), "pixels": (17, 10**6), "learning_rate": (0, 1e300)},
 }
+"""By strategy and hyper-parameter."""
 
 
 def sweep(name: str, table: dict[str, Any] | str | bytes, wanted: tuple[str, ...]) -> Case:
@@ -103,6 +110,15 @@ def fields() -> Iterator[Case]:
             yield sweep(f"sweep {path} = {short(value)}", changed(SWEEP, path, value), wanted)
     for path in ("protocols", "strategies", "seeds"):
         yield sweep(f"sweep {path} missing", changed(SWEEP, path, ABSENT), (path,))
+
+
+def parameters() -> Iterator[Case]:
+    """Hyper-parameters with values that their meaning forbids."""
+    for strategy, fields in PARAMETERS.items():
+        for name, values in fields.items():
+            for value in values:
+                table = SWEEP | {"strategies": [strategy], "parameters": {strategy: {name: value}}}
+                yield sweep(f"{strategy} {name} = {short(value)}", table, (strategy, name))
 
 
 def syntax() -> Iterator[Case]:
@@ -137,4 +153,4 @@ def folders() -> Iterator[Case]:
     yield sweep("a protocol of another name", document(SWEEP | {"protocols": ["other"]}), ("other",))
 
 
-CASES = (*fields(), *syntax(), *folders())
+CASES = (*fields(), *parameters(), *syntax(), *folders())

@@ -251,3 +251,33 @@ def test_a_check_in_which_the_strategy_exits_names_the_fault(tmp_path: Path) -> 
     file.write_text(strategy_file("import sys\nsys.exit(0)"), encoding="utf-8")
     faults = {fault for _, _, fault in check_in_sandbox(file).verdicts}
     assert "SystemExit: 0" in faults
+
+
+DEADLY = {
+    "an exit": (strategy_file("import os\nos._exit(0)"), "ended without an answer"),
+    "an error in smoke": (
+        strategy_file(HONEST, members="@classmethod\ndef smoke(cls):\n    return 1 / 0"),
+        "in smoke: ZeroDivisionError: division by zero",
+    ),
+    "smoke that gives a number": (
+        strategy_file(HONEST, members="@classmethod\ndef smoke(cls):\n    return 3"),
+        "last: `smoke` returned 3; a strategy is wanted",
+    ),
+    "an error in auxiliary": (
+        strategy_file(HONEST, members="def auxiliary(self, objective):\n    return 1 / 0"),
+        "in auxiliary: ZeroDivisionError: division by zero",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEADLY)
+def test_a_check_that_ends_early_says_why_in_one_line(name: str, tmp_path: Path) -> None:
+    content, wanted = DEADLY[name]
+    file = tmp_path / "mine.py"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(SandboxError) as caught:
+        check_in_sandbox(file, seconds=300)
+    assert wanted in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)
