@@ -23,6 +23,7 @@ from tasks.models.library import named_parts
 from tasks.models.settings import MmposeSettings
 from tasks.models.topdown import LAST_LAYERS, SHIPPED, TopDownModel
 from tasks.models.trust import trusted_config
+from tasks.outside import blaming_config
 from tasks.models.weights import load_weights, read_state_dict
 
 INITIAL_SEED = 0
@@ -111,11 +112,8 @@ def model_config(settings: MmposeSettings, joints: int) -> Any:  # mmengine's co
     are inside its backbone.
     """
     path = trusted_config(settings.config, SHIPPED, "mmpose")
-    try:
+    with blaming_config(path):
         whole: Any = Config.fromfile(path)
-    except (SyntaxError, OSError, *UNFIT) as error:
-        msg = f"{path} is no config that mmengine reads: {_line(error)}"
-        raise DataError(msg) from None
     model = whole.get("model", ConfigDict())
     kind, head = model.get("type"), model.get("head", {}).get("type")
     bottom_up = f"it is a {kind}; only a TopdownPoseEstimator, which sees one person, fits here"
