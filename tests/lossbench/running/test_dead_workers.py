@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -87,6 +88,13 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     ]
 
 
+def kill(workers: list[psutil.Process]) -> None:
+    """End processes; those that have ended meanwhile do not matter."""
+    for worker in workers:
+        with suppress(psutil.NoSuchProcess):
+            worker.send_signal(signal.SIGKILL)
+
+
 @pytest.mark.slow  # two processes import torch
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_sweep_outlives_one_death_of_a_worker_and_names_the_run_at_the_second(deaths: int, tmp_path: Path) -> None:
@@ -95,15 +103,13 @@ def test_a_sweep_outlives_one_death_of_a_worker_and_names_the_run_at_the_second(
     words = [*COMMAND, str(sweep), "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        for death in range(deaths):
-            records = {path: len(read_record(path).rounds) for path in out.glob("records/*/*.json")}
-            while not any(
-                len(read_record(path).rounds) > records.get(path, 0) for path in out.glob("records/*/*.json")
-            ):
-                assert process.poll() is None, process.stderr.read()
-                time.sleep(0.01)
-            for worker in workers_of(process) if death else workers_of(process)[:1]:
-                worker.send_signal(signal.SIGKILL)
+        while not any(read_record(path).rounds for path in out.glob("records/*/*.json")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        kill(workers_of(process)[:1])
+        while deaths > 1 and process.poll() is None:  # until a run has lost its second worker, too
+            kill(workers_of(process))
+            time.sleep(0.2)
         _, errors = process.communicate(timeout=SECONDS)
     finally:
         process.kill()
