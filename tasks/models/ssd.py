@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
-from tasks.errors import DataError
+from tasks.errors import DataError, require
 from tasks.models.mmdet_config import config_file, model_config, reads_bgr, without_download
 from tasks.models.mmdet_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
@@ -108,6 +108,8 @@ def build_ssd(settings: FullSsdSettings | SmallSsdSettings, classes: int) -> Ssd
 
 def _full(settings: FullSsdSettings, classes: int) -> Ssd:
     config = model_config(settings)
+    type_ = config.bbox_head.type
+    require(type_ == "SSDHead", f"{settings.config}: its head is {type_}; only SSDHead fits here")
     with blaming_config(config_file(settings)):
         is_vgg = config.backbone.type == "SSDVGG"
         if is_vgg or not settings.imagenet:

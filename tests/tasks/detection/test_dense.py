@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_refused_in_one_line(config: str, reason: str) -> N
 
 def test_an_operator_that_needs_compiled_mmcv_is_named(folder: Path) -> None:
     config = Path(config_in(folder, "retinanet"))
-    neck = "neck=dict(type='FPN_CARAFE', start_level=0, end_level=-1, num_outs=5, add_extra_convs=False, _delete_=True,"
+    neck = "neck=dict(type='FPN_CARAFE', start_level=0, end_level=-1, num_outs=5, _delete_=True,"
     config.with_name("carafe.py").write_text(config.read_text().replace("neck=dict(", neck))
     given = FullSsdSettings(kind="mmdet", config=str(config.with_name("carafe.py")), pixels=PIXELS)
     with pytest.raises(DataError, match=r"RetinaNet: mmcv's operator '\w+' needs compiled mmcv.* install it"):
