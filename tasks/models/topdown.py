@@ -11,6 +11,7 @@ import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmpose is imp
 import mmpose
 import torch
 from jaxtyping import Float
+from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
 from mmpose.models.heads.heatmap_heads.mspn_head import PredictHeatmap
 from mmpose.registry import MODELS
@@ -80,7 +81,7 @@ class TopDownModel(TapModel):
         self._bgr = not config.data_preprocessor.get("bgr_to_rgb", False)
         self._tap_names = taps
         for part in parts:
-            if not isinstance(part, nn.Identity):
+            if isinstance(part, BaseModule):
                 part.init_weights()
 
     def split(self) -> TopDownModel:

@@ -102,11 +102,24 @@ def test_swapped_colors_reach_the_backbone_as_its_config_wants(tmp_path: Path) -
         )
 
 
+def test_a_neck_comes_between_backbone_and_head(tmp_path: Path) -> None:
+    """This one puts the maps of all resolutions together, as HRNetV2 does."""
+    text = TEXT.replace('"num_channels": (4, 8, 16, 32)', '"num_channels": (4, 8, 16, 32), "multiscale_output": True')
+    text = text.replace('"in_channels": 4', '"in_channels": 60').replace('"head": {', NECK)
+    path = tmp_path / "neck.py"
+    path.write_text(text, encoding="utf-8")
+    source = estimator(path)
+    taps, _, raw = factory(path, weights=str(saved(source, tmp_path))).build().eval()(IMAGES)
+    torch.testing.assert_close(raw[:, 0], source(IMAGES, None, mode="tensor"))
+    assert [tuple(tap.shape[1:]) for tap in taps] == [(60, 8, 8)]
+
+
 def test_named_modules_are_taps() -> None:
     taps, _, _ = factory(taps=["backbone.layer1", "backbone.conv2"]).build().eval()(IMAGES)
     assert [tuple(tap.shape[1:]) for tap in taps] == [(16, 8, 8), (64, 8, 8)]
 
 
+NECK = '"neck": {"type": "FeatureMapProcessor", "concat": True}, "head": {'
 HOURGLASS = """
 model = dict(
     type="TopdownPoseEstimator", data_preprocessor=dict(type="PoseDataPreprocessor", mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True),
