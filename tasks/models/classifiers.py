@@ -11,8 +11,8 @@ from tasks.base import TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors, Pixels
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
-from tasks.models.library import BackboneClassifier, LibraryBackbone, initial_backbone
-from tasks.models.library_store import library_store
+from tasks.models.library.backbone import BackboneClassifier, LibraryBackbone, initial_backbone
+from tasks.models.library.store import library_store
 from tasks.models.outside import own_model
 from tasks.models.resnet import Classifier
 from tasks.models.settings import ClassifierSettings, LibrarySettings, OwnModelSettings

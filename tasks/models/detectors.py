@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.dense import DenseDetector, build_dense
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
-from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
-from tasks.models.library_ssd import LibrarySsd
-from tasks.models.library_store import library_store
-from tasks.models.mmdet_config import input_colors, model_config
-from tasks.models.mmdet_weights import fingerprint, weights_file
+from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library.ssd import LibrarySsd
+from tasks.models.library.store import library_store
+from tasks.models.openmmlab.dense import DenseDetector, build_dense
+from tasks.models.openmmlab.detector_config import input_colors, model_config
+from tasks.models.openmmlab.detector_weights import fingerprint, weights_file
 from tasks.models.settings import DetectorSettings, FullSsdSettings, LibraryDetectorSettings, SmallSsdSettings
 from tasks.models.ssd import Ssd, build_ssd
 from tasks.models.weights import digest

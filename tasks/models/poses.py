@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from tasks.base import TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.deconvolutions import DeconvolutionModel, LastMapModel
 from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
 from tasks.models.hourglass import STRIDE, StackedHourglass
-from tasks.models.library import LastTaps, LibraryBackbone, initial_backbone
-from tasks.models.library_store import library_store
+from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library.deconvolutions import DeconvolutionModel, LastMapModel
+from tasks.models.library.store import library_store
 from tasks.models.settings import HourglassSettings, LibraryPoseSettings, MmposeSettings, PoseModelSettings
 from tasks.models.weights import digest
 
 if TYPE_CHECKING:
-    from tasks.models.topdown_config import TopDownFactory
+    from tasks.models.openmmlab.topdown_config import TopDownFactory
 
 
 class PoseFactory:
@@ -49,7 +49,7 @@ class PoseFactory:
             if settings.weights != "none":
                 self.fingerprints["weights"] = digest(backbone)
         if isinstance(settings, MmposeSettings):
-            from tasks.models.topdown_config import TopDownFactory  # noqa: PLC0415 - imports all of mmpose
+            from tasks.models.openmmlab.topdown_config import TopDownFactory  # noqa: PLC0415 - imports all of mmpose
 
             self._top_down = TopDownFactory(settings, joints)
             self.colors, self.side = self._top_down.colors, self._top_down.side

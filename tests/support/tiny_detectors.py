@@ -12,7 +12,7 @@ from lossbench.config import Protocol
 from lossbench.submissions.conformance import tiny_protocol
 from tasks.base import Task
 from tasks.kinds import build_task
-from tasks.models.mmdet_config import SHIPPED
+from tasks.models.openmmlab.detector_config import SHIPPED
 
 SMALLER = """
     backbone=dict(depth=18, base_channels=8, stem_channels=8),

@@ -10,7 +10,7 @@ import pytest
 
 import tasks.models.openmmlab  # noqa: F401 - before mmdet is imported
 from tasks.errors import DataError
-from tasks.models.mmdet_config import SHIPPED, config_file, input_colors
+from tasks.models.openmmlab.detector_config import SHIPPED, config_file, input_colors
 from tasks.models.settings import FullSsdSettings
 from tasks.models.trust import trust_configs
 

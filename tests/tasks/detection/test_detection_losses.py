@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from tasks.detection.losses import NEGATIVES_WITHOUT_OBJECT, BoxTargets, match, ssd_losses
-from tasks.models.mmdet_config import SHIPPED
+from tasks.models.openmmlab.detector_config import SHIPPED
 from tasks.models.ssd import Ssd, SsdRaw
 
 

@@ -20,7 +20,7 @@ from tasks.detection.task import UnlabeledDetection
 from tasks.images.pixels import Colors, Pixels
 from tasks.kinds import build_task
 from tasks.models import openmmlab
-from tasks.models.mmdet_config import input_colors
+from tasks.models.openmmlab.detector_config import input_colors
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
 from tasks.models.ssd import Ssd, build_ssd
 from tasks.settings import SceneSettings

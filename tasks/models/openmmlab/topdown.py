@@ -64,7 +64,7 @@ class TopDownModel(TapModel):
     of every stack where there are several.
 
     Args:
-        config: the table `model` of an mmpose config, see `tasks.models.topdown_config`.
+        config: the table `model` of an mmpose config, see `tasks.models.openmmlab.topdown_config`.
         taps: names of submodules whose outputs are the taps, or None.
     """
 

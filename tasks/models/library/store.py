@@ -10,7 +10,7 @@ import torch
 
 from tasks.images.pixels import Pixels
 from tasks.models.frozen import FeatureStore, RowLayout, Views, feature_store
-from tasks.models.library import LastTaps, LibraryBackbone
+from tasks.models.library.backbone import LastTaps, LibraryBackbone
 from tasks.models.settings import LibrarySettings
 from tasks.models.weights import digest
 

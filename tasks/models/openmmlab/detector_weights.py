@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from tasks.errors import DataError, require
-from tasks.models.mmdet_config import SHIPPED, config_file
+from tasks.models.openmmlab.detector_config import SHIPPED, config_file
 from tasks.models.settings import FullSsdSettings
 from tasks.models.weights import load_weights, read_state_dict
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tasks.errors import DataError
 from tasks.models import trust
+from tasks.models.openmmlab.topdown_config import TopDownFactory, model_config
 from tasks.models.settings import MmposeSettings
-from tasks.models.topdown_config import TopDownFactory, model_config
 
 TEXT = HRNET.read_text(encoding="utf-8")
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

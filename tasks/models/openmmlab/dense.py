@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.errors import DataError, require
-from tasks.models.mmdet_config import config_file, model_config, reads_bgr, trained_whole, without_download
-from tasks.models.mmdet_weights import load_detector, weights_file
+from tasks.models.openmmlab.detector_config import config_file, model_config, reads_bgr, trained_whole, without_download
+from tasks.models.openmmlab.detector_weights import load_detector, weights_file
 from tasks.models.settings import FullSsdSettings
 
 MAPS = 4  # dimensions of a feature map: n c h w
