@@ -53,8 +53,9 @@ def require_file(path: Path, description: str) -> Path:
 
 def read_data(path: Path, description: str) -> bytes:
     """The content of a list or an annotation file; a DataError if there is none, or if it cannot be read."""
+    file = require_file(path, description)
     try:
-        return read_regular(require_file(path, description), LARGEST_LIST)
+        return read_regular(file, LARGEST_LIST)
     except (OSError, ValueError) as error:
         fault = f"{description} {path} cannot be read ({error})"
         raise DataError(fault, "put the file there again") from None

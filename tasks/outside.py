@@ -88,8 +88,15 @@ def blaming_config(path: Path) -> Iterator[None]:
         if isinstance(error, SyntaxError) and error.lineno:
             lines = [error.lineno]
         place = f"{path}, line {lines[-1]}" if lines else str(path)
-        msg = f"{place}: {_described(error)}; correct this config, or name another"
+        msg = f"{place}: {_described(_missing_module(error) or error)}; correct this config, or name another"
         raise OutsideError(msg) from error
+
+
+def _missing_module(error: BaseException | None) -> ModuleNotFoundError | None:
+    """The missing package because of which an error was raised; None if there is none. mmengine hides it behind its own error."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _passes(error: BaseException) -> bool:

@@ -39,9 +39,9 @@ def trusted_config(given: str, shipped: Path, package: str) -> Path:
     if inside.is_file() and inside.is_relative_to(os.path.normpath(shipped)):
         return inside
     if path.is_file():
-        msg = f"{path}: a config runs as Python code, and {package} does not ship this one; give --trust-config if you trust it"
+        msg = f"{path}: an {package} config runs as Python code, and {package} does not ship this one; give --trust-config if you trust it"
         raise DataError(msg)
     names = [str(each.relative_to(shipped)) for each in shipped.rglob(f"*{path.suffix or '.py'}")]
     close = ", ".join(difflib.get_close_matches(given, names, 3)) or f"see {shipped}"
-    msg = f"{package} ships no config {given!r}, and there is no such file; close names: {close}"
+    msg = f"no {package} config {given!r}: no such file, and {package} ships none; close names: {close}"
     raise DataError(msg)

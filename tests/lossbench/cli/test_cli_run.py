@@ -154,7 +154,7 @@ QUICKSTART = CONFIGS / "sweeps" / "quickstart.toml"
 FAULTS: list[tuple[list[str | Path], str]] = [
     (
         [QUICKSTART, "--strategy", "nothing"],
-        "no strategy 'nothing'; known: random, .* give the path of its file",
+        "no strategy 'nothing'; there are random, .* give its file",
     ),
     ([QUICKSTART, "--strategy", "entropi"], "no strategy 'entropi'; did you mean entropy"),
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),

@@ -156,7 +156,7 @@ def test_heads_of_several_stacks_are_divided_at_their_last_layers(text: str, tmp
 
 BODY = "body_2d_keypoint/"
 REFUSED = [
-    ("nothing.py", {}, "mmpose ships no config 'nothing.py', and there is no such file"),
+    ("nothing.py", {}, "no mmpose config 'nothing.py': no such file"),
     (BODY + "topdown_heatmap/mpii/td-hm_hrnet-w32_8xb64-210e_mpi-256x256.py", {}, "close names: .*mpii-256x256.py"),
     (BODY + "dekr/coco/dekr_hrnet-w32_8xb10-140e_coco-512x512.py", {}, "it is a BottomupPoseEstimator"),
     (BODY + "simcc/mpii/simcc_res50_wo-deconv-8xb64-210e_mpii-256x256.py", {}, "a SimCCHead gives no heatmaps"),
