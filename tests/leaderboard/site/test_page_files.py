@@ -25,6 +25,7 @@ def short_script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page.vega, "script", lambda: "/* vega */")
 
 
+@pytest.mark.slow
 def test_the_page_depends_on_the_records_and_not_on_their_order(tmp_path: Path) -> None:
     records = realistic_records()
     built(records, tmp_path / "one")

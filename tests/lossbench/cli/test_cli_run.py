@@ -119,6 +119,7 @@ def test_random_runs_beside_a_strategy_from_a_file(lossbench_cli: Callable[..., 
     assert "Picks the first candidates." in page
 
 
+@pytest.mark.slow
 def test_a_page_shows_earlier_runs_of_its_protocols_too(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     words = ("run", sweep, "--out", out, "--workers", "1")
@@ -128,6 +129,7 @@ def test_a_page_shows_earlier_runs_of_its_protocols_too(lossbench_cli: Callable[
     assert "no longer" not in result.output
 
 
+@pytest.mark.slow
 def test_a_page_that_shows_less_than_before_says_so(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     assert lossbench_cli("run", sweep, "--out", out, "--workers", "1").code == 0

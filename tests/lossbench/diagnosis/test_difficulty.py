@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Result
+from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import read_record
 from lossbench.diagnosis.difficulty import Judges, difficulties
@@ -24,7 +25,7 @@ Made = tuple[list[Path], Paths]
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Two runs of a tiny classification that is trained long enough to learn something."""
     paths = Paths(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("out"))
-    protocol = tiny_protocol("classification", epochs=12)
+    protocol = tiny_protocol("classification", epochs=6)
     jobs = [Job(protocol, name, 0, "shared", "validation") for name in ("random", "true-loss")]
     return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
 
@@ -60,6 +61,7 @@ def test_the_command_prints_both(learned: Made, lossbench_cli: Callable[..., Res
     assert "difficulty of the picks" in result.output
 
 
+@FAST_ON_ONE_KIND
 def test_every_kind_has_it(kind: str, tmp_path: Path) -> None:
     paths = Paths(tmp_path, tmp_path)
     record = read_record(run_job(0, Job(tiny_protocol(kind), "random", 0, "shared", "validation"), paths, NullSink()))

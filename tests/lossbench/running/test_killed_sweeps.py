@@ -62,6 +62,7 @@ def uninterrupted(long_sweep: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_in_the_same_record(
     long_sweep: Path, uninterrupted: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:

@@ -102,6 +102,7 @@ def page_of(lossbench_cli: Callable[..., Result], judged: tuple[Path, str, Path]
     return (place.root / "page/index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_check_and_page_show_what_a_forged_badge_is_worth(
     lossbench_cli: Callable[..., Result], place: Place, judged: tuple[Path, str, Path]
 ) -> None:

@@ -77,6 +77,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "develop", lambda canvas, _: canvas.astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bare")
 def test_class_frequencies_fall_geometrically_from_ten_to_one() -> None:
     assert CLASS_PROBABILITIES[0] / CLASS_PROBABILITIES[-1] == pytest.approx(10)
@@ -168,6 +169,7 @@ def test_boxes_lie_inside_the_image_around_what_differs_from_the_background(monk
         assert np.abs(np.subtract(union, (left.min(), top.min(), right.max(), bottom.max()))).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bare")
 def test_detection_scenes_have_few_objects_some_difficult_and_a_few_pool_images_none() -> None:
     objects = [item for index in range(500) for item in render_detection_scene(0, "test", index).objects]
@@ -186,6 +188,7 @@ def test_factors_lie_in_the_unit_interval() -> None:
             assert all(0 <= value <= 1 for value in values)
 
 
+@pytest.mark.slow
 def test_figures_have_their_joints_in_the_image_and_most_of_them_in_sight() -> None:
     scenes = [render_figure_scene(0, "test", index) for index in range(400)]
     joints, visible = np.array([s.joints for s in scenes]), np.array([s.visible for s in scenes])
