@@ -98,6 +98,7 @@ def test_the_chart_shows_strategies_with_runs_on_variations(records: list[Record
     assert varied_strategies(several) == ["ours"]
 
 
+@pytest.mark.slow
 def test_the_page_of_the_base_shows_its_variations(records: list[Record], tmp_path: Path) -> None:
     build_page(Board(records), tmp_path)
     pages = {each.title: (tmp_path / section_link(each)).read_text(encoding="utf-8") for each in sections(records)}

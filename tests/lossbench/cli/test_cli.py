@@ -188,7 +188,7 @@ def stopped(words: list[str], out: Path, number: int, started: list[subprocess.P
 
 
 def long_sweep(folder: Path) -> Path:
-    task = TASK.replace("step = 6, rounds = 3", "step = 4, rounds = 8").replace("epochs = 1", "epochs = 6")
+    task = TASK.replace("step = 6, rounds = 3", "step = 4, rounds = 3").replace("epochs = 1", "epochs = 6")
     return written(folder, task, f'protocols = ["tiny"]\nstrategies = ["random"]\nseeds = {list(range(40))}\n')
 
 

@@ -102,6 +102,7 @@ def test_names_are_found_from_any_folder(
     assert "give the folder that holds it with --data DIR" in line
 
 
+@pytest.mark.slow
 def test_random_runs_beside_a_strategy_from_a_file(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep, out, file = written(tmp_path), tmp_path / "out", tmp_path / "mine.py"
     file.write_text(MINE, encoding="utf-8")

@@ -33,7 +33,10 @@ def _trusted() -> Iterator[None]:
     trust_configs(False)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "torchvision")) for name in MODELS],
+)
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param
