@@ -118,6 +118,7 @@ def test_dots_are_counted_by_hand(tiny_task: Callable[[str], Task]) -> None:
     assert set(np.abs(noisy - task.annotations[ids])) == {0, 1}
 
 
+@pytest.mark.slow
 def test_both_runs_end_in_a_record(records: list[Record]) -> None:
     assert [record.strategy for record in records] == ["random", "entropy"]
     for record in records:
@@ -129,6 +130,7 @@ def test_both_runs_end_in_a_record(records: list[Record]) -> None:
     assert records[0].rounds[0].metrics == records[1].rounds[0].metrics, "the first round is shared"
 
 
+@pytest.mark.slow
 def test_a_page_shows_the_runs(records: list[Record], tmp_path: Path) -> None:
     build_page(Board(records), tmp_path / "page")
     page = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "page").rglob("*.html"))

@@ -112,6 +112,7 @@ def test_normalized_gain_of_the_full_pool_and_of_random() -> None:
     assert normalized_gain(full, random, full).mean == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_delta_interval_covers_what_it_says() -> None:
     rng, covered = np.random.default_rng(0), []
     for _ in range(1000):

@@ -78,6 +78,7 @@ def test_what_has_no_run_is_said() -> None:
     assert none._repr_html_() == "<p>No complete test run.</p>"
 
 
+@pytest.mark.slow
 def test_the_page_is_built(tmp_path: Path) -> None:
     index = lossbench.Leaderboard([make_record()]).build(tmp_path / "page")
     assert "shapes-mini" in index.read_text(encoding="utf-8")

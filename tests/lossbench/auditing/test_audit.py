@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_records import make_record
+from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError, read_record, record_path, write_record
 from lossbench.auditing.records import OF_ALL_KINDS, audit, checked_survey, impossible
@@ -39,6 +40,7 @@ def made(task: Task[Any, Any], protocol: Protocol, folder: Path) -> Record:
     return make_record(**fields, version=protocol.version, config=config, rounds=tuple(run.rounds()))
 
 
+@FAST_ON_ONE_KIND
 def test_a_run_has_no_fault(task: Task[Any, Any], kind: str, tmp_path: Path) -> None:
     record = made(task, tiny_protocol(kind), tmp_path)
     assert [*impossible(record, task.pool_size)] == []

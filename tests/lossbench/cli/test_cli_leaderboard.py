@@ -32,6 +32,7 @@ def test_page_without_records_says_how_to_make_some(lossbench_cli: Callable[...,
     assert not (tmp_path / "page").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     write_record(make_record(), tmp_path / "records/shapes-mini/random-shared-s0.json")
     broken = tmp_path / "records/shapes-mini/random-shared-s1.json"
@@ -54,6 +55,7 @@ def test_a_damaged_record_is_named_and_left_out(lossbench_cli: Callable[..., Res
     assert "half has no strategy.py" in result.output
 
 
+@pytest.mark.slow
 def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     for name in ("random", "entropy"):
         for seed in (0, 1):

@@ -244,6 +244,7 @@ def test_a_tap_that_is_none_is_one_line(lossbench_cli: Callable[..., Result], tm
     )
 
 
+@pytest.mark.slow
 def test_the_page_of_a_sweep_shows_what_it_planned(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep = SWEEP.replace('["random"]', '["random", "entropy"]') + 'contrasts = [["entropy", "random"]]\n'
     sweep, out = written(tmp_path, sweep=sweep), tmp_path / "out"
@@ -269,6 +270,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(
         lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_record_says_what_the_run_was_made_with(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     lossbench_cli("run", sweep, "--seed", "4", "--out", out, "--workers", "1")

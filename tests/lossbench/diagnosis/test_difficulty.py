@@ -54,6 +54,7 @@ def test_a_model_fits_the_labels_that_it_was_given(learned: Made) -> None:
     assert np.mean([row.fit for row in rows]) > np.mean(held_out)
 
 
+@pytest.mark.slow
 def test_the_command_prints_both(learned: Made, lossbench_cli: Callable[..., Result]) -> None:
     files, paths = learned
     result = lossbench_cli("diagnose", *files, "--difficulty", "--data", paths.data, "--out", paths.out)

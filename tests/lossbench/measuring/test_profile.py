@@ -147,6 +147,7 @@ def test_a_profile_is_written_as_table_json_and_chart(tmp_path: Path) -> None:
     assert (costs_table.row_count, growth_table.row_count) == (3, 2)
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_pool_with_every_budget(
     lossbench_cli: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_record_made_from_other_data_is_refused(rounds: int, tmp_path: Path) -
     assert read_record(path) == other
 
 
+@pytest.mark.slow
 def test_a_start_from_another_machines_trunk_is_named(tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     path = run(sweep, out)[0]

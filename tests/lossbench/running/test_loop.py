@@ -28,8 +28,17 @@ from tasks.settings import Stress
 from tasks.training.clock import Clock
 
 
-@pytest.mark.parametrize("strategy", [Random, LearningLossMSE, CoreSet], ids=lambda each: each.name)
-@pytest.mark.parametrize("track", ["shared", "native"])
+@pytest.mark.parametrize(
+    ("track", "strategy"),
+    [
+        ("shared", Random),
+        ("native", LearningLossMSE),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("native", Random), ("shared", LearningLossMSE), ("shared", CoreSet), ("native", CoreSet))
+        ),
+    ],
+)
 def test_a_run_goes_on_from_its_record_as_if_never_stopped(
     strategy: type[Strategy], track: str, run: Callable[..., Run]
 ) -> None:

@@ -41,6 +41,7 @@ def fit(
     ]
 
 
+@FAST_ON_ONE_KIND
 def test_in_the_shared_track_the_model_feels_no_strategy(task: Task, kind: str, tmp_path: Path) -> None:
     """What is trained follows from the plan, and the plans of most strategies are equal: one of each is trained."""
     of_plan = {repr(TrainingPlan.of(each.smoke(), LossPrediction(), "shared")): each for each in STRATEGIES}
@@ -53,6 +54,7 @@ def test_in_the_shared_track_the_model_feels_no_strategy(task: Task, kind: str, 
         assert same_tensors(weights(learner.lossnet), weights(plain.lossnet)), name
 
 
+@FAST_ON_ONE_KIND
 def test_in_the_native_track_the_model_feels_what_is_declared(task: Task, kind: str, tmp_path: Path) -> None:
     random, ours, ablation = (
         fit(task, kind, strategy, "native", tmp_path, loss_weight=1.0)
@@ -79,6 +81,7 @@ def test_a_warm_start_begins_where_the_round_before_ended(task: Task, kind: str,
     assert not same_tensors(warm, weights(other.model)), "the round before decides the weights, and the key"
 
 
+@FAST_ON_ONE_KIND
 def test_half_precision_runs_and_answers_in_full(task: Task, kind: str, tmp_path: Path) -> None:
     changed = copy.copy(task)
     changed.settings = with_recipe(task.settings, {"precision": "bf16"})

@@ -17,12 +17,14 @@ def name_of(value: object) -> str | None:
     return getattr(value, "__name__", None)
 
 
+QUICK = ("random", "entropy", "core-set", "badge", "learning-loss")
+"""Checked on every kind in the fast tests: one that reads nothing, posteriors, embeddings, gradients, predicted losses."""
 CELLS = [
     pytest.param(
         kind,
         strategy,
         id=f"{kind}-{strategy.__name__}",
-        marks=pytest.mark.slow if kind != KINDS[0] and strategy.name.startswith("alfa-mix-") else (),  # heavy variants
+        marks=pytest.mark.slow if kind != KINDS[0] and strategy.name not in QUICK else (),
     )
     for kind in KINDS
     for strategy in STRATEGIES

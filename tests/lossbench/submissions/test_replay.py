@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attacking_strategies import strategy_file
+from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import Round, Track
 from lossbench.running.loop import Run
@@ -106,6 +107,7 @@ def is_equal(task: Task, kind: str, name: str, track: Track, folder: Path, asked
     assert stand_in(Declaration.of(strategy)).model_dump(mode="json") == strategy.model_dump(mode="json")
 
 
+@FAST_ON_ONE_KIND
 def test_a_clean_rerun_equals_an_ordinary_run(task: Task, kind: str, tmp_path: Path, asked: Asked) -> None:
     is_equal(task, kind, "groups", "shared", tmp_path, asked)
 

@@ -19,6 +19,7 @@ def test_the_sandbox_gives_what_was_printed(tmp_path: Path) -> None:
     assert sandboxed(tmp_path, "print('é', __import__('os').getcwd())") == f"é {tmp_path}\n"
 
 
+@pytest.mark.slow
 def test_the_sandbox_ends_what_takes_too_long_and_all_that_it_started(tmp_path: Path) -> None:
     script = """
         import subprocess, sys, time

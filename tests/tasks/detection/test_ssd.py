@@ -93,6 +93,7 @@ def test_vgg_16_sees_colors_as_its_weights_were_trained() -> None:
     assert input_colors(SmallSsdSettings(kind="resnet18")) == Colors()
 
 
+@pytest.mark.slow
 def test_a_full_ssd_reads_images_in_its_own_colors(cache: Path) -> None:
     data = DetectionData(
         validation=0, scenes=SceneSettings(seed=3, pool=12, test=3), pool=("2007/trainval",), stored_pixels=32

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_tasks import FAST_ON_ONE_KIND
 
 from lossbench.config import LossPrediction
 from lossbench.running.model_cache import ModelCache, TrainingPlan
@@ -69,6 +70,7 @@ def test_at_a_rate_near_zero_every_pass_is_the_prediction(kind: str, trained: Ca
         torch.testing.assert_close(each.log_probs, plain.log_probs, rtol=1e-4, atol=1e-4)
 
 
+@FAST_ON_ONE_KIND
 def test_only_the_native_track_trains_with_dropout(task: Task, kind: str, tmp_path: Path) -> None:
     def learned(strategy: Bald | Random, track: str, folder: str) -> dict[str, torch.Tensor]:
         needs = TrainingPlan.of(strategy, LossPrediction(), track)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_tasks import with_recipe
+from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
 from lossbench.running.loop import true_losses
@@ -62,6 +62,7 @@ def test_taps_that_are_not_finite_stop_the_training(classification: Task) -> Non
         fit(task, model, np.arange(11), [Attachment(objective, module, detached=True)], streams())
 
 
+@FAST_ON_ONE_KIND
 def test_a_batch_of_one_and_an_odd_batch_are_trained_on(kind: str, task: Task, tmp_path: Path) -> None:
     for count in (2, 3, 17):
         changed = copy.copy(task)
