@@ -44,9 +44,9 @@ class AlfaMix(Strategy):
     maximizes the linearized loss among all moves of length at most epsilon |z* - z|, where epsilon = cap / sqrt(D) and
     D is the number of features of an image, over all tensors that the head reads.
 
-    The move is then epsilon |z* - z| g / |g|: its direction does not depend on the anchor. An affine head, which all
-    tasks here have, never returns to a category that it has left along a ray, so it suffices to mix with the farthest
-    anchor. An image without a gradient does not move.
+    The move is then epsilon |z* - z| g / |g|: its direction does not depend on the anchor. An affine head never returns
+    to a category that it has left along a ray, so it suffices to mix with the farthest anchor; with other heads this is
+    an approximation. An image without a gradient does not move.
 
     Differs from the paper, with more than one posterior row per image, in that an image is unstable if one
     interpolation changes the category of rows of half the weight or more. Differs from the authors' code in that if
@@ -225,66 +225,6 @@ class AlfaMix(Strategy):
         by_divergence = self.spread == "kl"
         divergence = before.pooled(symmetric_divergence(before, after)) if by_divergence else torch.zeros_like(distance)
         return MixingEffect(weight, torch.where(weight >= UNSTABLE_WEIGHT, distance, torch.inf), divergence)
-
-
-class AlfaMixLearned(AlfaMix):
-    """Picks as ALFA-Mix does, with a learned alpha (Parvaneh et al. 2022, section 3.1).
-
-    Alpha is learned element by element, for every anchor.
-
-    Differs from the authors' code in that predictions are compared once alpha is learned, not at every step of Adam.
-    """
-
-    name: ClassVar[str] = "alfa-mix-learned"
-    cost: ClassVar[str] = "25 G N passes of the head + 20 N K D, G groups"
-
-    alpha: Literal["closed form", "learned"] = "learned"
-
-    @classmethod
-    def smoke(cls) -> AlfaMixLearned:
-        """One cap, one step."""
-        return cls(caps=(1.0,), steps=1)
-
-
-class AlfaMixNorm(AlfaMix):
-    """Picks images whose category changes under the smallest move of feature mixing (Parvaneh et al. 2022, ablation).
-
-    Differs from the paper in that the norm is that of the move, alpha (z* - z), and not of alpha: the closed form
-    divides by z* - z, which may be 0.
-    """
-
-    name: ClassVar[str] = "alfa-mix-norm"
-    kind: ClassVar[Kind] = "uncertainty"
-    reads: ClassVar[str] = "features, head, pseudo-targets, labeled groups"
-    cost: ClassVar[str] = "N D C"
-
-    spread: Literal["clustering", "norm", "kl", "uniform"] = "norm"
-
-
-class AlfaMixKL(AlfaMix):
-    """Picks images whose prediction changes category, and most, under feature mixing (Parvaneh et al. 2022, ablation).
-
-    The change is the symmetric Kullback-Leibler divergence between the predictions before and after the shortest move
-    that changes the category.
-    """
-
-    name: ClassVar[str] = "alfa-mix-kl"
-    kind: ClassVar[Kind] = "uncertainty"
-    reads: ClassVar[str] = "features, head, pseudo-targets, labeled groups"
-    cost: ClassVar[str] = "N D C"
-
-    spread: Literal["clustering", "norm", "kl", "uniform"] = "kl"
-
-
-class AlfaMixUniform(AlfaMix):
-    """Picks random images among those whose category changes under feature mixing (Parvaneh et al. 2022, ablation)."""
-
-    name: ClassVar[str] = "alfa-mix-uniform"
-    kind: ClassVar[Kind] = "uncertainty"
-    reads: ClassVar[str] = "features, head, pseudo-targets, labeled groups"
-    cost: ClassVar[str] = "N D C"
-
-    spread: Literal["clustering", "norm", "kl", "uniform"] = "uniform"
 
 
 def _head_output(learner: Learner, like: Features, points: Float[Tensor, "n d"]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from strategies.alfa_mix import AlfaMix, AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
+from strategies.alfa_mix import AlfaMix
+from strategies.alfa_mix_variants import AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
 from strategies.badge import Badge
 from strategies.bald import Bald
 from strategies.base import Strategy

@@ -14,7 +14,8 @@ from trained_margins import CHANGED, changed_share
 
 from lossbench.submissions.conformance import Trial
 from strategies import SelectionError, Strategy
-from strategies.alfa_mix import AlfaMix, AlfaMixLearned
+from strategies.alfa_mix import AlfaMix
+from strategies.alfa_mix_variants import AlfaMixLearned
 from strategies.kernels.mixing import flatten
 
 CAPS = (0.2, 0.4, 0.6, 0.8, 1.0)

@@ -9,7 +9,7 @@ from points import Line, context, random_problem
 from torch import Tensor
 from torch.nn import functional
 
-from strategies.alfa_mix import AlfaMixLearned
+from strategies.alfa_mix_variants import AlfaMixLearned
 from tasks.training.learner import Learner
 
 

@@ -13,7 +13,8 @@ from points import context, random_problem
 from torch import Tensor
 
 from strategies import SelectionError
-from strategies.alfa_mix import AlfaMix, AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
+from strategies.alfa_mix import AlfaMix
+from strategies.alfa_mix_variants import AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
 from strategies.kernels.mixing import MixingEffect, merge_caps
 
 ENTRIES = (AlfaMix, AlfaMixLearned, AlfaMixNorm, AlfaMixKL, AlfaMixUniform)

@@ -9,7 +9,7 @@ from points import Line, context_of_losses, random_problem
 from torch import Tensor
 from torch.nn import functional
 
-from strategies.alfa_mix import AlfaMixLearned
+from strategies.alfa_mix_variants import AlfaMixLearned
 from strategies.graph import CoreGCN, Graph, NodeOutputs, train_graph_network
 from strategies.learning_loss_clusters import LearningLossClusters
 
