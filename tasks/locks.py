@@ -32,7 +32,8 @@ def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
 
 
 def remove_abandoned(locks: Iterable[Path]) -> None:
-    """Remove the lock files that no process holds: those of processes that were killed."""
+    """Remove the lock files that no process holds, of processes that were killed, and what these had begun to write."""
     for lock in locks:
         with suppress(Timeout), FileLock(lock, timeout=0):
+            lock.with_name(f".{lock.name.removesuffix('.lock')}.part").unlink(missing_ok=True)
             lock.unlink(missing_ok=True)

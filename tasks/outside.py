@@ -120,9 +120,17 @@ def _place(error: BaseException) -> str | None:
     return None
 
 
+def _text(error: BaseException) -> str:
+    """An error's own message; empty where its class cannot give one."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - code from outside
+        return ""
+
+
 def _described(error: BaseException) -> str:
     name = type(error).__name__
     if isinstance(error, SystemExit):
         return f"it ends the program (SystemExit: {error.code})"
-    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    text = error.msg if isinstance(error, SyntaxError) else " ".join(_text(error).split())
     return f"{name}: {text[:MOST_CHARACTERS]}" if text else name

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter  # by its own name: code from outside may replace that of the module
 
 import torch
 
@@ -43,7 +43,7 @@ class Clock:
     def _turn(self) -> None:
         if self._synchronises:
             torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
+        now = perf_counter()
         if self._running:
             self.seconds[self._running[-1]] += now - self._since
         self._since = now

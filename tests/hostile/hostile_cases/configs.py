@@ -12,7 +12,7 @@ PROTOCOL = document(
 MODEL = """
 model = dict(
     type='SingleStageDetector',
-    data_preprocessor=dict(mean=[1, 2, 3], std=[1, 1, 1], bgr_to_rgb=True),
+    data_preprocessor=dict(type='DetDataPreprocessor', mean=[1, 2, 3], std=[1, 1, 1], bgr_to_rgb=True),
     backbone=dict(type='SSDVGG', depth=16, out_indices=(3, 4), out_feature_indices=(22, 34)),
     neck=dict(type='SSDNeck', in_channels=(512, 1024), out_channels=(512, 1024, 512), level_strides=(2,), level_paddings=(1,),
               l2_norm_scale=20),

@@ -50,8 +50,10 @@ def test_only_locks_that_nobody_holds_are_removed(tmp_path: Path) -> None:
     held, left = tmp_path / "held.lock", tmp_path / "left.lock"
     left.touch()
     with FileLock(held):
+        for name in ("held", "left"):
+            (tmp_path / f".{name}.part").touch()
         remove_abandoned([held, left])
-        assert [each.name for each in tmp_path.iterdir()] == ["held.lock"]
+        assert {each.name for each in tmp_path.iterdir()} == {"held.lock", ".held.part"}
 
 
 def test_a_failed_run_leaves_no_lock_and_the_next_sweep_removes_those_of_killed_ones(tmp_path: Path) -> None:
