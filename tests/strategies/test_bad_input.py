@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_tasks import FAST_ON_ONE_KIND
 from torch import Tensor
 
 from lossbench.running.loop import checked
@@ -115,6 +116,7 @@ def test_all_candidates_can_be_picked(strategy: type[Strategy], trials: Callable
     assert sorted(trial.strategy.select(ctx).ids) == sorted(ctx.candidates)
 
 
+@FAST_ON_ONE_KIND
 @pytest.mark.parametrize(
     "strategy", [each for each in STRATEGIES if each.name not in (*BLIND, *OWN_NETWORKS)], ids=lambda each: each.name
 )

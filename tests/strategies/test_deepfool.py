@@ -123,6 +123,7 @@ def test_on_a_network_it_is_the_algorithm_image_by_image(batch: int) -> None:
     assert torch.isinf(linearised).any()  # one iteration would not have done
 
 
+@pytest.mark.slow
 def test_on_a_trained_classifier_too(trials: Callable[[str, Strategy], Trial]) -> None:
     ctx = trials("classification", DeepFool()).context()
     DEEPFOOL.check_value(deepfool_error(ctx))

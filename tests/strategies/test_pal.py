@@ -169,6 +169,7 @@ def test_the_score_of_an_image_does_not_depend_on_its_batch() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_pal_picks_the_kind_that_it_has_not_seen() -> None:
     PAL_NOVEL.check()
     PAL_SCORE.check()

@@ -164,6 +164,7 @@ def test_a_turn_trains_both_networks_and_no_other(monkeypatch: pytest.MonkeyPatc
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_vaal_picks_the_kind_that_is_not_labeled(seed: int) -> None:
     VAAL_DARK.check(seed)
@@ -206,6 +207,7 @@ def test_the_discriminator_and_the_decoder_hear_the_condition() -> None:
     assert not torch.allclose(pair.autoencoder.decode(mean, shown.conditions), pair.autoencoder.decode(mean, other))
 
 
+@pytest.mark.slow
 def test_ta_vaal_picks_the_losses_that_are_not_labeled_where_vaal_sees_no_difference() -> None:
     TA_VAAL.check()
     VAAL_ALONE.check()

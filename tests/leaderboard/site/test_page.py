@@ -92,6 +92,7 @@ def test_references_are_not_ranked(tmp_path: Path) -> None:
     assert "oracle not ranked 90.00" in text_of(task_page(records, tmp_path / "page"))
 
 
+@pytest.mark.slow
 def test_the_full_pool_gives_gains(tmp_path: Path) -> None:
     full = [make_record((80.0 + seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     records = [*three_seeds(), *full]
@@ -101,6 +102,7 @@ def test_the_full_pool_gives_gains(tmp_path: Path) -> None:
     assert "full-pool" not in built(records, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_there_are_no_gains_if_the_full_pool_is_hardly_better(tmp_path: Path) -> None:
     full = [make_record((11.0 + 20 * seed,), strategy="full-pool", reference=True, seed=seed) for seed in (0, 1)]
     records = [*three_seeds(), *full]
@@ -108,6 +110,7 @@ def test_there_are_no_gains_if_the_full_pool_is_hardly_better(tmp_path: Path) ->
     assert "area \N{MINUS SIGN} random, accuracy" in text_of(built(records, tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_published_figures_are_shown_with_their_source(tmp_path: Path) -> None:
     figures = Published(
         protocol="shapes-mini",

@@ -52,6 +52,7 @@ def test_every_link_leads_to_a_file_of_the_page_or_an_anchor(tmp_path: Path) -> 
     assert sorted(map(str, stored)) == sorted(map(str, records))
 
 
+@pytest.mark.slow
 def test_pages_load_nothing_from_a_network(tmp_path: Path) -> None:
     built(realistic_records(2), tmp_path / "page")
     addresses = {
@@ -62,6 +63,7 @@ def test_pages_load_nothing_from_a_network(tmp_path: Path) -> None:
     assert addresses == {f"https://vega.github.io/schema/vega-lite/{vega.alt.SCHEMA_VERSION}.json"}
 
 
+@pytest.mark.slow
 def test_the_bundle_is_a_classic_script_that_defines_vega_embed() -> None:
     bundle = bundled()
     assert "window.vegaEmbed=" in bundle

@@ -109,6 +109,7 @@ def test_threads_are_as_before_after_a_run(tiny: Path, out: Path) -> None:
         torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_a_strategy_is_given_by_file_class_or_instance(tiny: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(

@@ -14,6 +14,7 @@ from fake_records import make_record
 from leaderboard.schema.records import write_record
 
 
+@pytest.mark.slow
 def test_page_is_built_from_records_alone(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     write_record(make_record(), tmp_path / "records/shapes-mini/random-shared-s0.json")
     result = lossbench_cli("leaderboard", "build", tmp_path / "records", "--out", tmp_path / "page")

@@ -63,6 +63,7 @@ def test_a_sweep_ends_with_tables_a_picture_and_a_page(lossbench_cli: Callable[.
     assert not list(out.glob("**/*.part"))
 
 
+@pytest.mark.slow
 def test_the_command_line_narrows_a_sweep(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     words = (
@@ -83,6 +84,7 @@ def test_the_command_line_narrows_a_sweep(lossbench_cli: Callable[..., Result], 
     assert (record.seed, record.strategy, record.track, record.split) == (101, "entropy", "native", "validation")
 
 
+@pytest.mark.slow
 def test_a_training_on_the_whole_pool_can_be_asked_for(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     words = ("--strategy", "full-pool", "--seed", "1", "--out", tmp_path / "out", "--workers", "1")
     result = lossbench_cli("run", written(tmp_path), *words)
@@ -142,6 +144,7 @@ def test_a_page_that_shows_less_than_before_says_so(lossbench_cli: Callable[...,
     assert f"It no longer shows 2 runs of before. To show all: {hint}" in result.output.splitlines()
 
 
+@pytest.mark.slow
 def test_runs_on_the_validation_slice_leave_the_page_as_it_is(
     lossbench_cli: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def created(strategy: Path, lossbench_cli: Callable[..., Result], *words: str) -
     return lossbench_cli("submission", "create", strategy, "--submissions", folder, *out, *words), folder / "mine"
 
 
+@pytest.mark.slow
 def test_a_submission_is_made_from_a_file(strategy: Path, lossbench_cli: Callable[..., Result]) -> None:
     result, place = created(strategy, lossbench_cli)
     assert result.code == 0, result.errors
@@ -57,6 +58,7 @@ def test_a_submission_is_made_from_a_file(strategy: Path, lossbench_cli: Callabl
     assert {record.seed for record in submission.records().records} == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_submission_that_was_begun_keeps_what_its_author_wrote(
     strategy: Path, lossbench_cli: Callable[..., Result]
 ) -> None:

@@ -291,6 +291,7 @@ def test_a_model_without_lossnet_is_examined_too(
     assert len(found.losses) == 6
 
 
+@pytest.mark.slow
 def test_two_runs_of_a_record_agree(classified: Made) -> None:
     files, paths = classified
     record: Record = read_record(files[1])

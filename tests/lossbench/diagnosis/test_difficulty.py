@@ -30,6 +30,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
 
 
+@pytest.mark.slow
 def test_two_halves_judge_each_other(learned: Made) -> None:
     files, paths = learned
     record, run = next(runs_of([read_record(files[0])], paths))
@@ -46,6 +47,7 @@ def test_two_halves_judge_each_other(learned: Made) -> None:
     assert rows[0].picks == judges.score(np.array(record.rounds[0].picked))
 
 
+@pytest.mark.slow
 def test_a_model_fits_the_labels_that_it_was_given(learned: Made) -> None:
     files, paths = learned
     record, run = next(runs_of([read_record(files[0])], paths))

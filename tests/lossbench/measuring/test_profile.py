@@ -134,6 +134,7 @@ def test_a_slow_cell_is_not_repeated(tmp_path: Path) -> None:
     assert cost.repeats == 1
 
 
+@pytest.mark.slow
 def test_a_profile_is_written_as_table_json_and_chart(tmp_path: Path) -> None:
     costs = [cost(10, 5, 1.0), cost(1000, 5, 10.0), cost(10, 5, 3.0, "<b>other")]
     files = write_costs(costs, {"task": "tiny"}, tmp_path / "deep" / "tiny")

@@ -33,6 +33,7 @@ def test_the_tables_are_those_of_the_records(shown: str, board: Board) -> None:
     assert same_text("\n".join(shown.splitlines()[1:]), "\n".join(table(board, found[2]))), MEND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", PICTURE.findall(PAGE))
 def test_the_pictures_are_those_of_the_records(task: str, board: Board, tmp_path: Path) -> None:
     drawn = draw_gains(board, task, tmp_path / "gains.svg")

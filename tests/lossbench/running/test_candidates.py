@@ -89,6 +89,7 @@ def by_priority(pool: Pool, seed: int, number: int, labeled: np.ndarray) -> list
     return [(larger - smaller).pop() for smaller, larger in pairwise(offered)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(0, 9))
 def test_strategies_that_labeled_differently_share_one_order_of_priority(seed: int, number: int) -> None:

@@ -58,6 +58,7 @@ def test_a_strategy_picks_the_first_labels(first: str, weights: Path, tmp_path: 
     assert made(protocol, tmp_path, seed=1).first != record.first
 
 
+@pytest.mark.slow
 def test_core_set_starts_with_images_far_apart(weights: Path, tmp_path: Path) -> None:
     """The first image is drawn; each further one is the farthest from those before it, so that no two are alike."""
     from tasks.kinds import build_task

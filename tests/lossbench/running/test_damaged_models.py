@@ -45,6 +45,7 @@ def finished(
     return sweep, folder / "out", run(sweep, folder / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "said"), [("*.safetensors", "trained again"), ("*.json", "measured again")])
 def test_what_is_damaged_is_made_again(
     finished: tuple[Path, Path, dict[str, Any]], pattern: str, said: str, caplog: pytest.LogCaptureFixture

@@ -52,6 +52,7 @@ def test_a_record_made_with_other_code_or_hyper_parameters_is_refused(tmp_path: 
         run(sweep, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [2, 3], ids=["begun", "complete"])
 def test_a_record_made_from_other_data_is_refused(rounds: int, tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
@@ -81,6 +82,7 @@ def test_a_start_from_another_machines_trunk_is_named(tmp_path: Path) -> None:
         run(sweep, out)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_elsewhere_names_both_machines(tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     path = run(sweep, out)[0]
@@ -94,6 +96,7 @@ def test_a_run_that_goes_on_elsewhere_names_both_machines(tmp_path: Path) -> Non
     assert found.commit == here.commit
 
 
+@pytest.mark.slow
 def test_a_record_that_is_cut_off_is_refused_and_kept(tmp_path: Path) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     path = run(sweep, out)[0]

@@ -49,6 +49,7 @@ def test_a_run_goes_on_from_its_record_as_if_never_stopped(
     assert list(run(strategy(), track=track).rounds(whole)) == []
 
 
+@pytest.mark.slow
 def test_a_warm_started_run_goes_on_as_if_never_stopped(classification: Task, run: Callable[..., Run]) -> None:
     task = copy.copy(classification)
     task.settings = with_recipe(task.settings, {"warm_start": True})

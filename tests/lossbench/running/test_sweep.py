@@ -77,6 +77,7 @@ def test_a_strategy_that_fails_ends_the_sweep_with_what_was_made(tmp_path: Path)
     assert not list((tmp_path / "out").glob("**/*.part"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_record_of_the_round_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep, out = written(tmp_path), tmp_path / "out"
     first, second = (job.path(out) for job in planned(sweep))
@@ -100,6 +101,7 @@ def test_a_full_disk_leaves_the_record_of_the_round_before(tmp_path: Path, monke
         assert timeless(path) == timeless(tmp_path / "whole" / path.relative_to(out))
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_weights_is_named_and_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is the operating system's own, on the size of a file: the write fails where a full disk's would."""
 

@@ -44,6 +44,7 @@ def test_its_own_folder_is_open(box: Path) -> None:
     assert (box / "there").read_text(encoding="utf-8") == "x"
 
 
+@pytest.mark.slow
 @hides_files
 @pytest.mark.parametrize(
     "statement",

@@ -19,6 +19,7 @@ from lossbench.submissions.reviews import VOID, review
 from lossbench.submissions.verification import Verdicts, Verifier
 
 
+@pytest.mark.slow
 def test_a_verifier_signs_what_it_writes(submission: Submission, protocols: Path, tmp_path: Path) -> None:
     for path in (submission.folder / RECORDS).rglob("*.json"):
         path.unlink()  # it fails without a rerun

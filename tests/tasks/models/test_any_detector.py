@@ -35,7 +35,7 @@ def _trusted() -> Iterator[None]:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "torchvision")) for name in MODELS],
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name != "frozen")) for name in MODELS],
 )
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
