@@ -91,8 +91,8 @@ def native_standings(board: Board, *tasks: str) -> Rows:
     return rows
 
 
-def contrasts(board: Board) -> Rows:
-    """The planned comparisons with their p-values."""
+def contrasts(board: Board, *sweeps: str) -> Rows:
+    """The planned comparisons of some sweeps with their p-values."""
     return [
         ("task", "comparison", "seeds", "area", "p", "p after Holm"),
         *(
@@ -105,6 +105,7 @@ def contrasts(board: Board) -> Rows:
                 number(contrast.corrected, 4),
             )
             for contrast in board.contrasts
+            if contrast.plan in sweeps
         ),
     ]
 
