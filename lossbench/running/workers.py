@@ -147,12 +147,13 @@ class Worker:
     def close(self) -> None:
         """End the process. The next run starts another."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            if self._process is not None:
-                self._process.join(SECONDS_TO_END)
-                if self._process.is_alive():  # code from outside has left a thread, or ignores signals
-                    self._process.kill()
-            self._pool.shutdown()
+            kill = threading.Timer(SECONDS_TO_END, self._process.kill if self._process is not None else lambda: None)
+            kill.daemon = True
+            kill.start()  # code from outside may have left a thread, or ignore signals
+            self._pool.shutdown(
+                cancel_futures=True
+            )  # waits for the process; nobody else may wait, or exit codes get lost
+            kill.cancel()
             self._pool = None
 
 
