@@ -8,17 +8,18 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
 from torch.nn import functional
 
 from tasks.base import Features, Outputs, UnlabeledTask
+from tasks.errors import require
 
 EXACT_NUMBERS = 8192  # two stacks of 16 joints x 256 channels are held as they are
 SKETCH_NUMBERS = 4096
 SKETCH_SEED = 0  # one sketch for all images of all rounds, or their inner products would mean nothing
-IMAGES_AT_ONCE = 16  # SSD300's head has 3.5 M weights: bounds their gradients to 220 MB
+NUMBERS_AT_ONCE = 2**26  # bounds the gradients of the images that are computed together to 256 MB
 
-
-Layer = nn.Linear | nn.Conv2d
+Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 class GradientEmbeddings(NamedTuple):
@@ -44,8 +45,9 @@ def gradient_embeddings(task: UnlabeledTask[Any, Any], head: nn.Module, outputs:
     layers = {id(use.layer): use.layer for use in uses}
     numbers = sum(layer.weight.numel() for layer in layers.values())
     parts = []
-    for start in range(0, len(uses[0].residuals), IMAGES_AT_ONCE):
-        part = slice(start, start + IMAGES_AT_ONCE)
+    images = max(1, NUMBERS_AT_ONCE // numbers)
+    for start in range(0, len(uses[0].residuals), images):
+        part = slice(start, start + images)
         per_layer: dict[int, Tensor] = {}
         for use in uses:  # of a layer that reads several maps the sum
             gradient = _weight_gradient(use.layer, use.inputs[part], use.residuals[part])
@@ -78,26 +80,37 @@ def _uses(head: nn.Module, features: Features, total: Callable[[Any], Tensor]) -
     try:
         with torch.enable_grad():
             raw = head(*(feature.detach().requires_grad_() for feature in features))
+            names = "Linear, Conv2d and ConvTranspose2d"
+            require(runs, f"gradients in the weights of a head without {names} are not known: {type(head).__name__}")
             residuals = torch.autograd.grad(total(raw), results, allow_unused=True, materialize_grads=True)
     finally:
         for handle in handles:
             handle.remove()
-    if not runs:
-        msg = f"gradients in the weights of a head without Linear and Conv2d are not known: {type(head).__name__}"
-        raise TypeError(msg)
     return [_Use(layer, inputs, residual) for (layer, inputs), residual in zip(runs, residuals, strict=True)]
 
 
 def _weight_gradient(layer: Layer, inputs: Tensor, residuals: Tensor) -> Float[Tensor, "n b"]:
     """Each image's gradient in the layer's weight, flat, from its gradient in the layer's output."""
     if isinstance(layer, nn.Linear):
-        return torch.einsum("na,nb->nab", residuals, inputs).flatten(1)
+        return torch.einsum("n...a,n...b->nab", residuals, inputs).flatten(1)
+    if isinstance(layer, nn.ConvTranspose2d) or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return _weight_gradient_by_autograd(layer, inputs, residuals)
     kernel, padding = cast("tuple[int, int]", layer.kernel_size), cast("tuple[int, int]", layer.padding)
     patches = functional.unfold(inputs, kernel, layer.dilation, padding, layer.stride)
     if layer.groups > 1:  # each group of outputs reads its own inputs
         patches, residuals = (each.unflatten(1, (layer.groups, -1)) for each in (patches, residuals))
         return (residuals.flatten(3) @ patches.transpose(2, 3)).flatten(1)
     return torch.bmm(residuals.flatten(2), patches.transpose(1, 2)).flatten(1)
+
+
+def _weight_gradient_by_autograd(layer: Layer, inputs: Tensor, residuals: Tensor) -> Float[Tensor, "n b"]:
+    """The same for any layer, a few times slower than a product of matrices."""
+
+    def of_one_image(image: Tensor, residual: Tensor) -> Tensor:
+        _, pullback = vjp(lambda weight: functional_call(layer, {"weight": weight}, (image[None],)), layer.weight.detach())
+        return pullback(residual[None])[0].flatten()
+
+    return vmap(of_one_image)(inputs, residuals)
 
 
 def count_sketch(vectors: Float[Tensor, "n d"], numbers: int) -> Float[Tensor, "n b"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,10 +13,12 @@ from mmpose.registry import MODELS
 from tiny_models import HRNET
 from torch import Tensor
 
+from tasks.base import Outputs, UnlabeledTask
 from tasks.errors import DataError
 from tasks.models import trust
 from tasks.models.openmmlab.topdown_config import TopDownFactory, model_config
 from tasks.models.settings import MmposeSettings
+from tasks.training.gradients import gradient_embeddings
 
 TEXT = HRNET.read_text(encoding="utf-8")
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -152,6 +155,8 @@ def test_heads_of_several_stacks_are_divided_at_their_last_layers(text: str, tmp
     assert len(features) == 2
     model.train()(IMAGES).raw.square().mean().backward()
     assert all(each.grad is not None for each in model.head.parameters())
+    task = Mock(spec=UnlabeledTask, losses=lambda raw, targets: raw.square().sum((1, 2, 3, 4)))
+    assert gradient_embeddings(task, model.head, Outputs((), features, raw)).right.square().sum(1).min() > 0
 
 
 BODY = "body_2d_keypoint/"
