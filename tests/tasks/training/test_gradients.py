@@ -48,7 +48,9 @@ def embeddings(head: nn.Module, *maps: Tensor) -> Tensor:
 
 
 def gradients_of_each_image(head: nn.Module, maps: Features) -> Tensor:
-    weights = [layer.weight for layer in head.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    weights = [
+        layer.weight for layer in head.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+    ]
     rows = []
     for image in range(IMAGES):
         loss = losses(head(*(each[image : image + 1] for each in maps)), None).sum()
@@ -63,10 +65,14 @@ HEADS = {
     "stride 2, other kernel for rows and columns": lambda: Maps(nn.Conv2d(4, 3, (3, 2), stride=(2, 1), padding=(1, 0))),
     "dilated": lambda: Maps(nn.Conv2d(4, 3, 3, dilation=2, padding=2)),
     "two groups": lambda: Maps(nn.Conv2d(4, 6, 3, padding=1, groups=2)),
-    "one group per channel, then 1x1": lambda: Maps(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1)),
+    "one group per channel, then 1x1": lambda: Maps(
+        nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1)
+    ),
     "padded by its size": lambda: Maps(nn.Conv2d(4, 3, 3, padding="same")),
     "padded by reflection": lambda: Maps(nn.Conv2d(4, 3, 3, padding=1, padding_mode="reflect")),
-    "transposed": lambda: Maps(nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(3, 4, 3, 2, 1, 1, groups=1)),
+    "transposed": lambda: Maps(
+        nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(3, 4, 3, 2, 1, 1, groups=1)
+    ),
     "convolution, then linear": lambda: Maps(nn.Conv2d(4, 3, 8), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)),
     "linear on channels last": lambda: Maps(nn.Linear(8, 3)),
     "a layer that never runs": lambda: UnusedLayer(nn.Conv2d(4, 3, 1)),
@@ -80,7 +86,9 @@ def test_gradients_of_all_images_are_those_of_each_alone(head: str, maps: int) -
     torch.manual_seed(5)
     model = HEADS[head]().eval()
     features = tuple(torch.randn(IMAGES, 4, 8, 8) for _ in range(maps))
-    torch.testing.assert_close(embeddings(model, *features), gradients_of_each_image(model, features), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        embeddings(model, *features), gradients_of_each_image(model, features), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_large_head_gets_a_sketch_of_each_gradient() -> None:
