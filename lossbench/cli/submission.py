@@ -48,6 +48,9 @@ def check(
     if not path.exists() or not (path.is_dir() or path.is_file()):
         msg = f"{path} is neither the file of a strategy nor the folder of a submission"
         raise LossbenchError(msg)
+    if path.is_file() and path.suffix != ".py":
+        msg = f"{path} is no Python file: the name of a strategy's file ends in .py"
+        raise LossbenchError(msg)
     submission = Submission.read(path) if path.is_dir() else None
     file, parameters = (submission.strategy_file, submission.meta.parameters) if submission else (path, None)
     found = check_in_sandbox(file, parameters, limit)
