@@ -79,8 +79,10 @@ class LastTaps(nn.Module):
         require(
             count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps"
         )
+        training = backbone.training
         with torch.no_grad():
-            _, maps = self.forward(torch.zeros(1, 3, pixels, pixels))
+            _, maps = self.eval()(torch.zeros(1, 3, pixels, pixels))  # in training mode it would move batch statistics
+        self.train(training)
         self.shapes = tuple(tuple(each.shape[1:]) for each in maps)
         """Of the features of one image."""
 
