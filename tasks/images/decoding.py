@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tasks.errors import DataError, require, require_file
@@ -22,6 +22,8 @@ Box = Float[np.ndarray, "4"]
 """Left, top, right, bottom in pixels of the image, borders of pixels counting from 0. It may reach beyond the image."""
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 """Pillow's other readers call outside programs, or are older than most attacks."""
+TURNED = (5, 6, 7, 8)
+"""Orientations of EXIF in which rows are stored as columns."""
 MOST_PIXELS = 1 << 26
 """The largest image, and the largest part of one: 67 million pixels. A small file can claim to hold billions."""
 _FAULTS = (
@@ -32,7 +34,7 @@ _FAULTS = (
 
 
 def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
-    """Width and height in pixels, as the head of the file gives them.
+    """Width and height in pixels of the upright image, as the head of the file gives them.
 
     Args:
         path: of the file.
@@ -42,11 +44,15 @@ def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
         DataError: the file is missing, is not an image, or holds more than `MOST_PIXELS`.
     """
     with _opened(require_file(path, description)) as image:
-        return image.size
+        width, height = image.size
+        return (height, width) if _orientation(image) in TURNED else (width, height)
 
 
 def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None = None) -> UInt8[Tensor, "n 3 s s"]:
-    """Read images as RGB and scale each to a square, bilinearly; aspect ratios are not kept.
+    """Read images as upright RGB and scale each to a square, bilinearly; aspect ratios are not kept.
+
+    An image is turned as its EXIF orientation says, 16 bits a channel become 8, transparent pixels are shown on white, and
+    of an animation the first frame is read.
 
     Args:
         paths: the image files.
@@ -77,14 +83,35 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except DataError:
         raise
+    except UnidentifiedImageError:
+        fault = f"{path} cannot be decoded (it is no whole image in JPEG, PNG, BMP or WebP)"
+        raise DataError(fault, "fetch the data again, or convert the file") from None
     except _FAULTS as error:
         fault = f"{path} cannot be decoded ({error})"
         raise DataError(fault, "fetch the data again") from None
 
 
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an image that is open and not yet decoded; 1 is upright. Of a PNG, if it stands before the pixels."""
+    late = image.format == "PNG" and "exif" not in image.info  # to look for it, Pillow would decode the image
+    return 1 if late else image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image in RGB, as a viewer shows it."""
+    if _orientation(image) != 1:
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion clips everything above 255 to white
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
 def _scaled(image: Image.Image, side: int) -> Image.Image:
     image.draft("RGB", (side, side))  # lets the JPEG decoder skip resolution that scaling would discard
-    return image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+    return _upright(image).resize((side, side), Image.Resampling.BILINEAR)
 
 
 def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> Image.Image:
@@ -92,6 +119,6 @@ def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> Image.Image
     area = (right - left) * (bottom - top)
     fault = f"{path}: the frame of a person has {right - left}x{bottom - top} pixels, more than {MOST_PIXELS:,}"
     require(area <= MOST_PIXELS, fault, "correct the scale")
-    cropped = image.convert("RGB").crop((left, top, right, bottom))
+    cropped = _upright(image).crop((left, top, right, bottom))
     inside = tuple(box - [left, top, left, top])
     return cropped.resize((side, side), Image.Resampling.BILINEAR, box=inside)
