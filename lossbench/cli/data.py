@@ -34,7 +34,11 @@ def check(data: Data = Path("data")) -> None:
 def fetch(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME", help="cifar10, voc2007, voc2012.", autocompletion=lambda: list(FETCHABLE)),
+        typer.Argument(
+            metavar="NAME",
+            help="cifar10, voc2007, voc2012, or a classification set of torchvision, such as SVHN.",
+            autocompletion=lambda: list(FETCHABLE),
+        ),
     ],
     data: Data = Path("data"),
 ) -> None:

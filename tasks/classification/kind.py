@@ -36,13 +36,15 @@ class Classification(TaskKind[ClassificationSettings]):
     one_group = True
 
     def pool_size(self, settings: ClassificationSettings) -> int | None:
-        """The training images of CIFAR-10, or the rendered ones."""
-        return super().pool_size(settings) or CIFAR10_POOL
+        """The training images of CIFAR-10, or the rendered ones; None for data of one's own."""
+        data = settings.data
+        own = data.folder or data.table or data.torchvision
+        return super().pool_size(settings) or (None if own else CIFAR10_POOL)
 
     def build(
         self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device
     ) -> ClassificationTask:
-        """Load CIFAR-10 or rendered objects; the model is a ResNet-18."""
+        """Load the images, and choose the model."""
         from tasks.classification.task import ClassificationTask
 
         return ClassificationTask(settings, data, cache, device)

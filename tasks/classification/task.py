@@ -15,10 +15,14 @@ from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, Unlabel
 from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
-from tasks.classification.settings import ClassificationSettings
+from tasks.classification.settings import ClassificationData, ClassificationSettings
 from tasks.datasets.cifar import load_cifar10
+from tasks.datasets.class_files import class_folders, class_table, load_files
+from tasks.datasets.classified import ClassifiedImages
+from tasks.datasets.names import TORCHVISION_FOLDER
 from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
+from tasks.datasets.torchvision_sets import load_torchvision
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
 from tasks.models.classifiers import ClassifierFactory
@@ -51,21 +55,20 @@ class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
 
 
 class ClassificationTask(Task[Tensor, Tensor]):
-    """CIFAR-10 or rendered scenes, classified by ResNet-18."""
+    """Images of one class each, and a classifier."""
 
     metric = Metric("accuracy", "share of images")
     settings: ClassificationSettings
 
     def __init__(self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device) -> None:
-        scenes = settings.data.scenes
-        images = load_rendered(materialize(OBJECTS_LAYOUT, scenes, cache)) if scenes else load_cifar10(data)
+        images = _loaded(settings, data, cache)
         self.settings = settings
         self.pool_size, self.test_size = images.pool_size, len(images.labels) - images.pool_size
         self.annotations = images.labels
         self.group_names = images.class_names
         self._models = ClassifierFactory(settings.model, len(self.group_names))
         self.fingerprints = {"data": images.fingerprint, **self._models.fingerprints}
-        pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or COLORS)
+        pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or _colors(settings.data))
         self._store = self._models.freeze(pixels, images.fingerprint, cache) if settings.freezes else None
         self.unlabeled = UnlabeledClassification(pixels, self._store)
 
@@ -111,3 +114,22 @@ class ClassificationTask(Task[Tensor, Tensor]):
         """Accuracy over images, and averaged over classes."""
         predicted = torch.cat([raw.argmax(1) for raw in raws])
         return accuracies(predicted, self.targets(ids), len(self.group_names))
+
+
+def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> ClassifiedImages:
+    """The images in the form that the protocol names. Files of one's own are scaled to the model's input."""
+    source, side = settings.data, settings.model.pixels
+    if source.scenes:
+        return load_rendered(materialize(OBJECTS_LAYOUT, source.scenes, cache))
+    if source.folder:
+        return load_files(class_folders(data / source.folder), side, source.test)
+    if source.table:
+        return load_files(class_table(data / source.table), side, source.test)
+    if source.torchvision:
+        return load_torchvision(source.torchvision, data / TORCHVISION_FOLDER, side, source.test)
+    return load_cifar10(data)
+
+
+def _colors(source: ClassificationData) -> Colors:
+    """Of a model that does not know its own: CIFAR-10's, or ImageNet's for images of one's own."""
+    return Colors() if source.folder or source.table or source.torchvision else COLORS

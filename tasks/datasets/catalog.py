@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lossbench.words import suggestion
-from tasks.datasets.names import FETCHABLE, VOC_CLASSES
+from tasks.datasets.names import FETCHABLE, TORCHVISION_FOLDER, VOC_CLASSES
 from tasks.errors import DataError
 
 
@@ -52,6 +52,8 @@ def fetch(name: str, root: Path) -> None:
     """
     from torchvision.datasets import CIFAR10, VOCDetection  # noqa: PLC0415 - heavy
 
+    from tasks.datasets.torchvision_sets import PARTS, torchvision_parts  # noqa: PLC0415 - heavy
+
     root.mkdir(parents=True, exist_ok=True)
     try:
         if name == "cifar10":
@@ -61,8 +63,10 @@ def fetch(name: str, root: Path) -> None:
                 VOCDetection(str(root), year="2007", image_set=image_set, download=True)
         elif name == "voc2012":
             VOCDetection(str(root), year="2012", image_set="trainval", download=True)
+        elif name in PARTS:
+            torchvision_parts(name, root / TORCHVISION_FOLDER, download=True)
         else:
-            advice = f"{suggestion(name, FETCHABLE)} (MPII requires a registration)"
+            advice = f"{suggestion(name, (*FETCHABLE, *PARTS))} (MPII requires a registration)"
             fault = f"cannot fetch {name!r}"
             raise DataError(fault, advice)
     except (OSError, RuntimeError) as error:

@@ -5,31 +5,18 @@ from __future__ import annotations
 import hashlib
 import pickle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
-from torch import Tensor
 from torchvision.datasets import CIFAR10
 
+from tasks.datasets.classified import ClassifiedImages
 from tasks.errors import read_data, require
 
 FOLDER = CIFAR10.base_folder
 SHAPE = (3, 32, 32)
 """Of an image: channels, rows, columns."""
-
-
-class ClassifiedImages(NamedTuple):
-    """Labeled images: the pool first, then the test images."""
-
-    pixels: UInt8[Tensor, "n 3 h w"]
-    labels: Int[np.ndarray, " n"]
-    """Class indices."""
-    class_names: tuple[str, ...]
-    pool_size: int
-    fingerprint: str
-    """The MD5 sums of the files, joined."""
 
 
 def official_digests() -> dict[str, str]:

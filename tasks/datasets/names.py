@@ -1,7 +1,9 @@
 """Names of data sets, and of their classes and joints in the official order."""
 
 FETCHABLE = ("cifar10", "voc2007", "voc2012")
-"""What `lossbench data fetch` downloads."""
+"""What `lossbench data fetch` downloads, beside torchvision's classification data sets by their names."""
+TORCHVISION_FOLDER = "torchvision"
+"""Where these lie below the data folder."""
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",

@@ -24,6 +24,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 """Pillow's other readers call outside programs, or are older than most attacks."""
 TURNED = (5, 6, 7, 8)
 """Orientations of EXIF in which rows are stored as columns."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Of files in these formats, in lower case."""
 MOST_PIXELS = 1 << 26
 """The largest image, and the largest part of one: 67 million pixels. A small file can claim to hold billions."""
 _FAULTS = (
@@ -65,8 +67,7 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
     squares = np.empty((len(paths), 3, side, side), dtype=np.uint8)
     for number, path in enumerate(paths):
         with _opened(path) as image:
-            square = _scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
-            squares[number] = np.asarray(square).transpose(2, 0, 1)
+            squares[number] = scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
     return torch.from_numpy(squares)
 
 
@@ -109,16 +110,17 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _scaled(image: Image.Image, side: int) -> Image.Image:
+def scaled(image: Image.Image, side: int) -> UInt8[np.ndarray, "3 s s"]:
+    """The image as upright RGB, scaled to a square."""
     image.draft("RGB", (side, side))  # lets the JPEG decoder skip resolution that scaling would discard
-    return _upright(image).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(_upright(image).resize((side, side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> Image.Image:
+def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> UInt8[np.ndarray, "3 s s"]:
     left, top, right, bottom = floor(box[0]), floor(box[1]), ceil(box[2]), ceil(box[3])
     area = (right - left) * (bottom - top)
     fault = f"{path}: the frame of a person has {right - left}x{bottom - top} pixels, more than {MOST_PIXELS:,}"
     require(area <= MOST_PIXELS, fault, "correct the scale")
     cropped = _upright(image).crop((left, top, right, bottom))
     inside = tuple(box - [left, top, left, top])
-    return cropped.resize((side, side), Image.Resampling.BILINEAR, box=inside)
+    return np.asarray(cropped.resize((side, side), Image.Resampling.BILINEAR, box=inside)).transpose(2, 0, 1)

@@ -107,10 +107,8 @@ def _weight_gradient_by_autograd(layer: Layer, inputs: Tensor, residuals: Tensor
     """The same for any layer, a few times slower than a product of matrices."""
 
     def of_one_image(image: Tensor, residual: Tensor) -> Tensor:
-        _, pullback = vjp(
-            lambda weight: functional_call(layer, {"weight": weight}, (image[None],)), layer.weight.detach()
-        )
-        return pullback(residual[None])[0].flatten()
+        result = vjp(lambda weight: functional_call(layer, {"weight": weight}, (image[None],)), layer.weight.detach())
+        return result[1](residual[None])[0].flatten()
 
     return vmap(of_one_image)(inputs, residuals)
 

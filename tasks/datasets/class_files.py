@@ -1,0 +1,165 @@
+"""Image files with one class each: folders of classes, and tables of paths and labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from tasks.datasets.classified import ClassifiedImages, check_classes, held_out
+from tasks.errors import DataError, require, require_file, require_path
+from tasks.images.decoding import SUFFIXES, decode_squares
+
+POOL, TEST = "train", "test"
+"""The splits, as folders and tables name them."""
+MOST_NAMED = 5
+"""Faults that one message names; more are counted."""
+
+
+class LabeledFiles(NamedTuple):
+    """Image files, and the class and the split of each."""
+
+    files: tuple[Path, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...] | None
+    """`POOL` or `TEST`; None if the data has no split."""
+
+
+def class_folders(root: Path) -> LabeledFiles:
+    """The images below `root/train/CLASS` and `root/test/CLASS`, or, where these two are missing, below `root/CLASS`.
+
+    Files with other endings than those of images, and what starts with a dot, are ignored.
+
+    Raises:
+        DataError: there is no folder of a class, one of the two splits is missing, or a class has no image.
+    """
+    require_path(root, "the folder of class folders")
+    names = {path.name for path in _folders(root)}
+    if not names & {POOL, TEST}:
+        return LabeledFiles(*_in_class_folders(root), None)
+    missing = {POOL, TEST} - names
+    require(not missing, f"{root} has no folder {', '.join(missing)}", f"give it folders {POOL} and {TEST}, or neither")
+    (files, labels), (test_files, test_labels) = (_in_class_folders(root / name) for name in (POOL, TEST))
+    splits = (POOL,) * len(files) + (TEST,) * len(test_files)
+    return LabeledFiles(files + test_files, labels + test_labels, splits)
+
+
+def class_table(file: Path) -> LabeledFiles:
+    """The images of a CSV or Parquet file with the columns `path`, `label` and, if the data is split, `split`.
+
+    Paths count from the table's folder.
+
+    Raises:
+        DataError: the table cannot be read, lacks a column, or has an empty cell, a path twice or an unknown split.
+    """
+    table = _table(file)
+    for column in ("path", "label"):
+        columns = ", ".join(map(str, table.columns))
+        require(
+            column in table, f"{file} has no column {column!r} among {columns}", "columns are path, label and split"
+        )
+    require(len(table), f"{file} has no rows")
+    used = [column for column in ("path", "label", "split") if column in table]
+    for column in used:
+        for row in np.flatnonzero(table[column].isna() | (table[column].astype(str).str.strip() == "")):
+            msg = f"{file}: the {column} of row {row + 1} is empty"
+            raise DataError(msg)
+    path, count = Counter(table["path"]).most_common(1)[0]
+    require(count == 1, f"{file} has the path {path} {count} times", "an image has one class; keep one row")
+    splits = tuple(table["split"].astype(str).str.strip()) if "split" in table else None
+    for unknown in sorted(set(splits or ()) - {POOL, TEST}):
+        fault = f"{file} has the split {unknown!r}"
+        raise DataError(fault, f"splits are {POOL} and {TEST}")
+    return LabeledFiles(
+        tuple(file.parent / str(path) for path in table["path"]), tuple(table["label"].astype(str)), splits
+    )
+
+
+def load_files(found: LabeledFiles, side: int, share: float) -> ClassifiedImages:
+    """Decode all images to squares.
+
+    Args:
+        found: the files.
+        side: of the squares, in pixels.
+        share: of each class that is kept for testing where the data has no split.
+
+    Raises:
+        DataError: files are missing or cannot be decoded (names them), class names differ in case or white space alone,
+            there is one class, or a class is in one split alone.
+    """
+    _check_names(found.labels)
+    names = tuple(sorted(set(found.labels)))
+    labels = np.array([names.index(label) for label in found.labels])
+    test = held_out(labels, share) if found.splits is None else np.array(found.splits) == TEST
+    check_classes(labels, names, test)
+    return ClassifiedImages.of(_decoded(found.files, side), labels, names, test)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _in_class_folders(root: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    folders = _folders(root)
+    require(folders, f"{root} has no folder of a class", "make one folder for each class and put its images there")
+    files: list[Path] = []
+    labels: list[str] = []
+    for folder in folders:
+        inside = sorted(path for path in folder.rglob("*") if _is_image(path))
+        require(inside, f"{folder} has no image", f"put files there ({', '.join(SUFFIXES)}), or remove the folder")
+        files += inside
+        labels += [folder.name] * len(inside)
+    return tuple(files), tuple(labels)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _table(file: Path) -> pd.DataFrame:
+    require_file(file, "the table of images")
+    try:
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file)
+        return pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except ImportError:
+        fault = f"{file} is a Parquet file, and pyarrow is not installed"
+        raise DataError(fault, "uv sync --extra parquet, or write a CSV file") from None
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's faults are ValueErrors
+        fault = f"{file} cannot be read ({str(error).strip().splitlines()[0]})"
+        raise DataError(fault, "write it as CSV in UTF-8, or as Parquet") from None
+
+
+def _check_names(labels: Sequence[str]) -> None:
+    alike: dict[str, set[str]] = {}
+    for label in set(labels):
+        alike.setdefault(" ".join(label.casefold().split()), set()).add(label)
+    for names in alike.values():
+        both = " and ".join(repr(name) for name in sorted(names))
+        require(len(names) == 1, f"the classes {both} differ in case or white space alone", "give both one name")
+        (name,) = names
+        require(name == name.strip(), f"the class {name!r} starts or ends with white space", "remove it")
+
+
+def _decoded(files: Sequence[Path], side: int) -> UInt8[Tensor, "n 3 s s"]:
+    """All images as squares. What is wrong with any of them is in one message."""
+    faults: list[str] = []
+    squares = torch.zeros((len(files), 3, side, side), dtype=torch.uint8)
+    for row, file in enumerate(files):
+        try:
+            squares[row] = decode_squares([require_file(file, "an image")], side)[0]
+        except DataError as error:
+            faults.append(error.fault)
+    more = f"; and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+    listed = "; ".join(faults[:MOST_NAMED]) + more
+    require(
+        not faults, f"{len(faults)} of {len(files)} images cannot be read: {listed}", "replace them or leave them out"
+    )
+    return squares
