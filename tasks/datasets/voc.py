@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from lossbench.files import decoded_text, shown
+from tasks.datasets.objects import Objects, ObjectSplit
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import image_size
 
@@ -20,28 +18,7 @@ MANY = 2
 """From so many elements on, it is not clear which of them counts."""
 
 
-class Objects(NamedTuple):
-    """The annotation of one image: its objects, possibly none."""
-
-    boxes: Float[np.ndarray, "b 4"]
-    """Left, top, right, bottom in [0, 1] over the image: the outer borders of the outermost pixels."""
-    labels: Int[np.ndarray, " b"]
-    """Class indices."""
-    difficult: Bool[np.ndarray, " b"]
-    """Never a training target; in the metrics neither a miss nor a false alarm (VOC development kit, section 4.4)."""
-    width: int
-    """Of the image, in pixels."""
-    height: int
-
-
-class VocSplit(NamedTuple):
-    """The images of some lists, such as `2007/trainval`, and the objects of each."""
-
-    files: tuple[Path, ...]
-    objects: tuple[Objects, ...]
-
-
-def load_split(devkit: Path, lists: Sequence[str], classes: Sequence[str], *, need_object: bool) -> VocSplit:
+def load_split(devkit: Path, lists: Sequence[str], classes: Sequence[str], *, need_object: bool) -> ObjectSplit:
     """Read the annotations of all images of some lists.
 
     Args:
@@ -65,7 +42,7 @@ def load_split(devkit: Path, lists: Sequence[str], classes: Sequence[str], *, ne
         files.append(file)
         objects.append(_of_size(annotation, image_size(file, "an image of VOC"), file))
     require(files, f"no image of {', '.join(lists)} shows one of the classes", "change task.data.classes, or the lists")
-    return VocSplit(tuple(files), tuple(objects))
+    return ObjectSplit(tuple(files), tuple(objects))
 
 
 def _listed(devkit: Path, lists: Sequence[str]) -> Iterator[tuple[Path, str, Path]]:
@@ -182,13 +159,3 @@ def _text(box: np.ndarray) -> str:
     """A box as the annotation file writes it."""
     left, top, right, bottom = box
     return f"xmin={left + 1:g} ymin={top + 1:g} xmax={right:g} ymax={bottom:g}"
-
-
-def fingerprint(split: VocSplit) -> str:
-    """SHA-256 over the names and objects of all images."""
-    digest = hashlib.sha256()
-    for file, objects in zip(split.files, split.objects, strict=True):
-        digest.update(f"{file.parent.parent.name}/{file.name}".encode())
-        for values in (objects.boxes, objects.labels, objects.difficult):
-            digest.update(values.tobytes())
-    return digest.hexdigest()

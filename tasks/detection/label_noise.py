@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.datasets.voc import Objects
+from tasks.datasets.objects import Objects
 
 SHIFT = 0.2
 """Standard deviation of the displacement of a box's border, relative to the side of the box."""

@@ -15,7 +15,7 @@ from mmdet.evaluation.functional.mean_ap import average_precision, tpfp_default
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tasks.datasets.voc import Objects
+from tasks.datasets.objects import Objects
 
 
 class Detections(NamedTuple):

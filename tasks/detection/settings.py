@@ -16,8 +16,22 @@ ImageList = Annotated[str, Field(pattern=r"^\w[\w-]*/\w[\w.-]*$", max_length=100
 ImageLists = Annotated[tuple[ImageList, ...], Field(min_length=1, max_length=100), Distinct]
 
 
+class CocoFiles(Settings):
+    """Files in COCO's JSON form, and the folders of their images. Paths start in --data."""
+
+    pool: FileName
+    pool_images: FileName
+    test: FileName
+    test_images: FileName
+
+
 class DetectionData(DataSource):
-    """PASCAL VOC in the data folder, or rendered scenes."""
+    """PASCAL VOC in the data folder, other files, or rendered scenes."""
+
+    coco: CocoFiles | None = Field(default=None, exclude_if=lambda files: files is None)
+    """Read these files instead of VOC's; without `classes`, all their classes."""
+    yolo: FileName | None = Field(default=None, exclude_if=lambda file: file is None)
+    """Read the YAML file of a YOLO data set instead: `train` is the pool, and `test`, or `val`, are the test images."""
 
     pool: ImageLists = ("2007/trainval",)
     """Lists of images, YEAR/SET each."""
@@ -28,6 +42,14 @@ class DetectionData(DataSource):
     """Leave out images without an object of these classes that is not difficult."""
     stored_pixels: Whole | None = Field(None, ge=32, le=4096)
     """Side of the squares held in memory; by default that of the model's input."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> DetectionData:
+        given = [form for form in ("scenes", "coco", "yolo") if getattr(self, form) is not None]
+        if len(given) > 1:
+            msg = f"{' and '.join(given)} are two sources of images; keep one"
+            raise ValueError(msg)
+        return self
 
 
 class RowSettings(Settings):

@@ -17,16 +17,15 @@ from torchvision.ops import box_iou
 
 from tasks.base import Ids, Metric, Outputs, Posteriors, Store, Task, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
-from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
-from tasks.datasets.scenes import VOC_LAYOUT, materialize
-from tasks.datasets.voc import Objects, VocSplit, fingerprint, load_split
+from tasks.datasets.objects import Objects, fingerprint
 from tasks.detection.augment import ssd_transforms
 from tasks.detection.label_noise import mislabeled
 from tasks.detection.losses import BoxTargets, box_targets, pad_objects
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 from tasks.detection.reading import DetectorRaw, reading
 from tasks.detection.settings import DetectionSettings, RowSettings
-from tasks.errors import advising, require
+from tasks.detection.sources import source_of
+from tasks.errors import advising
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
@@ -91,25 +90,20 @@ class UnlabeledDetection(UnlabeledTask[DetectorRaw, BoxTargets]):
 
 
 class DetectionTask(Task[DetectorRaw, BoxTargets]):
-    """PASCAL VOC, or data in its form, detected by a single-stage detector."""
+    """Images with objects in boxes, detected by a single-stage detector."""
 
     metric = Metric("mAP", "IoU 0.5, 11 points")
     unlabeled: UnlabeledDetection
     settings: DetectionSettings
 
     def __init__(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source = settings.data
+        source = source_of(settings.data, data, cache)
         self.settings = settings
-        self.group_names = SCENE_CLASSES if source.scenes else source.classes
+        self.group_names = source.class_names
         self._models = DetectorFactory(settings.model, len(self.group_names))  # a config that does not fit ends here
-        root = materialize(VOC_LAYOUT, source.scenes, cache) if source.scenes else data
-        stored_pixels = source.stored_pixels or settings.model.pixels
-        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
-            pool, test = (
-                load_split(root / "VOCdevkit", lists, self.group_names, need_object=source.need_object)
-                for lists in (source.pool, source.test)
-            )
-            _check_lists(pool, test, () if source.scenes else self.group_names)  # few scenes may lack a class
+        stored_pixels = settings.data.stored_pixels or settings.model.pixels
+        pool, test, advice = source.read()
+        with advising(advice):
             stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
@@ -234,18 +228,3 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
     def _corners(self, objects: Objects) -> Float[Tensor, "b 4"]:
         """An image's boxes in pixels of the model's input."""
         return on_device(objects.boxes, self.unlabeled.device) * self.unlabeled.size
-
-
-def _check_lists(pool: VocSplit, test: VocSplit, classes: tuple[str, ...]) -> None:
-    """Raise a DataError if an image is in both lists, or a class in none."""
-    in_both = {file.name for file in pool.files} & {file.name for file in test.files}
-    require(
-        not in_both, f"{min(in_both, default='')} is in both the pool and the test lists", "remove it from one of them"
-    )
-    shown = {int(label) for objects in pool.objects + test.objects for label in objects.labels}
-    absent = [name for label, name in enumerate(classes) if label not in shown]
-    require(
-        not absent,
-        f"no image of the lists shows the class {min(absent, default='')!r}",
-        "correct task.data.classes, or the lists",
-    )

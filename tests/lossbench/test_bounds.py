@@ -59,6 +59,19 @@ TASKS: dict[str, dict[str, Any]] = {
         "rows": {"most": 20, "threshold": 0.5},
         "pretraining": CLASSIFIER | {"data": DATA, "recipe": RECIPE},
     },
+    "detection of COCO files": {
+        "kind": "detection",
+        "model": {"kind": "resnet18", "width": 8, "pixels": 64},
+        "data": {
+            "coco": {"pool": "a.json", "pool_images": "a", "test": "b.json", "test_images": "b"},
+            "validation": 9,
+        },
+    },
+    "detection of a YOLO set": {
+        "kind": "detection",
+        "model": {"kind": "resnet18", "width": 8, "pixels": 64},
+        "data": {"yolo": "a.yaml", "validation": 9},
+    },
     "detection by mmdet": {
         "kind": "detection",
         "model": {"kind": "mmdet", "config": "x.py", "weights": "none", "pixels": 300, "imagenet": False},
@@ -135,7 +148,7 @@ TABLES["sweep"] = (
     | {"split": "test", "parameters": {"c": {"passes": 2}}, "full_pool_seeds": [2, 3]}
     | {"contrasts": [["c", "d"], ["d", "c"]]},
 )
-MAY_BE_LEFT_OUT = {"base", "folder", "table", "torchvision"}
+MAY_BE_LEFT_OUT = {"base", "folder", "table", "torchvision", "yolo"}
 FREE = {("parameters", "c", "passes")}
 """Numbers that a strategy judges."""
 WRONG_NUMBERS = (

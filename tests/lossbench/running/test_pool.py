@@ -21,8 +21,8 @@ from tasks.base import Task, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.mpii import MPII_SKELETON
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
+from tasks.datasets.objects import Objects
 from tasks.datasets.persons import Person
-from tasks.datasets.voc import Objects
 from tasks.detection.label_noise import mislabeled as mislabeled_objects
 from tasks.pose.label_noise import mislabeled as mislabeled_joints
 

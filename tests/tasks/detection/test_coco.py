@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pycocotools.cocoeval import COCOeval
 
-from tasks.datasets.voc import Objects
+from tasks.datasets.objects import Objects
 from tasks.detection.metrics import Detections, coco_precision
 
 CLASSES = 4

@@ -11,7 +11,7 @@ import mmdet.evaluation.functional.mean_ap as mmdet_map
 import numpy as np
 import pytest
 
-from tasks.datasets.voc import Objects
+from tasks.datasets.objects import Objects
 from tasks.detection.metrics import Detections, coco_precision, voc_precision
 
 

@@ -1,0 +1,157 @@
+"""Objects in COCO's JSON form (Lin et al. 2014), as annotation tools export it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lossbench.files import first_fault, parsed_json
+from lossbench.words import plural
+from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside
+from tasks.errors import DataError, read_data, require
+from tasks.images.decoding import image_size
+from tasks.notices import notice
+from tasks.settings import Number, Whole
+
+
+class _Table(BaseModel):
+    """What is read of an entry; other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Image(_Table):
+    """An entry of `images`."""
+
+    id: Whole
+    file_name: str = Field(min_length=1, max_length=1000)
+    width: Whole = Field(ge=1)
+    height: Whole = Field(ge=1)
+
+
+class Category(_Table):
+    """An entry of `categories`."""
+
+    id: Whole
+    name: str = Field(max_length=1000)
+
+
+class Annotation(_Table):
+    """An entry of `annotations`: an object."""
+
+    id: Whole | None = None
+    image_id: Whole
+    category_id: Whole
+    bbox: tuple[Number, Number, Number, Number]
+    """Left, top, width and height in pixels."""
+    iscrowd: Whole = Field(default=0, ge=0, le=1)
+
+
+class CocoFile(NamedTuple):
+    """The content of a file, checked entry by entry."""
+
+    path: Path
+    images: tuple[Image, ...]
+    categories: tuple[Category, ...]
+    annotations: tuple[Annotation, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the file."""
+        return tuple(category.name for category in self.categories)
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Read a file of COCO's form.
+
+    Raises:
+        DataError: it is missing, no JSON of this form, has no categories, or an id twice.
+    """
+    try:
+        content = parsed_json(read_data(path, "the COCO file"))
+    except ValueError as error:
+        fault = f"the COCO file {path} is {error}"
+        raise DataError(fault) from None
+    require(isinstance(content, Mapping), f"{path} is no COCO file: it holds no table of images and categories")
+    for name in ("images", "categories", "annotations"):
+        require(isinstance(content.get(name), list), f"{path} is no COCO file: it has no list {name!r}")
+    images, categories, annotations = (
+        _entries(content[name], table, f"{path}: {name}")
+        for name, table in (("images", Image), ("categories", Category), ("annotations", Annotation))
+    )
+    for entries, name in ((images, "image"), (categories, "category")):
+        _check_ids([entry.id for entry in entries], f"{path}: the {name}")
+    check_names([category.name for category in categories], str(path))
+    require(images, f"{path} has no images")
+    return CocoFile(path, tuple(images), tuple(categories), tuple(annotations))
+
+
+def load_coco(file: CocoFile, folder: Path, classes: Sequence[str], *, need_object: bool) -> ObjectSplit:
+    """The images of a file, and the objects of each. Crowds are `difficult`.
+
+    Args:
+        file: as `read_coco` gives it.
+        folder: that `file_name` counts from.
+        classes: class names; objects of other classes count as background.
+        need_object: leave out images without an object of these classes that is not difficult.
+
+    Raises:
+        DataError: an image is missing or of another size, an object is of an unknown image or category, or its box is wrong.
+    """
+    labels = {each.id: classes.index(each.name) for each in file.categories if each.name in classes}
+    known, images = {each.id for each in file.categories}, {each.id for each in file.images}
+    objects: dict[int, list[Annotation]] = {}
+    for annotation in file.annotations:
+        where = f"{file.path}: the annotation {annotation.id}"
+        require(annotation.image_id in images, f"{where} is of image {annotation.image_id}, which is not listed")
+        require(
+            annotation.category_id in known, f"{where} is of category {annotation.category_id}, which is not listed"
+        )
+        if annotation.category_id in labels:
+            objects.setdefault(annotation.image_id, []).append(annotation)
+    kept: list[tuple[Path, Objects]] = []
+    cut = 0
+    for image in file.images:
+        mine = objects.get(image.id, [])
+        if need_object and all(each.iscrowd for each in mine):
+            continue
+        path, size = folder / image.file_name, (image.width, image.height)
+        real = image_size(path, "an image of the COCO file")
+        require(real == size, f"{path} has {real[0]}x{real[1]} pixels, and {file.path} says {size[0]}x{size[1]}")
+        corners = np.array([each.bbox for each in mine], dtype=np.float64).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        border = inside(corners, size, f"{file.path}, {image.file_name}")
+        cut += border.cut
+        boxes = (border.corners / (size * 2)).astype(np.float32)
+        crowds = np.array([bool(each.iscrowd) for each in mine], dtype=bool)
+        kept.append(
+            (path, Objects(boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size))
+        )
+    if cut:
+        notice(
+            f"{file.path}: {plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there"
+        )
+    require(kept, f"no image of {file.path} shows one of the classes", "change task.data.classes")
+    return ObjectSplit(tuple(path for path, _ in kept), tuple(each for _, each in kept))
+
+
+def _entries(given: list[Any], table: type[Any], where: str) -> list[Any]:
+    found = []
+    for number, entry in enumerate(given):
+        try:
+            found.append(table.model_validate(entry))
+        except ValidationError as error:
+            fault = f"{where}, entry {number}: {first_fault(error)}"
+            raise DataError(fault) from None
+    return found
+
+
+def _check_ids(ids: Sequence[int], what: str) -> None:
+    seen: set[int] = set()
+    for each in ids:
+        require(each not in seen, f"{what} {each} is listed twice", "give each an id of its own")
+        seen.add(each)

@@ -1,0 +1,92 @@
+"""Images with objects in boxes, whatever form they were read from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tasks.errors import DataError, require
+
+MOST_BEYOND = 1.0
+"""Pixels by which a box may reach beyond its image: tools that count pixels differently write so, and it is cut."""
+ROUNDING = 1e-4
+
+
+class Objects(NamedTuple):
+    """The annotation of one image: its objects, possibly none."""
+
+    boxes: Float[np.ndarray, "b 4"]
+    """Left, top, right, bottom in [0, 1] over the image: the outer borders of the outermost pixels."""
+    labels: Int[np.ndarray, " b"]
+    """Class indices."""
+    difficult: Bool[np.ndarray, " b"]
+    """Never a training target; in the metrics neither a miss nor a false alarm (VOC development kit, section 4.4)."""
+    width: int
+    """Of the image, in pixels."""
+    height: int
+
+
+class ObjectSplit(NamedTuple):
+    """The images of a split, and the objects of each."""
+
+    files: tuple[Path, ...]
+    objects: tuple[Objects, ...]
+
+
+class Border(NamedTuple):
+    """Boxes within their image, and how many of them were cut."""
+
+    corners: Float[np.ndarray, "b 4"]
+    cut: int
+
+
+def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str) -> Border:
+    """Cut boxes that reach up to a pixel beyond their image.
+
+    Args:
+        corners: left, top, right, bottom in pixels, borders counting from 0.
+        size: width and height of the image.
+        where: names the image in a message.
+
+    Raises:
+        DataError: a box is not finite, lies further outside, or has no area.
+    """
+    limits = np.array(size * 2, dtype=np.float64)
+    beyond = np.maximum(-corners, corners - limits).max(1, initial=0.0)
+    kept = corners.clip(0, limits)
+    for box, distance, (left, top, right, bottom) in zip(corners, beyond, kept, strict=True):
+        text = ", ".join(f"{value:g}" for value in box)
+        if not distance <= MOST_BEYOND + ROUNDING:  # also NaN
+            fault = f"{where}: the box from ({text}) lies outside its image of {size[0]}x{size[1]} pixels"
+            raise DataError(fault, "correct it; its numbers are left, top, right and bottom here")
+        require(right > left and bottom > top, f"{where}: the box from ({text}) has no area", "correct or remove it")
+    return Border(kept, int((beyond > ROUNDING).sum()))
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raise a DataError where a class has no name, or two names differ in case or white space alone."""
+    require(names, f"{where} has no classes", "name them")
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = " ".join(name.casefold().split())
+        require(plain, f"{where} has a class without a name", "name it")
+        other = seen.setdefault(plain, name)
+        require(other == name, f"{where}: the classes {other!r} and {name!r} differ in case or white space alone")
+    name, count = Counter(names).most_common(1)[0]
+    require(count == 1, f"{where} has the class {name!r} {count} times", "give each class one entry")
+
+
+def fingerprint(split: ObjectSplit) -> str:
+    """SHA-256 over the names and objects of all images."""
+    digest = hashlib.sha256()
+    for file, objects in zip(split.files, split.objects, strict=True):
+        digest.update(f"{file.parent.parent.name}/{file.name}".encode())
+        for values in (objects.boxes, objects.labels, objects.difficult):
+            digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,145 @@
+"""Objects in the form that YOLO's trainers read: a YAML file, folders of images, and a text file of boxes for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from lossbench.files import decoded_text, shown
+from lossbench.words import plural
+from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside
+from tasks.errors import DataError, read_data, require, require_path
+from tasks.images.decoding import SUFFIXES, image_size
+from tasks.notices import notice
+
+BOX_NUMBERS = 4
+"""Of a line after its class: center and size. Outlines have more: x and y of each of their points."""
+
+
+class YoloSet(NamedTuple):
+    """What the YAML file says."""
+
+    path: Path
+    class_names: tuple[str, ...]
+    pool: tuple[Path, ...]
+    """Image files."""
+    test: tuple[Path, ...]
+
+
+def read_yolo(path: Path) -> YoloSet:
+    """Read a YAML file with `names`, `train` and `test` or `val`, and list its images.
+
+    `path` in it is the folder that the others count from; itself it counts from the folder of the file. `train`, `val` and
+    `test` are folders of images, text files with one image in each line, or lists of both.
+
+    Raises:
+        DataError: the file is missing or malformed, or a split has no image or one that is missing.
+    """
+    try:
+        content: Any = yaml.safe_load(decoded_text(read_data(path, "the YOLO file")))
+    except (ValueError, yaml.YAMLError) as error:
+        fault = f"the YOLO file {path} cannot be read ({' '.join(str(error).split())[:200]})"
+        raise DataError(fault, "write names, train and val there") from None
+    require(isinstance(content, dict), f"{path} is no YOLO file: it holds no table", "write names, train and val there")
+    given = content.get("names")
+    names = list(given.values()) if isinstance(given, dict) else given
+    in_order = not isinstance(given, dict) or list(given) == list(range(len(given)))
+    fits = isinstance(names, list) and all(isinstance(name, str) for name in names) and in_order
+    require(fits, f"{path}: names is {shown(given)}", "list the classes, or number them from 0 without gaps")
+    check_names(names or [], str(path))
+    root = path.parent / str(content.get("path") or ".")
+    held_out = "test" if content.get("test") else "val"
+    splits = []
+    for split in ("train", held_out):
+        require(content.get(split), f"{path} has no {split!r}", "name a folder of images for train and for val or test")
+        files = _images(root, content[split], f"{path}: {split}")
+        require(files, f"{path}: {split} has no image ({', '.join(SUFFIXES)})")
+        splits.append(files)
+    return YoloSet(path, tuple(names or ()), *splits)
+
+
+def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str], *, need_object: bool) -> ObjectSplit:
+    """The objects of some images. An image without a text file shows none, as in YOLO's trainers.
+
+    Args:
+        files: of the images; the last folder `images` in their paths is `labels` in those of the text files.
+        names: of the class numbers in the text files.
+        classes: class names; objects of other classes count as background.
+        need_object: leave out images without an object of these classes.
+
+    Raises:
+        DataError: an image cannot be read, or a line is no class and box within the image.
+    """
+    kept: list[tuple[Path, Objects]] = []
+    cut = 0
+    for file in files:
+        size = image_size(file, "an image of the YOLO file")
+        text = labels_of(file)
+        labels, corners = _objects(text, len(names), size) if text.exists() else ([], np.zeros((0, 4)))
+        rows = [row for row, label in enumerate(labels) if names[label] in classes]
+        if need_object and not rows:
+            continue
+        border = inside(corners[rows], size, str(text))
+        cut += border.cut
+        found = np.array([classes.index(names[labels[row]]) for row in rows], np.int64)
+        boxes = (border.corners / (size * 2)).astype(np.float32)
+        kept.append((file, Objects(boxes, found, np.zeros(len(rows), bool), *size)))
+    if cut:
+        notice(f"{plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there")
+    require(kept, "no image shows one of the classes", "change task.data.classes")
+    return ObjectSplit(tuple(file for file, _ in kept), tuple(each for _, each in kept))
+
+
+def labels_of(image: Path) -> Path:
+    """The text file of an image: in the folder `labels` beside the last `images` of its path, or beside the image."""
+    parts = list(image.parts)
+    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def _images(root: Path, given: object, where: str) -> tuple[Path, ...]:
+    if isinstance(given, list):
+        return tuple(file for each in given for file in _images(root, each, where))
+    require(isinstance(given, str), f"{where} is {shown(given)}", "write a folder, a text file or a list of them")
+    place = require_path(root / str(given), f"{where}, {given},")
+    if place.is_dir():
+        return tuple(sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES))
+    lines = decoded_text(read_data(place, where)).splitlines()
+    return tuple(
+        place.parent / line.strip() if line.startswith("./") else root / line.strip() for line in lines if line.strip()
+    )
+
+
+def _objects(text: Path, classes: int, size: tuple[int, int]) -> tuple[list[int], np.ndarray]:
+    """Class indices, and corners in pixels."""
+    labels, corners = [], []
+    for number, line in enumerate(decoded_text(read_data(text, "the boxes of an image")).splitlines(), start=1):
+        where, words = f"{text}, line {number}", line.split()
+        if not words:
+            continue
+        try:
+            label, numbers = int(words[0]), np.array([float(word) for word in words[1:]])
+        except ValueError:
+            fault = f"{where} is {shown(line)}"
+            raise DataError(
+                fault, "write a class number, and the box's center and size as shares of the image"
+            ) from None
+        outline = len(numbers) > BOX_NUMBERS and len(numbers) % 2 == 0
+        require(
+            len(numbers) == BOX_NUMBERS or outline, f"{where} has {len(words)} numbers", "a class and four belong there"
+        )
+        require(0 <= label < classes, f"{where} has the class {label}", f"classes are 0 to {classes - 1}")
+        if outline:
+            points = numbers.reshape(-1, 2)
+            box = np.concatenate([points.min(0), points.max(0)])
+        else:
+            box = np.concatenate([numbers[:2] - numbers[2:] / 2, numbers[:2] + numbers[2:] / 2])
+        labels.append(label)
+        corners.append(box * (size * 2))
+    return labels, np.array(corners).reshape(-1, 4)
