@@ -240,6 +240,11 @@ class Task(ABC, Generic[Raw, Target]):
             reference: labeled images on which groups are fitted if the annotations do not name them (pose clusters).
         """
 
+    def label_counts(self, ids: Ids) -> dict[str, int]:
+        """For each name of a group the number of these images that are in it."""
+        counts = self.groups(ids, ids).sum(0).tolist()
+        return dict(zip(self.group_names, counts, strict=True))
+
     @abstractmethod
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
         """Annotations with simulated annotation errors; `annotations` itself is not changed.

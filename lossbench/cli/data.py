@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
 
 from lossbench.cli.group import group
-from lossbench.cli.options import Data
-from lossbench.cli.output import say
+from lossbench.cli.options import (
+    Data,
+    KindFiles,
+    ModelFiles,
+    TrustConfig,
+    limit_threads,
+    load_outside,
+    protocol_names,
+)
+from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
 from tasks.datasets.names import FETCHABLE
 
@@ -17,8 +26,26 @@ app = group("Check and download the real data sets.")
 
 
 @app.command()
-def check(data: Data = Path("data")) -> None:
-    """Say which real data sets are there and complete."""
+def check(
+    protocol: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROTOCOL",
+            help="Name or file of a protocol, whose images are read and counted.",
+            autocompletion=protocol_names,
+            show_default=False,
+        ),
+    ] = None,
+    kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
+    trust_config: TrustConfig = False,
+    data: Data = Path("data"),
+) -> None:
+    """Check the known data sets, or count a protocol's labels."""
+    if protocol is not None:
+        load_outside(kind_file, model_file, trusted=trust_config)
+        _count(protocol, data)
+        return
     from tasks.datasets.catalog import states
 
     say(f"Below {data.resolve()} (--data DIR):")
@@ -28,6 +55,36 @@ def check(data: Data = Path("data")) -> None:
     if damaged := [each.dataset.name for each in found if each.damaged]:
         msg = f"damaged: {', '.join(damaged)}; what to do stands beside each"
         raise LossbenchError(msg)
+
+
+def _count(name: str, data: Path) -> None:
+    """Print how many images the splits of a protocol have, and of how many of them each label is."""
+    limit_threads()
+    import numpy as np
+    import torch
+    from rich.table import Column, Table
+
+    from lossbench.config import read_protocol
+    from tasks.kinds import build_task
+
+    protocol = read_protocol(name)
+    settings = protocol.task.untrained()
+    model: Any = getattr(settings, "model", None)
+    if getattr(model, "freeze", False):  # what its trunk gives is not needed here
+        settings = settings.model_copy(update={"model": model.model_copy(update={"freeze": False})})
+    with TemporaryDirectory() as cache:
+        task = build_task(settings, data, Path(cache), torch.device("cpu"))
+    sizes = {"pool": task.pool_size, "test": task.test_size}
+    starts = {"pool": 0, "test": task.pool_size}
+    say(
+        f"{protocol.name}: {sizes['pool']:,} pool images, of which {protocol.task.data.validation:,} are for validation, "
+        f"and {sizes['test']:,} test images"
+    )
+    counts = {split: task.label_counts(np.arange(size) + starts[split]) for split, size in sizes.items()}
+    table = Table(Column("images with", no_wrap=True), *(Column(split, justify="right") for split in sizes), box=None)
+    for label in counts["pool"]:
+        table.add_row(label, *(f"{counts[split][label]:,}" for split in sizes))
+    console().print(table)
 
 
 @app.command()

@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
 from tasks.datasets.classified import ClassifiedImages, check_classes, held_out
 from tasks.errors import DataError, require, require_file, require_path
@@ -19,8 +16,6 @@ from tasks.images.decoding import SUFFIXES, decode_squares
 
 POOL, TEST = "train", "test"
 """The splits, as folders and tables name them."""
-MOST_NAMED = 5
-"""Faults that one message names; more are counted."""
 
 
 class LabeledFiles(NamedTuple):
@@ -99,7 +94,7 @@ def load_files(found: LabeledFiles, side: int, share: float) -> ClassifiedImages
     labels = np.array([names.index(label) for label in found.labels])
     test = held_out(labels, share) if found.splits is None else np.array(found.splits) == TEST
     check_classes(labels, names, test)
-    return ClassifiedImages.of(_decoded(found.files, side), labels, names, test)
+    return ClassifiedImages.of(decode_squares(found.files, side), labels, names, test)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -146,20 +141,3 @@ def _check_names(labels: Sequence[str]) -> None:
         require(len(names) == 1, f"the classes {both} differ in case or white space alone", "give both one name")
         (name,) = names
         require(name == name.strip(), f"the class {name!r} starts or ends with white space", "remove it")
-
-
-def _decoded(files: Sequence[Path], side: int) -> UInt8[Tensor, "n 3 s s"]:
-    """All images as squares. What is wrong with any of them is in one message."""
-    faults: list[str] = []
-    squares = torch.zeros((len(files), 3, side, side), dtype=torch.uint8)
-    for row, file in enumerate(files):
-        try:
-            squares[row] = decode_squares([require_file(file, "an image")], side)[0]
-        except DataError as error:
-            faults.append(error.fault)
-    more = f"; and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
-    listed = "; ".join(faults[:MOST_NAMED]) + more
-    require(
-        not faults, f"{len(faults)} of {len(files)} images cannot be read: {listed}", "replace them or leave them out"
-    )
-    return squares

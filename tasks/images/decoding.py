@@ -28,6 +28,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 """Of files in these formats, in lower case."""
 MOST_PIXELS = 1 << 26
 """The largest image, and the largest part of one: 67 million pixels. A small file can claim to hold billions."""
+MOST_NAMED = 5
+"""Files that one message names; more are counted."""
 _FAULTS = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, struct.error, zlib.error,
     Image.DecompressionBombError, Image.DecompressionBombWarning,
@@ -62,13 +64,29 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
         boxes: the part of each image to keep, black where it lies outside of the image; the whole image if None.
 
     Raises:
-        DataError: a file is truncated or not an image, or a box is too large.
+        DataError: files are truncated or no images, or boxes are too large: the message names up to five of them.
     """
     squares = np.empty((len(paths), 3, side, side), dtype=np.uint8)
+    faults: dict[Path, DataError] = {}
     for number, path in enumerate(paths):
-        with _opened(path) as image:
-            squares[number] = scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
+        try:
+            with _opened(path) as image:
+                squares[number] = scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
+        except DataError as error:
+            faults.setdefault(path, error)
+    _raise_all(list(faults.values()), len(set(paths)))
     return torch.from_numpy(squares)
+
+
+def _raise_all(faults: Sequence[DataError], files: int) -> None:
+    """Raise one error for all that is wrong with some files."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        named = "; ".join(error.fault for error in faults[:MOST_NAMED])
+        more = f"; and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+        fault = f"{len(faults)} of {files} images cannot be read: {named}{more}"
+        raise DataError(fault, "replace them or leave them out")
 
 
 @contextmanager
@@ -77,7 +95,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(require_file(path, "an image"), formats=FORMATS) as image:
                 width, height = image.size
                 fault = f"{path} cannot be decoded (it has {width}x{height} pixels, more than {MOST_PIXELS:,})"
                 require(width * height <= MOST_PIXELS, fault, "make it smaller")

@@ -162,6 +162,11 @@ class PoseTask(Task[Tensor, PoseTargets]):
             member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._pose_vectors(ids))).long()] = True
         return member
 
+    def label_counts(self, ids: Ids) -> dict[str, int]:
+        """For each joint the number of these persons who show it."""
+        visible = np.stack([person.visible for person in self.annotations[ids]])
+        return dict(zip(self.skeleton.joints, visible.sum(0).tolist(), strict=True))
+
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
         """A share of the joints wrong: half of them swapped between left and right, in pairs, the others displaced."""
         return as_annotations([mislabeled(person, share, rng) for person in self.annotations[ids]])

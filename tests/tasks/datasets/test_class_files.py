@@ -107,8 +107,8 @@ FOLDER_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an empty class": (lambda root: (root / "fox").mkdir(), "fox has no image"),
     "one split": (lambda root: (root / "train").mkdir(), "has no folder test"),
-    "a zero-byte image": (lambda root: (root / "cat/3.png").write_bytes(b""), r"1 of 15 .*cat/3.png cannot be decoded"),
-    "a text": (lambda root: (root / "dog/1.png").write_text("hello"), r"1 of 15 .*dog/1.png cannot be decoded"),
+    "a zero-byte image": (lambda root: (root / "cat/3.png").write_bytes(b""), "cat/3.png cannot be decoded"),
+    "a text": (lambda root: (root / "dog/1.png").write_text("hello"), "dog/1.png cannot be decoded"),
     "a class of one image": (lambda root: draw(root / "fox/1.png", "fox"), "fox has training images alone"),
     "names that differ in case": (lambda root: draw(root / "Cat/1.png", "cat"), "'Cat' and 'cat' differ in case"),
     "one class": (
@@ -141,7 +141,7 @@ TABLE_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an empty file": (lambda root: write_table(root, [], ""), "cannot be read"),
     "an empty label": (lambda root: write_table(root, [*ROWS, ("cat/9.png", " ")]), "the label of row 16 is empty"),
     "a path twice": (lambda root: write_table(root, [*ROWS, ROWS[2]]), "has the path cat/2.png 2 times"),
-    "an image that is not there": (lambda root: write_table(root, [*ROWS, ("a.png", "cat")]), r"1 of 16 .*a.png"),
+    "an image that is not there": (lambda root: write_table(root, [*ROWS, ("a.png", "cat")]), "an image not found: .*a.png"),
     "another split": (
         lambda root: write_table(root, [(*row, "val") for row in ROWS], "path,label,split"),
         "has the split 'val'; splits are train and test",
