@@ -48,6 +48,8 @@ class CDAL(Strategy):
     and the first are picked. `absent = "ignored"` is the paper's sum.
     Differs from the paper in that the cells of a joint's heatmap are pooled to 8 x 8 blocks.
     Differs from the paper in that the first pick is the image farthest from the labeled ones instead of a random one.
+    Differs from the authors' code for PASCAL VOC, which compares a single mixture per image, that of all boxes weighted by
+    entropy, instead of one per class.
     """
 
     name: ClassVar[str] = "cdal"
