@@ -19,6 +19,7 @@ from strategies.learning_loss_clusters import LearningLossClusters
 from strategies.learning_loss_pp import LearningLossPlusPlus
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
+from strategies.max_herding import MaxHerding
 from strategies.pal import PAL
 from strategies.probcover import ProbCover
 from strategies.random import Random
@@ -41,6 +42,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     CoreSet,
     TypiClust,
     ProbCover,
+    MaxHerding,
     CDAL,
     Badge,
     LearningLoss,
