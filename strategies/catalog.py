@@ -26,6 +26,7 @@ from strategies.random import Random
 from strategies.ta_vaal import TAVAAL
 from strategies.true_loss import TrueLoss
 from strategies.typiclust import TypiClust
+from strategies.uherding import UHerding
 from strategies.vaal import VAAL
 
 STRATEGIES: tuple[type[Strategy], ...] = (
@@ -45,6 +46,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     MaxHerding,
     CDAL,
     Badge,
+    UHerding,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
