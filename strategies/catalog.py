@@ -11,6 +11,7 @@ from strategies.cdal import CDAL
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
 from strategies.core_set import CoreSet
 from strategies.deepfool import DeepFool
+from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
@@ -47,6 +48,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     CDAL,
     Badge,
     UHerding,
+    DropQuery,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
