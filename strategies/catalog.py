@@ -8,6 +8,7 @@ from strategies.badge import Badge
 from strategies.bald import Bald
 from strategies.base import Strategy
 from strategies.cdal import CDAL
+from strategies.clue import Clue
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
 from strategies.core_set import CoreSet
 from strategies.deepfool import DeepFool
@@ -49,6 +50,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Badge,
     UHerding,
     DropQuery,
+    Clue,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
