@@ -5,6 +5,7 @@ from __future__ import annotations
 from strategies.alfa_mix import AlfaMix
 from strategies.alfa_mix_variants import AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
 from strategies.badge import Badge
+from strategies.bait import Bait
 from strategies.bald import Bald
 from strategies.base import Strategy
 from strategies.cdal import CDAL
@@ -51,6 +52,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     UHerding,
     DropQuery,
     Clue,
+    Bait,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
