@@ -15,6 +15,7 @@ from strategies.core_set import CoreSet
 from strategies.deepfool import DeepFool
 from strategies.dropquery import DropQuery
 from strategies.entropy import Entropy
+from strategies.falcun import Falcun
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
@@ -53,6 +54,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     DropQuery,
     Clue,
     Bait,
+    Falcun,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,

@@ -19,7 +19,6 @@ from strategies.cdal import (
     concatenate,
     context_mixtures,
     contextual_space,
-    pooled_cells,
 )
 from tasks.base import Posteriors
 
