@@ -6,6 +6,7 @@ from strategies.alfa_mix import AlfaMix
 from strategies.alfa_mix_variants import AlfaMixKL, AlfaMixLearned, AlfaMixNorm, AlfaMixUniform
 from strategies.badge import Badge
 from strategies.bait import Bait
+from strategies.balanced_random import BalancedRandom
 from strategies.bald import Bald
 from strategies.base import Strategy
 from strategies.cdal import CDAL
@@ -35,6 +36,7 @@ from strategies.vaal import VAAL
 
 STRATEGIES: tuple[type[Strategy], ...] = (
     Random,
+    BalancedRandom,
     LeastConfidence,
     Margin,
     Entropy,
