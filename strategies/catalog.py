@@ -25,6 +25,7 @@ from strategies.learning_loss_pp import LearningLossPlusPlus
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
 from strategies.max_herding import MaxHerding
+from strategies.noise_stability import NoiseStability
 from strategies.pal import PAL
 from strategies.probcover import ProbCover
 from strategies.random import Random
@@ -57,6 +58,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Clue,
     Bait,
     Falcun,
+    NoiseStability,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
