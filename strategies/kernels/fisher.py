@@ -12,6 +12,10 @@ FIRST_REFRESH = 64
 """Changes after which all is computed anew, and then whenever they have doubled: what falls to a fraction loses digits."""
 
 
+MOST_PENDING = 64
+"""Changes that are kept apart from the matrices, so that these are read at every pick but seldom written."""
+
+
 class FisherBatch:
     """The inverse of A, the information of the labeled and picked images, and what each candidate changes.
 
@@ -30,6 +34,8 @@ class FisherBatch:
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(start.double()))
         self._weighted = self._inverse @ pool.double() @ self._inverse
         self._changes = 0
+        none = self._inverse[:0]
+        self._pending = (none, none[:, 0], none)
         self._lengths, self._reach = self._measured(self._inverse), self._measured(self._weighted)
 
     def _measured(self, matrix: Float[Tensor, "d d"]) -> Float[Tensor, " n"]:
@@ -48,25 +54,45 @@ class FisherBatch:
     def change(self, row: int, sign: int) -> None:
         """Add (sign 1) or remove (sign -1) a candidate."""
         vector = self._vectors[row].double()
-        u, w = self._inverse @ vector, self._weighted @ vector
+        us, factors, vs = self._pending
+        along = us @ vector
+        u = self._inverse @ vector + (factors * along) @ us
+        w = self._weighted @ vector + along @ vs + (vs @ vector) @ us
         factor, reach = -sign / (1 + sign * float(vector @ u)), float(vector @ w)
         v = factor * w + factor**2 * reach / 2 * u
-        self._inverse.addr_(u, u, alpha=factor)
-        self._weighted.addmm_(torch.stack([u, v], 1), torch.stack([v, u]))
+        self._pending = (
+            torch.cat([us, u[None]]),
+            torch.cat([factors, u.new_tensor([factor])]),
+            torch.cat([vs, v[None]]),
+        )
         self._changes += 1
+        if len(us) + 1 == MOST_PENDING:
+            self._settle()
         if self._changes >= FIRST_REFRESH and self._changes.bit_count() == 1:
+            self._settle()
             self._lengths, self._reach = self._measured(self._inverse), self._measured(self._weighted)
             return
         along_u, along_v = (self._vectors @ torch.stack([u, v], 1).to(self._vectors)).double().unbind(1)
         self._lengths = (self._lengths + factor * along_u.square()).clamp_(min=0)
         self._reach = (self._reach + 2 * along_u * along_v).clamp_(min=0)
 
+    def restrict(self, rows: Int[Tensor, " r"]) -> None:
+        """Forget all candidates but these, which are numbered from 0 on."""
+        self._vectors, self._lengths, self._reach = self._vectors[rows], self._lengths[rows], self._reach[rows]
+
+    def _settle(self) -> None:
+        """Bring both matrices up to date: the inverse by f u u^T, the weighted one by u v^T + v u^T, of each change."""
+        us, factors, vs = self._pending
+        self._inverse.addmm_((factors.unsqueeze(1) * us).T, us)
+        self._weighted.addmm_(torch.cat([us, vs]).T, torch.cat([vs, us]))
+        self._pending = (us[:0], factors[:0], vs[:0])
+
 
 def fisher_picks(batch: FisherBatch, picks: int, oversampling: float) -> Int[Tensor, " k"]:
     """Pick greedily, more than wanted, and remove those that are missed least (the paper's algorithm 1).
 
     Args:
-        batch: the candidates.
+        batch: the candidates; afterwards it holds the picks and the surplus only.
         picks: how many to pick, at most all.
         oversampling: how many times as many are picked before the surplus is removed.
 
@@ -80,8 +106,10 @@ def fisher_picks(batch: FisherBatch, picks: int, oversampling: float) -> Int[Ten
         chosen.append(best)
         free[best] = False
         batch.change(best, 1)
-    while len(chosen) > picks:
-        rows = torch.tensor(chosen, device=free.device)
-        least = int(batch.removed(rows).argmin())
-        batch.change(chosen.pop(least), -1)
-    return torch.tensor(chosen, dtype=torch.long, device=free.device)
+    first = torch.tensor(chosen, dtype=torch.long, device=free.device)
+    batch.restrict(first)
+    kept = list(range(len(chosen)))
+    while len(kept) > picks:
+        least = int(batch.removed(torch.tensor(kept, device=free.device)).argmin())
+        batch.change(kept.pop(least), -1)
+    return first[kept]
