@@ -20,6 +20,7 @@ from strategies.cdal import (
     context_mixtures,
     contextual_space,
 )
+from strategies.kernels.rows import pooled_cells
 from tasks.base import Posteriors
 
 
