@@ -37,7 +37,7 @@ class Clue(Strategy):
     cost: ClassVar[str] = "N C + 20 N K D"
 
     temperature: Number = Field(default=1.0, gt=1e-3, le=1000)
-    """Of the softmax. The paper's value on digits; 0.1 on DomainNet."""
+    """Of the softmax; 1, the plain softmax, is ours. The authors' code notes that values from 0.1 to 0.5 mostly work better."""
 
     def select(self, ctx: Context) -> Selection:
         """Pick the images nearest to the centers; if clusters are empty, continue with the highest entropies."""

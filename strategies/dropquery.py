@@ -28,7 +28,7 @@ class DropQuery(Strategy):
     Differs from the paper in that images are embedded by the task's model; on protocols with a pretrained trunk that is
     the trunk, as the paper asks.
     Differs from the paper in that if fewer images are inconsistent than the budget, those follow that most passes change,
-    and then random ones. The paper does not say what is done.
+    and then random ones.
     """
 
     name: ClassVar[str] = "dropquery"
@@ -41,7 +41,7 @@ class DropQuery(Strategy):
     passes: Whole = Field(default=3, ge=1, le=10_000)
     """Of the head (the paper)."""
     rate: Number = Field(default=0.75, gt=0, lt=1)
-    """Dropout rate on the head's input (the paper)."""
+    """Dropout rate on the head's input (a published reimplementation)."""
 
     def select(self, ctx: Context) -> Selection:
         """Pick the inconsistent images nearest to the centers; if they are too few, continue with the others."""

@@ -34,7 +34,7 @@ class Falcun(Strategy):
     cost: ClassVar[str] = "K N C"
 
     gamma: Number = Field(default=10.0, ge=0, le=1000)
-    """0 draws evenly; a large one always takes the highest sum (the paper)."""
+    """0 draws evenly; a large one always takes the highest sum (authors' code)."""
 
     def select(self, ctx: Context) -> Selection:
         """Draw one by one."""
