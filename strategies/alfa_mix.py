@@ -46,7 +46,8 @@ class AlfaMix(Strategy):
 
     The move is then epsilon |z* - z| g / |g|: its direction does not depend on the anchor. An affine head never returns
     to a category that it has left along a ray, so it suffices to mix with the farthest anchor; with other heads this is
-    an approximation. An image without a gradient does not move.
+    an approximation. An image without a gradient does not move. The gradient of the loss in the head's output is computed
+    in float64: in float32, where the largest probability rounds to 1, its part p - 1 would be 0, and the direction wrong.
 
     Differs from the paper, with more than one posterior row per image, in that an image is unstable if one
     interpolation changes the category of rows of half the weight or more. Differs from the authors' code in that if
@@ -141,7 +142,9 @@ class AlfaMix(Strategy):
         points, head = flatten(features), learner.model.head
         raw = _head_output(learner, features, points)
         targets = learner.task.pseudo_targets(raw)
-        gradient = _gradient(lambda at: learner.task.losses(_head_output(learner, features, at), targets), points)
+        gradient = _gradient(
+            lambda at: learner.task.losses(in_double(_head_output(learner, features, at)), targets), points
+        )
         direction = unit_gradients(gradient)
         before, reach = _posteriors(learner, raw), anchors.farthest_distances(points) / math.sqrt(points.shape[1])
         slope = direction @ head.weight.T if isinstance(head, nn.Linear) else None
@@ -221,7 +224,9 @@ class AlfaMix(Strategy):
 
     def _effect(self, before: Posteriors, after: Posteriors, distance: Float[Tensor, " n"]) -> MixingEffect:
         changed = before.log_probs.argmax(2) != after.log_probs.argmax(2)
-        weight = before.pooled(changed.to(distance))
+        weight = before.pooled(changed.double()).to(
+            distance
+        )  # equal weights add up to the same, whatever rows they are of
         by_divergence = self.spread == "kl"
         divergence = before.pooled(symmetric_divergence(before, after)) if by_divergence else torch.zeros_like(distance)
         return MixingEffect(weight, torch.where(weight >= UNSTABLE_WEIGHT, distance, torch.inf), divergence)
@@ -230,6 +235,11 @@ class AlfaMix(Strategy):
 def _head_output(learner: Learner, like: Features, points: Float[Tensor, "n d"]) -> Any:
     """The head's output for flattened features; `like` gives the shapes that the head expects."""
     return learner.model.head(*unflatten(points, like))
+
+
+def in_double(raw: Any) -> Any:
+    """A head's output in float64."""
+    return raw.double() if isinstance(raw, Tensor) else type(raw)(*(part.double() for part in raw))
 
 
 def _posteriors(learner: Learner, raw: Any) -> Posteriors:

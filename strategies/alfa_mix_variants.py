@@ -14,6 +14,8 @@ class AlfaMixLearned(AlfaMix):
     Alpha is learned element by element, for every anchor.
 
     Differs from the authors' code in that predictions are compared once alpha is learned, not at every step of Adam.
+    Differs from the authors' code in that one Adam takes all steps of an alpha; there each step has a new one, without
+    the running means of the steps before.
     """
 
     name: ClassVar[str] = "alfa-mix-learned"

@@ -14,6 +14,9 @@ class Badge(Strategy):
     The gradient embedding is the gradient of the loss under the model's own prediction with respect to the weights of
     the head. In classification it is (p - e_y) (x) z (the paper's section 3), and never formed; in pose it is exact, in
     SSD a count sketch of 4,096 numbers (`tasks.training.gradients`).
+
+    Differs from the authors' code in that the first pick is drawn evenly, as in k-means++; there it is the image with the
+    largest gradient.
     """
 
     name: ClassVar[str] = "badge"

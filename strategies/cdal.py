@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import ClassVar, Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import Space, farthest_first_traversal
+from strategies.kernels.rows import pooled_cells
 from tasks.base import Posteriors
 from tasks.settings import Whole
 
@@ -48,6 +48,8 @@ class CDAL(Strategy):
     and the first are picked. `absent = "ignored"` is the paper's sum.
     Differs from the paper in that the cells of a joint's heatmap are pooled to 8 x 8 blocks.
     Differs from the paper in that the first pick is the image farthest from the labeled ones instead of a random one.
+    Differs from the authors' code for PASCAL VOC, which compares a single mixture per image, that of all boxes weighted by
+    entropy, instead of one per class.
     """
 
     name: ClassVar[str] = "cdal"
@@ -98,24 +100,6 @@ def context_mixtures(posteriors: Posteriors, categories: int = 64) -> Mixtures:
     totals = mixing_weights.sum(2)
     smallest = torch.finfo(totals.dtype).tiny
     return Mixtures(mixing_weights @ probs / totals.clamp(min=smallest).unsqueeze(2), totals > 0)
-
-
-def pooled_cells(probs: Float[Tensor, "n m k"], grid: tuple[int, int], most: int) -> Float[Tensor, "n m _"]:
-    """The probabilities of a map's cells, summed over blocks of nearly equal size.
-
-    Args:
-        probs: k = height x width cells, row by row.
-        grid: height and width of the maps.
-        most: maximum number of cells in the result; maps with at most as many are returned unchanged.
-    """
-    if probs.shape[2] <= most:
-        return probs
-    blocks = math.isqrt(most)
-    down, across = (
-        functional.one_hot(torch.arange(side, device=probs.device) * min(blocks, side) // side).to(probs)
-        for side in grid
-    )
-    return torch.einsum("nmyx,yv,xu->nmvu", probs.unflatten(2, grid), down, across).flatten(2)
 
 
 def concatenate(batches: Iterable[Mixtures]) -> Mixtures:

@@ -95,6 +95,9 @@ class VariationRatio(Committee):
 
 
 def pooled(predictions: Sequence[Posteriors], rows: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
-    """The mean of one value per posterior row, weighted by the rows' mean weight over the predictions."""
-    weight = torch.stack([posteriors.weight for posteriors in predictions]).mean(0)
-    return Posteriors(predictions[0].log_probs, weight, predictions[0].context).pooled(rows)
+    """The mean of one value per posterior row, weighted by the rows' mean weight over the predictions.
+
+    It is added in float64, so that equal values give equal means whatever rows they are in.
+    """
+    weight = torch.stack([posteriors.weight for posteriors in predictions]).double().mean(0)
+    return Posteriors(predictions[0].log_probs, weight, predictions[0].context).pooled(rows.double()).to(rows.dtype)

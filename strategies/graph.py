@@ -131,6 +131,8 @@ class CoreGCN(GraphStrategy):
     The network learns to tell labeled from unlabeled images, and is trained anew in every round.
 
     Differs from the paper in that the graph holds up to 20,000 candidates, not 10,000.
+    Differs from the authors' code in that the layers start from torch's default of a linear layer, instead of uniform
+    numbers up to one over the square root of their outputs.
     """
 
     name: ClassVar[str] = "core-gcn"
@@ -153,6 +155,8 @@ class UncertainGCN(GraphStrategy):
     every round.
 
     Differs from the paper in that the graph holds up to 20,000 candidates, not 10,000.
+    Differs from the authors' code in that the layers start from torch's default of a linear layer, instead of uniform
+    numbers up to one over the square root of their outputs.
     """
 
     name: ClassVar[str] = "uncertain-gcn"

@@ -30,6 +30,8 @@ class TAVAAL(VAAL):
     paper trains it with RankCGAN's pairwise cross-entropy; predictions are scaled to [0, 1] by the minimum and maximum
     over all images instead of a sigmoid; and the first training step uses predictions too, whereas the published code
     draws uniform numbers. Everything else is as in VAAL.
+    Differs from the authors' code in that the discriminator reads the same scaled loss as the decoder; there it reads the
+    prediction as it is.
     """
 
     name: ClassVar[str] = "ta-vaal"

@@ -28,6 +28,12 @@ class TypiClust(Strategy):
     Differs from the paper in that images are embedded by the task's model, not by a self-supervised one.
     Differs from the paper in that k-means never uses mini-batches.
     Differs from the paper in that in a cluster of more than 10,000 points neighbors are searched among 10,000 of them.
+
+    Differs from the authors' code in three ways, in which it follows the paper. Neighbors are 20, or all others of a
+    smaller cluster; there they are at most half of the cluster, and labeled and picked images are not among them. Small
+    clusters are picked from after all others; there clusters of 5 or fewer are left out. Each pick is from the cluster
+    that has the fewest labels and picks by then; there, with more picks than clusters, the order of the clusters at the
+    start is repeated.
     """
 
     name: ClassVar[str] = "typiclust"
@@ -42,7 +48,7 @@ class TypiClust(Strategy):
     neighbors: Whole = Field(default=20, ge=1, le=MOST_IMAGES)
     """Number of nearest neighbors over which typicality is computed (the paper)."""
     smallest_cluster: Whole = Field(default=5, ge=1, le=MOST_IMAGES)
-    """Smaller clusters are picked from after all others (the authors' code leaves them out)."""
+    """Smaller clusters are picked from after all others (the authors' code leaves out those of 5 or fewer)."""
 
     def select(self, ctx: Context) -> Selection:
         """Pick one by one from the cluster with the fewest labels and picks; from the largest if several are equal."""

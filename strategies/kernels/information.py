@@ -72,12 +72,13 @@ def vote_entropy(shares: Float[Tensor, "c n m"]) -> Float[Tensor, "n m"]:
     """Entropy of the distribution of a committee's votes, from 0 to ln c.
 
     A category with v of c votes adds -v/c ln(v/c) to the entropy; here each of its v voters adds -1/c ln(v/c), so that
-    the cost does not depend on the number of categories.
+    the cost does not depend on the number of categories. Equal numbers of votes give equal results whoever casts them:
+    the shares are sorted, and added in float64.
 
     Args:
         shares: the result of `vote_shares`.
     """
-    return shares.log().mean(0).neg()
+    return shares.double().sort(0).values.log_().mean(0).neg().to(shares.dtype)
 
 
 def variation_ratio(shares: Float[Tensor, "c n m"]) -> Float[Tensor, "n m"]:

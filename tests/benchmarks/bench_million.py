@@ -16,8 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from lossbench.running.machine import memory_growth
+from strategies.bait import gram
 from strategies.cdal import Mixtures, cdal_picks
+from strategies.kernels.fisher import FisherBatch, fisher_picks
 from strategies.kernels.geometry import greedy_k_center, k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.herding import Gains, coverage, herding_picks
 from strategies.kernels.information import disagreement, entropy, expected_residual, least_confidence, margin
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
@@ -75,8 +78,24 @@ def uncertainty(_: Tensor) -> Tensor:
     return (sum(rows) + disagreement(passes)).topk(K).indices
 
 
+def herding(points: Tensor) -> Tensor:
+    """Of UHerding and MaxHerding, on their 35,000 candidates."""
+    some, labeled = points[::28][:35_000], points[1:L].clone()
+    covered = coverage(some, labeled, 0.5)
+    gains = Gains(some, torch.full_like(covered, 1 / len(some)), covered, 0.5, np.random.default_rng(0))
+    return herding_picks(gains, K)[0]
+
+
+def bait(points: Tensor) -> Tensor:
+    """On its 100,000 candidates."""
+    some = points[::10].clone()
+    return fisher_picks(FisherBatch(some, torch.eye(D), gram(some) / len(some)), K, 2.0)
+
+
 @pytest.mark.parametrize(
-    "kernel", [uncertainty, cdal, k_center, badge, typiclust, clusters_of_alfa_mix], ids=lambda each: each.__name__
+    "kernel",
+    [uncertainty, cdal, k_center, badge, typiclust, clusters_of_alfa_mix, herding, bait],
+    ids=lambda each: each.__name__,
 )
 def test_a_million_candidates(kernel: Callable[[Tensor], Tensor], points: Tensor, capsys) -> None:
     own = 0.0 if kernel in (uncertainty, cdal) else points.numel() * 4 / 2**20

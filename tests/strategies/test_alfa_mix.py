@@ -125,6 +125,31 @@ def test_an_image_without_a_gradient_is_no_candidate() -> None:
     assert not flips(points, means, weight, certain).any()
 
 
+def test_the_direction_is_right_where_the_largest_probability_rounds_to_1() -> None:
+    """Three classes, the first surer by 20 nats: from the others alone the direction would leave out the first's weights."""
+    weight = torch.tensor([[3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    bias, points = torch.tensor([20.0, 0.0, 0.0]), torch.tensor([[1.0, 0.5]])
+    logits = points @ weight.T + bias
+    assert logits.softmax(1)[0, 0] == 1, "in float32"
+    anchor = torch.tensor([[-30.0, 0.5]])
+    ctx = context(torch.cat([anchor, points]), weight, bias, torch.ones(1, 1).bool(), budget=1)
+    _, changes = AlfaMix(caps=(0.5, 1.0))._closed_form(ctx, AlfaMix()._anchors(ctx))
+    exact = Line(weight, bias).double().head
+    expected = [field_form(points.double(), anchor.double(), exact, cap).tolist() for cap in (0.5, 1.0)]
+    assert [each.changed_weight.bool().tolist() for each in changes] == expected == [[True], [True]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sure_classifier_finds_the_candidates_of_float64(seed: int) -> None:
+    points, means, weight, bias = random_problem(seed, count=200)
+    sure = weight * 8
+    top = (points @ sure.T + bias).log_softmax(1).amax(1)
+    head = Line(sure.double(), bias.double()).double().head
+    expected = torch.stack([field_form(points.double(), means.double(), head, cap) for cap in CAPS], 1)
+    assert torch.equal(flips(points, means, sure, bias), expected)
+    assert (top == 0).float().mean() > 0.2, "many probabilities round to 1"
+
+
 def test_features_that_are_not_finite_are_refused() -> None:
     points, _, weight, bias = random_problem(0, count=12)
     groups = torch.ones(4, 1, dtype=torch.bool)

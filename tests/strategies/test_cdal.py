@@ -19,8 +19,8 @@ from strategies.cdal import (
     concatenate,
     context_mixtures,
     contextual_space,
-    pooled_cells,
 )
+from strategies.kernels.rows import pooled_cells
 from tasks.base import Posteriors
 
 

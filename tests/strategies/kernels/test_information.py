@@ -97,6 +97,29 @@ def test_votes_worked_out_by_hand() -> None:
     assert variation_ratio(shares)[:, 0].tolist() == [0, 0.25, 0.5, 0.5, 0.75]
 
 
+@pytest.mark.parametrize("members", [3, 5, 10, 37])
+def test_equal_counts_score_the_same_whoever_dissents(members: int) -> None:
+    """One dissenter each, then two who agree: the scores are the same to the bit, so that ties are broken at random."""
+    for dissenters in (1, 2):
+        votes = torch.zeros(members, members, dtype=torch.long)
+        for shift in range(dissenters):
+            votes[torch.arange(members), (torch.arange(members) + shift) % members] = 1
+        shares = vote_shares([functional.one_hot(each, 3).float().log().unsqueeze(1) for each in votes.T])
+        assert len(vote_entropy(shares).unique()) == 1
+        assert len(variation_ratio(shares).unique()) == 1
+
+
+@pytest.mark.parametrize("joints", [14, 16, 21])
+def test_equal_rows_score_the_same_in_whatever_order(joints: int) -> None:
+    log_probs, weight = torch.zeros(200, joints, 1), torch.full((200, joints), 1 / joints)
+    values = torch.tensor([0.6365142, 1.0986123, 0.0])[torch.arange(joints) % 3]
+    generator = torch.Generator().manual_seed(0)
+    shuffled = torch.stack([values[torch.randperm(joints, generator=generator)] for _ in range(200)])
+    prediction = Posteriors(log_probs, weight, torch.zeros(200, joints, dtype=torch.long))
+    assert len(prediction.pooled(shuffled).unique()) > 1, "in float32 the order counts"
+    assert len(pooled([prediction] * 3, shuffled).unique()) == 1
+
+
 @given(st.integers(1, 7), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_votes_count_as_by_the_definition(members: int, categories: int, seed: int) -> None:
     log_probs = drawn(seed, members, 3, 2, categories)

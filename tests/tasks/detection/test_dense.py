@@ -80,6 +80,15 @@ def test_the_loss_of_one_image_is_mmdets(model: DenseDetector, some: DenseReadin
         head.training = False
 
 
+def test_losses_can_be_computed_in_float64(some: DenseReading, model: DenseDetector, images: Tensor) -> None:
+    """ALFA-Mix does, for a gradient that does not vanish where the model is sure."""
+    with torch.no_grad():
+        raw = model(images).raw
+    exact = type(raw)(*(part.double() for part in raw))
+    wanted = targets(*SCENES)
+    torch.testing.assert_close(some.losses(exact, wanted).float(), some.losses(raw, wanted), rtol=1e-3, atol=1e-4)
+
+
 def test_an_image_without_objects_has_a_finite_loss(some: DenseReading, model: DenseDetector, images: Tensor) -> None:
     with torch.no_grad():
         losses = some.losses(model(images[:2]).raw, targets([], SCENES[0]))

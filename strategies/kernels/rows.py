@@ -1,0 +1,45 @@
+"""One distribution per image from its posterior rows. Pure functions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from tasks.base import Posteriors
+
+CELLS = 64
+"""Maximum number of cells of a map after pooling."""
+
+
+def row_means(posteriors: Posteriors) -> Float[Tensor, "n v"]:
+    """The mean of an image's distributions, weighted by their weight, as a vector that adds up to 1.
+
+    With one row that is the distribution itself. Where the categories are the cells of a map, such as a joint's heatmap, the
+    maps are pooled to 8 x 8 blocks and stay apart.
+    """
+    probs, weight = posteriors.log_probs.exp(), posteriors.weight.unsqueeze(2)
+    if posteriors.grid is not None:
+        return (weight * pooled_cells(probs, posteriors.grid, CELLS)).flatten(1)
+    return torch.where(weight == 0, 0.0, weight * probs).sum(1)
+
+
+def pooled_cells(probs: Float[Tensor, "n m k"], grid: tuple[int, int], most: int) -> Float[Tensor, "n m _"]:
+    """The probabilities of a map's cells, summed over blocks of nearly equal size.
+
+    Args:
+        probs: k = height x width cells, row by row.
+        grid: height and width of the maps.
+        most: maximum number of cells in the result; maps with at most as many are returned unchanged.
+    """
+    if probs.shape[2] <= most:
+        return probs
+    blocks = math.isqrt(most)
+    down, across = (
+        functional.one_hot(torch.arange(side, device=probs.device) * min(blocks, side) // side).to(probs)
+        for side in grid
+    )
+    return torch.einsum("nmyx,yv,xu->nmvu", probs.unflatten(2, grid), down, across).flatten(2)
