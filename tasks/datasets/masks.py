@@ -47,7 +47,7 @@ class MaskedImages(NamedTuple):
     masks: tuple[Path, ...]
 
 
-def load_folder(images: Path, masks: Path, suffix: str = "") -> MaskedImages:
+def load_folder(images: Path, masks: Path, suffix: str | None = None) -> MaskedImages:
     """The images of a folder, by name, with the mask of the same name, as a PNG, from another folder.
 
     Args:
@@ -64,7 +64,7 @@ def load_folder(images: Path, masks: Path, suffix: str = "") -> MaskedImages:
     require(files, f"no image in {images}", "put JPEG, PNG, BMP or WebP files there")
     name, count = Counter(path.stem for path in files).most_common(1)[0]
     require(count == 1, f"{images} has {count} images named {name}", "keep one of them, as a mask has one image")
-    return MaskedImages(tuple(files), tuple(masks / f"{path.stem}{suffix}.png" for path in files))
+    return MaskedImages(tuple(files), tuple(masks / f"{path.stem}{suffix or ''}.png" for path in files))
 
 
 def load_cityscapes(root: Path, split: str) -> MaskedImages:

@@ -21,5 +21,7 @@ CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
 )  # fmt: skip
 """Of the usual masks, in the order of their numbers (Badrinarayanan et al. 2017)."""
+CAMVID_VOID = (11,)
+"""The number of pixels without a class in these masks."""
 BACKGROUND = "background"
 """A class of this name is everything that has no class of its own; pictures do not color it."""

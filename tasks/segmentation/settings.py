@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tasks.datasets.names import CAMVID_CLASSES
+from tasks.datasets.names import CAMVID_CLASSES, CAMVID_VOID
 from tasks.models.settings import LibrarySegmenterSettings, SegmenterSettings
 from tasks.settings import DataSource, Distinct, FileName, Number, Settings, TaskSettings, Whole
 
@@ -20,7 +20,7 @@ class MaskFolders(Settings):
 
     images: FileName
     masks: FileName
-    suffix: FileName | Literal[""] = ""
+    suffix: FileName | None = None
     """What the name of a mask has more than the name of its image."""
 
 
@@ -38,7 +38,7 @@ class FolderData(DataSource):
     test: Folders = (MaskFolders(images="camvid/test", masks="camvid/testannot"),)
     classes: Annotated[tuple[FileName, ...], Field(min_length=2, max_length=MOST_CLASSES), Distinct] = CAMVID_CLASSES
     """The class of number 0 in the masks, of number 1, ..."""
-    void: Annotated[tuple[Annotated[Whole, Field(ge=0, le=LARGEST_NUMBER)], ...], Distinct] = (11,)
+    void: Annotated[tuple[Annotated[Whole, Field(ge=0, le=LARGEST_NUMBER)], ...], Distinct] = CAMVID_VOID
     """The numbers of pixels that are of no class: neither trained nor evaluated."""
     stored_pixels: Whole | None = Field(None, ge=16, le=4096)
     """Side of the squares and label maps held in memory; by default that of the model's input."""
