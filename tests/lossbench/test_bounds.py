@@ -252,7 +252,10 @@ def test_the_tables_set_every_field_of_every_class() -> None:
         while models:
             each = models.pop()
             given |= {(type(each).__name__, name) for name in each.model_fields_set}
-            models += [value for _, value in each if isinstance(value, BaseModel)]
+            for _, value in each:
+                models += [
+                    one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, BaseModel)
+                ]
     only_choices = {
         (name, field) for name, field in fields if field in {"optimizer", "schedule", "precision", "posterior"}
     }

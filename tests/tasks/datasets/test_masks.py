@@ -24,7 +24,7 @@ def test_folders_become_label_maps(tmp_path: Path) -> None:
     assert (task.pool_size, task.test_size, task.group_names) == (2, 1, ("left", "right"))
     wanted = np.zeros((16, 16), int)
     wanted[:, 8:] = 1
-    wanted[14:] = VOID  # the last of six rows: of 16, those whose centers lie in it
+    wanted[13:] = VOID  # the last of six rows: of 16, those whose centers lie in it
     assert task.annotations.shape == (3, 16, 16)
     assert all(np.array_equal(each, wanted) for each in task.annotations)
     assert set(task.fingerprints) == {"pool", "test"}
@@ -92,7 +92,7 @@ def test_an_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
 def test_a_grid_finer_than_the_prediction_is_refused(tmp_path: Path) -> None:
     settings = written(tmp_path)
     finer = settings.model_copy(update={"cells": settings.cells.model_copy(update={"grid": 99})})
-    with pytest.raises(DataError, match="cells.grid is 99, and the model's map has 8 cells a side; lower"):
+    with pytest.raises(DataError, match=r"cells\.grid is 99, and the model's map has 8 cells a side; lower"):
         build_task(finer, tmp_path, tmp_path, CPU)
 
 

@@ -25,7 +25,7 @@ from tasks.segmentation.settings import SegmentationSettings
 from tasks.training.learner import Learner
 
 QUICK = (Random, LearningLoss, Badge, DeepFool)  # reads nothing, taps, gradients of the head, gradients in inputs
-SIDES = {"frozen": 8, "timm ViT": 4, "torchvision": 8}
+SIDES = {"frozen": 4, "timm ViT": 4, "torchvision": 8}
 """Of the predicted maps."""
 
 
