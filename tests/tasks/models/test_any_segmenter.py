@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,14 @@ import numpy as np
 import pytest
 import torch
 from raw_outputs import SOME
-from tiny_learners import learner, plan_of
+from strategy_contracts import MakeTrial, StrategyContracts, trials
 from tiny_models import SEGMENTATION_MODELS, built_with
 
-from lossbench.submissions.conformance import CHECKS, Check, Trial
-from strategies import STRATEGIES, Strategy
-from strategies.badge import Badge
-from strategies.deepfool import DeepFool
-from strategies.learning_loss import LearningLoss
 from strategies.random import Random
 from tasks.base import Task
 from tasks.errors import DataError
 from tasks.segmentation.settings import SegmentationSettings
-from tasks.training.learner import Learner
 
-QUICK = (Random, LearningLoss, Badge, DeepFool)  # reads nothing, taps, gradients of the head, gradients in inputs
 SIDES = {"frozen": 4, "timm ViT": 4, "torchvision": 8}
 """Of the predicted maps."""
 
@@ -41,38 +33,15 @@ def task(name: str, cache: Path) -> Task[Any, Any]:
 
 
 @pytest.fixture(scope="session")
-def make_trial(task: Task[Any, Any], shared: Path) -> Callable[[Strategy], Trial]:
-    kept: dict[tuple[str, int], tuple[Learner, ...]] = {}
-
-    def of(strategy: Strategy) -> Trial:
-        key = (repr(plan_of(strategy)), strategy.committee_size)
-        if key not in kept:
-            members = range(strategy.committee_size)
-            kept[key] = tuple(learner(task, shared / "models", strategy, member=member) for member in members)
-        return Trial(task, strategy, kept[key])
-
-    return of
+def make_trial(task: Task[Any, Any], shared: Path) -> MakeTrial:
+    return trials(task, shared / "models")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("strategy", QUICK, ids=lambda strategy: strategy.name)
-def test_strategies_keep_the_contract(
-    strategy: type[Strategy], check: Check, make_trial: Callable[[Strategy], Trial]
-) -> None:
-    check(make_trial(strategy.smoke()))
+class TestContracts(StrategyContracts):
+    """On each of these models."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", [each for each in STRATEGIES if each not in QUICK], ids=lambda each: each.name)
-def test_every_other_strategy_keeps_the_contract(
-    strategy: type[Strategy], make_trial: Callable[[Strategy], Trial]
-) -> None:
-    for check in CHECKS:
-        check(make_trial(strategy.smoke()))
-
-
-def test_head_and_taps_are_those_of_the_contract(name: str, make_trial: Callable[[Strategy], Trial]) -> None:
+def test_head_and_taps_are_those_of_the_contract(name: str, make_trial: MakeTrial) -> None:
     (trained,) = make_trial(Random()).committee
     ((_, outputs),) = trained.batches(SOME)
     with torch.no_grad():
@@ -81,9 +50,7 @@ def test_head_and_taps_are_those_of_the_contract(name: str, make_trial: Callable
     assert outputs.raw.shape == (len(SOME), 9, SIDES[name], SIDES[name])
 
 
-def test_training_changes_what_is_not_frozen(
-    task: Task[Any, Any], name: str, make_trial: Callable[[Strategy], Trial]
-) -> None:
+def test_training_changes_what_is_not_frozen(task: Task[Any, Any], name: str, make_trial: MakeTrial) -> None:
     torch.manual_seed(0)
     before = task.build_model().state_dict()
     after = make_trial(Random()).committee[0].model.state_dict()
