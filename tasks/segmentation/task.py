@@ -127,6 +127,11 @@ class SegmentationTask(Task[Tensor, Tensor]):
         usual = class_shares(self.annotations[reference], classes).sum(0) / max(len(reference), 1)
         return torch.from_numpy(class_shares(self.annotations[ids], classes) > usual)
 
+    def label_counts(self, ids: Ids) -> dict[str, int]:
+        """For each class the number of these images that show it."""
+        shown = class_shares(self.annotations[ids], len(self.group_names)) > 0
+        return dict(zip(self.group_names, shown.sum(0).tolist(), strict=True))
+
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> UInt8[np.ndarray, "n s s"]:
         """A share of the segments wrong: half of another class, half with eroded borders."""
         classes = len(self.group_names)

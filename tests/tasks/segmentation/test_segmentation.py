@@ -89,6 +89,14 @@ def test_groups_are_the_classes_that_take_more_than_usual(task: SegmentationTask
     assert shares.sum(1) == pytest.approx(np.ones(40))
 
 
+def test_an_image_counts_for_every_class_that_it_shows(task: SegmentationTask) -> None:
+    ids = np.arange(30)
+    counts = task.label_counts(ids)
+    assert list(counts) == list(task.group_names)
+    assert counts["background"] == 30
+    assert counts["disk"] == sum(int((task.annotations[each] == 1).any()) for each in ids) > 0
+
+
 def test_annotations_are_predicted_by_a_model_that_knows_them(task: SegmentationTask) -> None:
     ids = task.test_ids
     raw = functional.one_hot(task.targets(ids), len(task.group_names)).permute(0, 3, 1, 2).float()
