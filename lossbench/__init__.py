@@ -1,4 +1,4 @@
-"""Active-learning strategies on classification, detection and pose, around one loss-prediction module: the Python API.
+"""Active-learning strategies on classification, detection, pose and segmentation, around one loss-prediction module: the Python API.
 
     record = lossbench.run("scenes-classification", "margin", seed=0)
     records = lossbench.load_records("runs/records")

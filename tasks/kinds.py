@@ -12,6 +12,7 @@ from tasks.detection.kind import Detection
 from tasks.files import Source, classes_in, read_source
 from tasks.kind import TaskKind
 from tasks.pose.kind import Pose
+from tasks.segmentation.kind import Segmentation
 from tasks.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
 
-KINDS: tuple[TaskKind[Any], ...] = (Classification(), Detection(), Pose())
+KINDS: tuple[TaskKind[Any], ...] = (Classification(), Detection(), Pose(), Segmentation())
 """The kinds of Lossbench. To add one, write a folder in `tasks/` and add its class here."""
 NAME = r"[a-z0-9][a-z0-9-]*"
 """The names that a kind may have."""

@@ -51,7 +51,7 @@ def check(
     say(f"Below {data.resolve()} (--data DIR):")
     found = list(states(data))
     for each in found:
-        say(f"  {each.dataset.name:8} {each.dataset.folder}: {each.text}")
+        say(f"  {each.dataset.name:10} {each.dataset.folder}: {each.text}")
     if damaged := [each.dataset.name for each in found if each.damaged]:
         msg = f"damaged: {', '.join(damaged)}; what to do stands beside each"
         raise LossbenchError(msg)

@@ -24,7 +24,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RESUMABLE = (["run"], ["submission", "create"])
 """Commands that keep the rounds that they have finished."""
 
-app = group("Lossbench: active-learning strategies on classification, detection and pose, around one loss module.")
+app = group(
+    "Lossbench: active-learning strategies on classification, detection, pose and segmentation, around one loss module."
+)
 app.command(epilog=EXAMPLES)(run)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
@@ -57,7 +59,7 @@ def common(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Lossbench: active-learning strategies on classification, detection and pose, around one loss module."""
+    """Lossbench: active-learning strategies on classification, detection, pose and segmentation, around one loss module."""
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lossbench.words import suggestion
-from tasks.datasets.names import FETCHABLE, TORCHVISION_FOLDER, VOC_CLASSES
+from tasks.datasets.names import CAMVID_CLASSES, CAMVID_VOID, FETCHABLE, TORCHVISION_FOLDER, VOC_CLASSES
 from tasks.errors import DataError
 
 
@@ -106,10 +106,34 @@ def _pose(root: Path) -> str:
     return "; ".join(counts) or "the folder has no annotations"
 
 
+def _camvid(root: Path) -> str:
+    from tasks.datasets.masks import Numbering, label_maps, load_folder  # noqa: PLC0415
+
+    folder, counts = root / "camvid", []
+    numbering = Numbering.of(CAMVID_CLASSES, CAMVID_VOID)
+    for name in ("train", "val", "test"):
+        split = load_folder(folder / name, folder / f"{name}annot")
+        counts.append(f"{name} {sum(1 for _ in label_maps(split, numbering))} frames")
+    return "; ".join(counts)
+
+
+def _cityscapes(root: Path) -> str:
+    from tasks.datasets.masks import cityscapes_numbering, label_maps, load_cityscapes  # noqa: PLC0415
+
+    numbering = cityscapes_numbering()
+    splits = {name: load_cityscapes(root / "cityscapes", name) for name in ("train", "val")}
+    counts = {name: sum(1 for _ in label_maps(split, numbering)) for name, split in splits.items()}
+    return "; ".join(f"{name} {count} images" for name, count in counts.items())
+
+
 DATASETS = (
     Dataset("CIFAR-10", "cifar-10-batches-py", "lossbench data fetch cifar10", _cifar10),
     Dataset("VOC", "VOCdevkit", "lossbench data fetch voc2007 voc2012", _voc),
     Dataset(
         "pose", "pose", "MPII's images in pose/images, HRNet's JSON in pose/annotations (see docs/tasks.md)", _pose
+    ),
+    Dataset("CamVid", "camvid", "its frames and masks of 11 classes, in folders (see docs/data.md)", _camvid),
+    Dataset(
+        "Cityscapes", "cityscapes", "register at cityscapes-dataset.com; leftImg8bit and gtFine go there", _cityscapes
     ),
 )

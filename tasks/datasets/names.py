@@ -17,3 +17,11 @@ MPII_MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 """For each joint the index of its counterpart in a horizontally flipped image."""
 MPII_LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (13, 14), (14, 15))
 """Pairs of joints between which a picture shows a line."""
+CAMVID_CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+)  # fmt: skip
+"""Of the usual masks, in the order of their numbers (Badrinarayanan et al. 2017)."""
+CAMVID_VOID = (11,)
+"""The number of pixels without a class in these masks."""
+BACKGROUND = "background"
+"""A class of this name is everything that has no class of its own; pictures do not color it."""

@@ -89,6 +89,21 @@ def _raise_all(faults: Sequence[DataError], files: int) -> None:
         raise DataError(fault, "replace them or leave them out")
 
 
+def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """The class numbers of a mask: the values of a grey or palette image of 8 bits, not its colors.
+
+    Raises:
+        DataError: the file is missing, truncated or not an image, or its pixels are no class numbers.
+    """
+    with _opened(require_file(path, "a mask")) as image:
+        advice = "save class numbers as a grey or palette PNG of 8 bits"
+        require(image.mode in {"L", "P"}, f"{path} holds no class numbers: its mode is {image.mode}", advice)
+        require(
+            image.format not in {"JPEG", "WEBP"}, f"{path} is a {image.format}, which changes class numbers", advice
+        )
+        return np.array(image)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An open image. What the block raises while it decodes becomes a DataError."""

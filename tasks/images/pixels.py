@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -101,6 +101,20 @@ class Pixels:
             flat = torch.baddbmm(maps[:, :, 3:], maps[:, :, :3], images.flatten(2))
             images = flat.clamp_(0, 255).view_as(images)
         return self._normalized(images)
+
+    def warp_labels(
+        self, labels: UInt8[Tensor, "n s s"], transforms: Float[np.ndarray, "n 2 3"], fill: int
+    ) -> Int[Tensor, "n h w"]:
+        """Label maps under the transforms of `warp`: each pixel has the nearest label, or `fill` outside of the square.
+
+        Args:
+            labels: of the stored squares, in any resolution.
+            transforms: as those of `warp`.
+            fill: the label outside.
+        """
+        maps = labels.float().sub_(fill).unsqueeze(1)  # grid_sample pads with 0
+        warped = functional.grid_sample(maps, self._grid(transforms), mode="nearest", align_corners=False)
+        return warped.add_(fill).squeeze(1).long()
 
     def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
         return self._stored[on_device(np.asarray(ids), self.device)]

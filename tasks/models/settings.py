@@ -202,3 +202,39 @@ PoseModelSettings = Annotated[
     Discriminator(lambda model: _kind_of(model, "hourglass")),
 ]
 """The model of a pose protocol; a stacked hourglass where no kind is named."""
+
+
+class ResNetSegmenterSettings(ResNetSettings):
+    """An encoder-decoder on a ResNet-18: its stages are added from coarse to fine, as in a feature pyramid."""
+
+    stem: Literal["cifar", "half", "imagenet"] = "half"
+    pixels: Whole = Field(96, ge=16, le=MOST_PIXELS)
+    levels: Whole = Field(3, ge=1, le=4)
+    """How many of the last stages the decoder reads; the finest of them has the resolution of the prediction."""
+    channels: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    """Of the decoder's maps."""
+
+
+class LibrarySegmenterSettings(LibrarySettings):
+    """The same decoder on a trunk of timm or torchvision, which may be frozen."""
+
+    levels: Whole = Field(3, ge=1, le=8)
+    """How many of the last taps the decoder reads; the finest of them has the resolution of the prediction."""
+    channels: Whole = Field(64, ge=1, le=MOST_CHANNELS)
+    """Of the decoder's maps."""
+
+    @model_validator(mode="after")
+    def _has_no_hidden_layer(self) -> LibrarySegmenterSettings:
+        if self.hidden:
+            msg = "`hidden` is for classifiers; a segmentation model has `channels`"
+            raise ValueError(msg)
+        return self
+
+
+SegmenterSettings = Annotated[
+    Annotated[ResNetSegmenterSettings, Tag("resnet18")]
+    | Annotated[LibrarySegmenterSettings, Tag("timm")]
+    | Annotated[LibrarySegmenterSettings, Tag("torchvision")],
+    Discriminator(_kind_of),
+]
+"""The model of a segmentation protocol; one on ResNet-18 where no kind is named."""

@@ -44,7 +44,7 @@ def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> Non
 
 
 def test_every_strategy_has_its_reading_of_several_rows() -> None:
-    _, _, readings = STRATEGIES_PAGE.partition("## How they read detection and pose")
+    _, _, readings = STRATEGIES_PAGE.partition("## How they read detection, pose and segmentation")
     named = set(
         re.findall(
             r"[a-z][a-z-]+[a-z]",

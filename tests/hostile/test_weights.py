@@ -9,6 +9,7 @@ import pytest
 import torch
 from command_line import Result
 from sample_configs import written
+from tiny_tasks import KINDS
 from watchdog import watched
 
 TASK = """
@@ -21,13 +22,15 @@ kind = "{kind}"
 data = {{ scenes = {{ seed = 3, pool = 60, test = 24 }}, validation = 12 }}
 model = {{ kind = "timm", name = "test_resnet", weights = "bad.pth", pixels = 32, freeze = {freeze}{more} }}
 recipe = {{ epochs = 1, batch = 16, optimizer = "adamw", learning_rate = 1e-3 }}
-"""
-MORE = {"classification": "", "detection": "", "pose": ", deconvolutions = 3"}
+{table}"""
+MORE = {"pose": ", deconvolutions = 3"}
+"""Of the model's table, by kind."""
+TABLES = {"segmentation": "cells = { grid = 4 }"}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "trained"])
-@pytest.mark.parametrize("kind", MORE)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_line_says_where_the_numbers_end(
     kind: str,
     frozen: bool,
@@ -41,7 +44,8 @@ def test_the_line_says_where_the_numbers_end(
     weights["layer4.0.conv1.weight"].fill_(number)
     monkeypatch.chdir(tmp_path)
     torch.save(weights, "bad.pth")
-    sweep = written(tmp_path, TASK.format(kind=kind, freeze=str(frozen).lower(), more=MORE[kind]))
+    words = {"more": MORE.get(kind, ""), "table": TABLES.get(kind, "")}
+    sweep = written(tmp_path, TASK.format(kind=kind, freeze=str(frozen).lower(), **words))
     with watched():
         result = lossbench_cli("run", sweep, "--seed", 0, "--workers", 1)
     (line,) = result.errors.splitlines()[-1:]

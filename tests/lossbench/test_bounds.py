@@ -122,6 +122,41 @@ TASKS: dict[str, dict[str, Any]] = {
             "width": 8,
         },
     },
+    "segmentation": {
+        "model": {"kind": "resnet18", "width": 8, "stem": "half", "pixels": 32, "levels": 2, "channels": 8},
+        "data": DATA
+        | {
+            "layout": "folders",
+            "pool": [
+                {"images": "a", "masks": "b", "suffix": "_L"},
+                {"images": "c", "masks": "d", "suffix": "_M"},
+            ],
+            "test": [{"images": "e", "masks": "f", "suffix": "_L"}],
+            "classes": ["cat", "car"],
+            "void": [2, 3],
+            "stored_pixels": 64,
+        },
+        "cells": {"grid": 4, "weight": "classes"},
+        "smallest_crop": 0.5,
+    },
+    "segmentation of Cityscapes": {
+        "kind": "segmentation",
+        "model": {
+            "kind": "timm",
+            "name": "test_resnet",
+            "weights": "none",
+            "pixels": 32,
+            "taps": ["layer1", "layer2"],
+            "hidden": 0,
+            "freeze": True,
+            "mirrored": True,
+            "trunk_precision": "bf16",
+            "levels": 1,
+            "channels": 8,
+        },
+        "data": DATA
+        | {"layout": "cityscapes", "folder": "a", "pool": ["train", "b"], "test": ["val"], "stored_pixels": 64},
+    },
     "pose by mmpose": {
         "kind": "pose",
         "model": {"kind": "mmpose", "config": "x.py", "weights": "none", "pixels": 64, "taps": ["backbone.layer1"]},
@@ -148,7 +183,7 @@ TABLES["sweep"] = (
     | {"split": "test", "parameters": {"c": {"passes": 2}}, "full_pool_seeds": [2, 3]}
     | {"contrasts": [["c", "d"], ["d", "c"]]},
 )
-MAY_BE_LEFT_OUT = {"base", "folder", "table", "torchvision", "yolo"}
+MAY_BE_LEFT_OUT = {"base", "folder", "suffix", "table", "torchvision", "yolo"}
 FREE = {("parameters", "c", "passes")}
 """Numbers that a strategy judges."""
 WRONG_NUMBERS = (
@@ -217,7 +252,10 @@ def test_the_tables_set_every_field_of_every_class() -> None:
         while models:
             each = models.pop()
             given |= {(type(each).__name__, name) for name in each.model_fields_set}
-            models += [value for _, value in each if isinstance(value, BaseModel)]
+            for _, value in each:
+                models += [
+                    one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, BaseModel)
+                ]
     only_choices = {
         (name, field) for name, field in fields if field in {"optimizer", "schedule", "precision", "posterior"}
     }
@@ -269,7 +307,7 @@ def test_every_list_refuses_a_repetition_or_takes_it_once(name: str, path: tuple
 @pytest.mark.parametrize(("name", "path"), values_of(list))
 def test_a_list_that_must_name_something_is_not_empty(name: str, path: tuple[Any, ...]) -> None:
     model, table = TABLES[name]
-    if path[-1] in {"milestones", "full_pool_seeds", "contrasts"}:
+    if path[-1] in {"milestones", "full_pool_seeds", "contrasts", "void"}:
         model.model_validate(changed(table, path, []))
     else:
         with pytest.raises(ValidationError):

@@ -99,8 +99,8 @@ TASK_FAULTS = [
     ('"adamw"', '"adam"', r"recipe\.optimizer: Input should be 'sgd', 'adamw' or 'rmsprop'"),
     (
         '"classification"',
-        '"segmentation"',
-        r"task: .*no kind of task 'segmentation'; there are 'classification', 'detection', 'pose', or load another",
+        '"captioning"',
+        r"task: .*no kind of task 'captioning'; there are 'classification', 'detection', 'pose', 'segmentation', or load another",
     ),
     ('name = "tiny"', 'name = "other"', r"the name 'other' differs from the file's name 'tiny'"),
     ('name = "tiny"', 'name = "../tiny"', r"name: String should match pattern"),

@@ -88,7 +88,7 @@ FAULTS = {
     "loud head": scaled_head(1e4),
     "silent model": filled(0.0),
 }
-SOME_KINDS = ("classification", "detection", "classification", "pose")
+SOME_KINDS = ("classification", "detection", "segmentation", "pose")
 
 
 @pytest.mark.parametrize("fault", range(len(FAULTS)), ids=list(FAULTS))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from references import gradients_by_autograd
 from tiny_contexts import CANDIDATES, MakeContext, normal
+from tiny_tasks import KINDS
 from torch import Tensor
 from torch.nn import functional
 from trained_margins import OWN_SKETCH, SKETCH, largest_sketch_error, mean_sketch_error
@@ -39,7 +40,7 @@ def test_badge_factored_draws_what_formed_gradients_draw(seed: int, linear: bool
 
 
 def test_badge_picks_by_exact_gradients_where_the_head_is_small(context: MakeContext) -> None:
-    for kind in ("classification", "pose"):
+    for kind in ("classification", "pose", "segmentation"):
         ctx = context(kind)
         gradients = gradients_by_autograd(ctx.learner, CANDIDATES).double()
         rows = formed_picks(gradients, 5, np.random.default_rng(0))
@@ -57,8 +58,9 @@ def test_in_classification_a_gradient_is_the_residual_times_the_features(context
     torch.testing.assert_close(formed, gradients_by_autograd(learner, CANDIDATES), rtol=1e-4, atol=1e-7)
 
 
-def test_in_pose_a_gradient_is_exact(context: MakeContext) -> None:
-    learner = context("pose").learner
+@pytest.mark.parametrize("kind", ["pose", "segmentation"])
+def test_a_gradient_of_a_small_convolution_is_exact(kind: str, context: MakeContext) -> None:
+    learner = context(kind).learner
     exact = gradients_by_autograd(learner, CANDIDATES)
     left, right = learner.gradient_embeddings(CANDIDATES)
     assert exact.shape[1] <= EXACT_NUMBERS
@@ -80,7 +82,7 @@ def test_in_detection_a_sketch_keeps_inner_products(context: MakeContext) -> Non
 
 
 def test_an_image_has_its_gradient_whatever_the_rest_of_its_batch(context: MakeContext) -> None:
-    for kind in ("classification", "detection", "pose"):
+    for kind in KINDS:
         learner = context(kind).learner
         ((_, outputs),) = learner.batches(CANDIDATES)
         together = gradient_embeddings(learner.task, learner.model.head, outputs)

@@ -1,4 +1,4 @@
-"""Every strategy once on the real models at paper size: ResNet-18, SSD300 and the hourglass of two stacks.
+"""Every strategy once on the real models at paper size: ResNet-18, SSD300, the hourglass of two stacks, a decoder on ResNet-18.
 
 The models are untrained and the images rendered; what is measured is that it runs, how long it takes, and what it holds.
 `uv run pytest -m slow tests/strategies/test_paper_size.py -s` prints the table of docs/strategies.md.
@@ -28,7 +28,9 @@ from tasks.training.seeding import seeded
 
 pytestmark = pytest.mark.slow
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
-PAPER = {"classification": "cifar10", "detection": "voc0712", "pose": "mpii"}
+PAPER = {"classification": "cifar10", "detection": "voc0712", "pose": "mpii", "segmentation": "cityscapes"}
+UNTRAINED = {"detection": {"imagenet": False}, "segmentation": {"weights": "none"}}
+"""Changes of models that start from weights of ImageNet."""
 LABELED, CANDIDATES, BUDGET = np.arange(4), np.arange(4, 10), 2
 
 
@@ -69,8 +71,8 @@ def paper_task(cache: Path) -> Callable[[str], Task]:
             paper, scenes = (
                 read_protocol(protocol_file(CONFIGS, name)).task for name in (PAPER[kind], f"scenes-{kind}")
             )
-            model = paper.model.model_copy(update={"imagenet": False}) if kind == "detection" else paper.model
-            changes = {"model": model} | ({"pretraining": None} if kind == "detection" else {})
+            changes = {"model": paper.model.model_copy(update=UNTRAINED.get(kind, {}))}
+            changes |= {"pretraining": None} if kind == "detection" else {}
             built[kind] = build_task(scenes.model_copy(update=changes), cache, cache, torch.device("cpu"))
         return built[kind]
 

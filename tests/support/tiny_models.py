@@ -37,6 +37,15 @@ POSE_MODELS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """The `task.model` tables of pose protocols."""
 
+SEGMENTATION_MODELS: Mapping[str, Mapping[str, Any]] = {
+    "frozen": {
+        "kind": "timm", "name": "test_resnet", "pixels": 32, "freeze": True, "mirrored": True, "channels": 8, "levels": 3
+    },
+    "timm ViT": {"kind": "timm", "name": "test_vit", "pixels": 64, "channels": 8, "levels": 2},
+    "torchvision": {"kind": "torchvision", "name": "mobilenet_v3_small", "pixels": 64, "channels": 8, "levels": 3},
+}  # fmt: skip
+"""The `task.model` tables of segmentation protocols."""
+
 
 def own_model_file(folder: Path) -> Path:
     """Write the file of the user's own model."""

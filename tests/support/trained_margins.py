@@ -14,6 +14,7 @@ import torch
 from margin import Margin
 from references import gradients_by_autograd, one_by_one
 from tiny_learners import built, learner
+from tiny_tasks import KINDS
 from torch import Tensor
 
 from lossbench.diagnosis.contact_sheets import predictions_sheet
@@ -135,7 +136,6 @@ def ssd300_step(seed: int) -> float:
         return float(loss - some.losses(model(images).raw, targets).mean()) / promised
 
 
-KINDS = ("classification", "detection", "pose")
 SPREAD = {
     kind: Margin(
         f"output bank, {kind}: spread of one image",

@@ -10,6 +10,7 @@ from tasks.datasets.scenes import drawing, figure
 from tasks.datasets.scenes.drawing import CLASSES, Canvas, Field
 
 Image: TypeAlias = UInt8[np.ndarray, "h w 3"]
+Mask: TypeAlias = UInt8[np.ndarray, "h w"]
 Box: TypeAlias = tuple[int, int, int, int]
 
 OBJECT_SIZE_PIXELS = 32  # CIFAR-10's
@@ -20,6 +21,7 @@ HARD_SHARE = 0.05  # of the objects in detection scenes
 DIFFICULT_OCCLUSION, DIFFICULT_CONTRAST = 0.5, 0.2  # more occlusion or less contrast marks an object as difficult
 FREQUENCY_RATIO = 10  # of the most frequent class to the rarest
 MIN_VISIBLE_JOINTS = 8
+SHOWN = 0.5  # share of a pixel that an object covers, from which on the pixel is of its class
 
 _decay = FREQUENCY_RATIO ** (-np.arange(len(CLASSES)) / (len(CLASSES) - 1))
 CLASS_PROBABILITIES: Float[np.ndarray, " k"] = _decay / _decay.sum()
@@ -76,10 +78,14 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class DetectionScene:
-    """An image of up to three objects."""
+    """An image of up to three objects.
+
+    `mask` has for every pixel 0 or 1 + the class of the object that shows there: of which at least half the pixel is seen.
+    """
 
     image: Image
     objects: tuple[SceneObject, ...]
+    mask: Mask
     factors: Factors
 
 
@@ -154,7 +160,15 @@ def detection_scene(rng: np.random.Generator, empty_share: float) -> DetectionSc
         layer, canvas, patch = _draw_layer(canvas, back, center, side, rng)
         layers = [earlier.below(layer.mask).below(patch) for earlier in layers] + [layer.below(patch)]
     objects = tuple(layer.annotation() for layer in layers)
-    return DetectionScene(drawing.develop(canvas, rng), objects, _mean_factors(layers, objects, clutter))
+    factors = _mean_factors(layers, objects, clutter)
+    return DetectionScene(drawing.develop(canvas, rng), objects, _mask(layers), factors)
+
+
+def _mask(layers: list[_Layer]) -> Mask:
+    mask = np.zeros((DETECTION_SIZE_PIXELS, DETECTION_SIZE_PIXELS), np.uint8)
+    for layer in layers:
+        mask[layer.visible >= SHOWN] = 1 + layer.label
+    return mask
 
 
 def _placements(rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:

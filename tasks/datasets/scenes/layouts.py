@@ -1,4 +1,4 @@
-"""Writes rendered scenes: classification in arrays, the others as PASCAL VOC 2007 and MPII, whose loaders read them."""
+"""Writes rendered scenes: classification in arrays, the others as PASCAL VOC 2007, MPII and folders of masks, whose loaders read them."""
 
 import hashlib
 import json
@@ -12,12 +12,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tasks.datasets.names import BACKGROUND
 from tasks.datasets.scenes.compose import (
     DETECTION_SIZE_PIXELS,
     DetectionScene,
     Factors,
     FigureScene,
     Image,
+    Mask,
     ObjectScene,
     SceneObject,
 )
@@ -33,6 +35,10 @@ from tasks.notices import notice
 from tasks.settings import SceneSettings
 
 GENERATOR = 5  # raise this when the same settings produce different files
+MASK_CLASSES = (BACKGROUND, *CLASSES)
+"""Of the numbers in rendered masks."""
+MASK_FOLDERS = (("pool/images", "pool/masks"), ("test/images", "test/masks"))
+"""Those of the pool's images and masks, and those of the test's."""
 OBJECTS_FILE = "objects.npz"
 """The images and labels of classification scenes."""
 DIGESTS = "digests.json"
@@ -216,6 +222,29 @@ def _mpii_person(filename: str, scene: FigureScene) -> dict:
     }
 
 
+def _write_masks(folder: Path, settings: SceneSettings) -> dict[str, list]:
+    factors: dict[Split, list[Factors]] = {"pool": [], "test": []}
+    splits: tuple[tuple[Split, int], ...] = (("pool", settings.pool), ("test", settings.test))
+    for (split, count), (images, masks) in zip(splits, MASK_FOLDERS, strict=True):
+        for name in (images, masks):
+            (folder / name).mkdir(parents=True)
+        for index in range(count):
+            scene, stem = render_detection_scene(settings.seed, split, index), f"{index:06d}"
+            _write_jpeg(folder / images / f"{stem}.jpg", scene.image)
+            (folder / masks / f"{stem}.png").write_bytes(_png(scene.mask))
+            factors[split].append(scene.factors)
+    return _entries(factors["pool"], factors["test"])
+
+
+def _png(mask: Mask) -> bytes:
+    ok, encoded = cv2.imencode(".png", mask)
+    if not ok:
+        msg = f"cv2 could not encode a mask of shape {mask.shape}"
+        raise ValueError(msg)
+    return encoded.tobytes()
+
+
 OBJECTS_LAYOUT = Layout("classification", _write_classification)
 VOC_LAYOUT = Layout("detection", _write_detection)
 MPII_LAYOUT = Layout("pose", _write_pose)
+MASKS_LAYOUT = Layout("segmentation", _write_masks)

@@ -35,7 +35,7 @@ def render_object_scene(seed: int, split: Split, index: int) -> ObjectScene:
 
 
 def render_detection_scene(seed: int, split: Split, index: int) -> DetectionScene:
-    """Image `index` of a split, for detection. The boxes of a near-duplicate move with its image."""
+    """Image `index` of a split, for detection and segmentation. Boxes and mask of a near-duplicate move with its image."""
     origin = _origin(seed, CROWDS, split, index)
     empty_share = EMPTY_SHARE if split == "pool" else 0.0
     scene = compose.detection_scene(_stream(seed, CROWDS, split, origin, "scene"), empty_share)
@@ -43,7 +43,8 @@ def render_detection_scene(seed: int, split: Split, index: int) -> DetectionScen
         return scene
     image, shift = _jitter(scene.image, _stream(seed, CROWDS, split, index, "jitter"))
     objects = tuple(item.moved(*shift) for item in scene.objects)
-    return DetectionScene(image, objects, replace(scene.factors, duplicate_of=origin))
+    factors = replace(scene.factors, duplicate_of=origin)
+    return DetectionScene(image, objects, _shifted(scene.mask, *shift), factors)
 
 
 def render_figure_scene(seed: int, split: Split, index: int) -> FigureScene:
@@ -74,7 +75,12 @@ def _origin(seed: int, content: int, split: Split, index: int) -> int:
 def _jitter(image: Image, rng: np.random.Generator) -> tuple[Image, tuple[int, int]]:
     """The image shifted by up to a pixel, slightly brighter or darker, with new noise; and the shift in x and y."""
     x, y = (int(step) for step in rng.integers(-1, 2, 2))
-    size = len(image)
-    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    moved = padded[1 - y : 1 - y + size, 1 - x : 1 - x + size].astype(np.float32)
+    moved = _shifted(image, x, y).astype(np.float32)
     return drawing.develop(moved * np.float32(rng.uniform(0.94, 1.06)), rng), (x, y)
+
+
+def _shifted(image: np.ndarray, x: int, y: int) -> np.ndarray:
+    """An image (h w ...) moved by up to a pixel to the right and down; the pixels at its edge are repeated."""
+    size = len(image)
+    padded = np.pad(image, ((1, 1), (1, 1), *[(0, 0)] * (image.ndim - 2)), mode="edge")
+    return padded[1 - y : 1 - y + size, 1 - x : 1 - x + size]

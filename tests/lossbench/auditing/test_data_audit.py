@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fake_records import make_record
+from tiny_tasks import KINDS
 
 from leaderboard.schema.records import MetricInfo, Record
 from lossbench.auditing.data import audit_data
@@ -109,7 +110,7 @@ def test_what_is_not_checked_is_said(record: Record, protocol: Protocol, tmp_pat
 
 
 def test_nothing_is_trained_to_check(shared: Path) -> None:
-    for kind in ("detection", "pose"):
+    for kind in KINDS[1:]:
         settings = tiny_protocol(kind).task
         assert settings.untrained() == settings
     varied = Protocol.model_validate(

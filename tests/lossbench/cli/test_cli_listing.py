@@ -66,7 +66,7 @@ def test_data_says_what_is_missing_where(lossbench_cli: Callable[..., Result], t
         result = lossbench_cli("data", "check", "--data", folder)
         assert (result.code, result.errors) == (0, "")
         assert str(folder) in result.output.splitlines()[0]
-        for name in ("cifar-10-batches-py", "VOCdevkit", "pose"):
+        for name in ("cifar-10-batches-py", "VOCdevkit", "pose", "camvid", "cityscapes"):
             (row,) = [line for line in result.output.splitlines() if f" {name}: " in line]
             assert "not there; get it: " in row
 

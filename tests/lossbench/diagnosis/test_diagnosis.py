@@ -181,6 +181,15 @@ def test_a_category_is_the_label_where_there_is_one(
     assert int(found.max()) < posteriors.log_probs.shape[2]
     if kind == "classification":
         assert found[:, 0].tolist() == task.annotations[ids].tolist()
+    if kind == "segmentation":
+        grid, cell = task.settings.cells.grid, task.annotations.shape[1] // task.settings.cells.grid
+        labels = task.annotations[ids].reshape(len(ids), grid, cell, grid, cell).swapaxes(2, 3)
+        counts = [[np.bincount(each.ravel()) for each in image.reshape(-1, cell, cell)] for image in labels]
+        assert all(
+            each[int(category)] == each.max()
+            for row, image in zip(found, counts, strict=True)
+            for category, each in zip(row, image, strict=True)
+        )
     if kind == "pose":
         visible = np.array([each.visible for each in task.annotations[ids]])
         assert ((found.numpy() >= 0) <= visible).all()
@@ -248,6 +257,10 @@ def perfect_output(task: Task[Any, Any], ids: np.ndarray, raw: Any) -> Any:
         return torch.nn.functional.one_hot(task.targets(ids), len(task.group_names)).to(raw)
     if task.settings.kind == "pose":
         return task.targets(ids).heatmaps.unsqueeze(1).expand_as(raw).to(raw)
+    if task.settings.kind == "segmentation":
+        labels = task.targets(ids).unsqueeze(1).float()
+        small = torch.nn.functional.interpolate(labels, raw.shape[2:], mode="nearest-exact")[:, 0].long()
+        return torch.nn.functional.one_hot(small, len(task.group_names)).permute(0, 3, 1, 2).to(raw)
     from torchvision.ops import box_iou
 
     unlabeled = task.unlabeled
@@ -275,6 +288,9 @@ def test_the_predictions_of_a_perfect_model_lie_where_the_labels_lie(
         elif kind == "detection":
             order = np.lexsort(prediction.boxes.T), np.lexsort(label.boxes.T)
             assert prediction.boxes[order[0]] == pytest.approx(label.boxes[order[1]], abs=1e-3)
+        elif kind == "segmentation":
+            assert (prediction == label).mean() > 0.9, "but for borders, as the map is coarser"
+            assert set(np.unique(prediction)) <= set(np.unique(label))
         else:
             visible = label.visible & ((label.joints >= 0) & (label.joints < 1)).all(1)
             cell = 1 / outputs.raw.shape[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from submitted_strategies import code
+from tiny_tasks import KINDS
 
 from leaderboard.schema.badges import Badge, read_badge
 from leaderboard.schema.records import read_record, record_path, write_record
@@ -229,7 +230,7 @@ def test_a_check_names_what_is_to_be_mended(tmp_path: Path) -> None:
     assert results.name == "last"
     faults = {(name, kind): fault for name, kind, fault in results.verdicts if fault}
     assert "returned 5 ids; the budget is 6" in faults["selection is valid", "pose"]
-    assert {kind for _, kind, _ in results.verdicts} == {"classification", "detection", "pose"}
+    assert {kind for _, kind, _ in results.verdicts} == set(KINDS)
 
 
 @pytest.mark.slow

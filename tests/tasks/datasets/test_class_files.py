@@ -141,7 +141,10 @@ TABLE_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an empty file": (lambda root: write_table(root, [], ""), "cannot be read"),
     "an empty label": (lambda root: write_table(root, [*ROWS, ("cat/9.png", " ")]), "the label of row 16 is empty"),
     "a path twice": (lambda root: write_table(root, [*ROWS, ROWS[2]]), "has the path cat/2.png 2 times"),
-    "an image that is not there": (lambda root: write_table(root, [*ROWS, ("a.png", "cat")]), "an image not found: .*a.png"),
+    "an image that is not there": (
+        lambda root: write_table(root, [*ROWS, ("a.png", "cat")]),
+        "an image not found: .*a.png",
+    ),
     "another split": (
         lambda root: write_table(root, [(*row, "val") for row in ROWS], "path,label,split"),
         "has the split 'val'; splits are train and test",

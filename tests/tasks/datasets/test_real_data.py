@@ -1,7 +1,7 @@
 """The real data sets through the real task classes; each test skips where its data set is not at hand.
 
 `LOSSBENCH_DATA` names the folder. The counts are those of the packed data that the project's CI expands: CIFAR-10 as
-published, VOC 2007's 4,952 test images in their own split, and 6,177 persons of LSP-Extended.
+published, VOC 2007's 4,952 test images in their own split, 6,177 persons of LSP-Extended, and the 701 frames of CamVid.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ def voc(tmp_path_factory: pytest.TempPathFactory) -> Task:
 def persons(tmp_path_factory: pytest.TempPathFactory) -> Task:
     model = {"stacks": 1, "width": 8, "depth": 2, "pixels": 64}
     return built("pose/annotations", tmp_path_factory.mktemp("cache"), kind="pose", model=model)
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    model = {"width": 4, "channels": 8, "pixels": 96}
+    return built("camvid", tmp_path_factory.mktemp("cache"), kind="segmentation", model=model)
 
 
 def one_batch(task: Task) -> None:
@@ -136,3 +142,21 @@ def test_lsp_extended_gives_a_batch_and_full_pckh(persons: Task) -> None:
     assert persons.metrics(fine, ids)["PCKh"] > 0.999
     coarse = (persons.targets(part).heatmaps.unsqueeze(1) for part in np.array_split(ids, 10))  # 16 x 16 cells
     assert persons.metrics(coarse, ids)["PCKh"] > 0.9
+
+
+def test_camvid_is_whole(camvid: Task) -> None:
+    assert (camvid.pool_size, camvid.test_size, len(camvid.group_names)) == (468, 233, 11)
+    counts = np.bincount(camvid.annotations.ravel(), minlength=256)
+    shares = dict(zip(camvid.group_names, counts[:11] / camvid.annotations.size, strict=True))
+    assert counts[11:255].sum() == 0
+    assert shares["road"] == pytest.approx(0.295, abs=0.01)
+    assert shares["bicyclist"] == pytest.approx(0.005, abs=0.002)
+    assert counts[255] / camvid.annotations.size == pytest.approx(0.036, abs=0.005)
+
+
+def test_camvid_gives_a_batch_and_full_overlap(camvid: Task) -> None:
+    one_batch(camvid)
+    ids = camvid.test_ids[:50]
+    labels = camvid.targets(ids)
+    truth = functional.one_hot(labels.clamp(max=11), 12)[..., :11].permute(0, 3, 1, 2).float()
+    assert camvid.metrics(iter(truth.split(20)), ids)["mIoU"] == 1.0

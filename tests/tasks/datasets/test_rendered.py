@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tasks.datasets.rendered import load_rendered
-from tasks.datasets.scenes import MPII_LAYOUT, OBJECTS_LAYOUT, VOC_LAYOUT, materialize
+from tasks.datasets.scenes import MASKS_LAYOUT, MPII_LAYOUT, OBJECTS_LAYOUT, VOC_LAYOUT, materialize
 from tasks.datasets.scenes.layouts import OBJECTS_FILE, Layout
 from tasks.settings import SceneSettings
 
 SETTINGS = SceneSettings(seed=1, pool=5, test=1)
-LAYOUTS = (OBJECTS_LAYOUT, VOC_LAYOUT, MPII_LAYOUT)
+LAYOUTS = (OBJECTS_LAYOUT, VOC_LAYOUT, MPII_LAYOUT, MASKS_LAYOUT)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The rendered scenes: what they promise about images and annotations, and their three layouts on disk."""
+"""The rendered scenes: what they promise about images and annotations, and their layouts on disk."""
 
 import json
 import multiprocessing
@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from torchvision.datasets import VOCDetection
 
+from tasks.datasets.masks import Numbering, decode_labels, load_folder
 from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import (
     CLASSES,
     JOINTS,
+    MASK_CLASSES,
+    MASK_FOLDERS,
+    MASKS_LAYOUT,
     MPII_LAYOUT,
     OBJECTS_LAYOUT,
     VOC_LAYOUT,
@@ -34,9 +38,10 @@ RENDERERS = {
     "classification": render_object_scene,
     "detection": render_detection_scene,
     "pose": render_figure_scene,
+    "segmentation": render_detection_scene,
 }
 KINDS = tuple(RENDERERS)
-LAYOUTS = {"classification": OBJECTS_LAYOUT, "detection": VOC_LAYOUT, "pose": MPII_LAYOUT}
+LAYOUTS = {"classification": OBJECTS_LAYOUT, "detection": VOC_LAYOUT, "pose": MPII_LAYOUT, "segmentation": MASKS_LAYOUT}
 SETTINGS = SceneSettings(seed=3, pool=43, test=7)
 
 
@@ -115,6 +120,10 @@ def test_a_near_duplicate_shows_the_same_scene_under_a_jitter(kind: str) -> None
         assert [item.label for item in copy.objects] == [item.label for item in original.objects]
         moves = [np.subtract(a.box, b.box) for a, b in zip(copy.objects, original.objects, strict=True)]
         assert np.abs(moves).max() <= 1
+    elif kind == "segmentation":
+        inner = copy.mask[1:-1, 1:-1]
+        shifts = [original.mask[1 - y : 95 - y, 1 - x : 95 - x] for y in (-1, 0, 1) for x in (-1, 0, 1)]
+        assert any(np.array_equal(inner, shifted) for shifted in shifts)
     else:
         assert np.array_equal(copy.visible, original.visible)
         assert np.abs(copy.joints - original.joints).max() <= 1
@@ -231,6 +240,24 @@ def test_detection_loads_as_voc2007(folders: dict[str, Path]) -> None:
                 (CLASSES[item.label], item.difficult, item.box[0] + 1, item.box[1] + 1, item.box[2], item.box[3])
                 for item in scene.objects
             ]
+
+
+def test_masks_load_as_they_were_rendered(folders: dict[str, Path]) -> None:
+    splits = (("pool", SETTINGS.pool), ("test", SETTINGS.test))
+    for (split, count), (images, masks) in zip(splits, MASK_FOLDERS, strict=True):
+        found = load_folder(folders["segmentation"] / images, folders["segmentation"] / masks)
+        labels = decode_labels(found, DETECTION_SIZE_PIXELS, Numbering.of(MASK_CLASSES, ()))
+        scenes = [render_detection_scene(SETTINGS.seed, split, index) for index in range(count)]
+        assert np.array_equal(labels, [scene.mask for scene in scenes])
+
+
+def test_a_mask_shows_the_objects_within_their_boxes() -> None:
+    for index in range(20):
+        scene = render_detection_scene(0, "test", index)
+        assert set(np.unique(scene.mask)) == {0} | {1 + item.label for item in scene.objects}
+        union = drawing.bounding_box((scene.mask > 0).astype(np.float32))
+        left, top, right, bottom = np.array([item.box for item in scene.objects]).T
+        assert np.abs(np.subtract(union, (left.min(), top.min(), right.max(), bottom.max()))).max() <= 1
 
 
 def test_pose_annotations_follow_mpii_form(folders: dict[str, Path]) -> None:

@@ -1,0 +1,135 @@
+"""The models of segmentation protocols: small encoder-decoders on ResNet-18 and on trunks of libraries, frozen or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasks.base import Features, TapModel
+from tasks.images.pixels import Colors, Pixels
+from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.library.deconvolutions import LastMapModel
+from tasks.models.library.store import library_store
+from tasks.models.neck import MapNeck, Shapes
+from tasks.models.resnet import ResNet18Stages
+from tasks.models.settings import LibrarySegmenterSettings, ResNetSegmenterSettings, SegmenterSettings
+from tasks.models.weights import digest
+
+
+class StageMaps(nn.Module):
+    """ResNet-18 without a classifier: its stages are the taps, and the last of them the maps that a decoder reads."""
+
+    def __init__(self, settings: ResNetSegmenterSettings) -> None:
+        super().__init__()
+        self.stages = ResNet18Stages(settings.width, settings.stem)
+        self._levels = settings.levels
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
+        """All stages, and the last of them."""
+        taps = self.stages(images)
+        return taps, taps[-self._levels :]
+
+
+class EncoderDecoder(TapModel):
+    """Adds the maps of a trunk from coarse to fine and predicts the logits of every cell of the finest one.
+
+    After Kirillov et al. 2019 (panoptic feature pyramid networks), with one 3x3 convolution after the sum instead of some
+    on each level. Its taps are the trunk's; its feature is the decoder's map.
+
+    Args:
+        backbone: gives taps and maps, from fine to coarse; of a frozen trunk it reads them from rows of the store.
+        shapes: of these maps.
+        channels: of the decoder's maps.
+        classes: how many.
+    """
+
+    head: nn.Conv2d
+
+    def __init__(self, backbone: nn.Module, shapes: Shapes, channels: int, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = MapNeck(shapes, channels, 0)
+        self.smoothing = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+        )
+        self.head = nn.Conv2d(channels, classes, 1)
+
+    def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
+        """The trunk's taps, and the decoder's finest map."""
+        taps, maps = self.backbone(images)
+        return taps, (self.smoothing(self.neck(maps)[0]),)
+
+
+class SegmenterFactory:
+    """Builds the models of one segmentation protocol.
+
+    Args:
+        settings: the protocol's `task.model` table.
+        classes: how many.
+
+    Raises:
+        DataError: the model does not exist or gives no maps, or its weights do not fit.
+    """
+
+    def __init__(self, settings: SegmenterSettings, classes: int) -> None:
+        self._settings, self._classes = settings, classes
+        self._layout: RowLayout | None = None
+        self._trunk: LastTaps | None = None
+        self.colors: Colors | None = None
+        """The normalization that the weights expect; None where there are none."""
+        self.fingerprints: dict[str, str] = {}
+        """SHA-256 of weights from outside the repository, by name."""
+        if isinstance(settings, LibrarySegmenterSettings):
+            backbone = initial_backbone(settings)
+            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
+            self.colors, self._shapes = backbone.colors, self._trunk.shapes
+            if settings.weights != "none":
+                self.fingerprints["weights"] = digest(backbone)
+        else:
+            self._shapes = _shapes(settings)
+        self.side = self._shapes[0][-1]
+        """Height and width of the prediction, in cells."""
+
+    def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
+        """The store of what a frozen trunk gives for all images; None where none is frozen.
+
+        Args:
+            pixels: the images.
+            cache: the store lies in its folder `features`.
+        """
+        settings = self._settings
+        if self._trunk is None or not isinstance(settings, LibrarySegmenterSettings) or not settings.freeze:
+            return None
+        store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
+        return store
+
+    def pretrained(self) -> TapModel | None:
+        """A model whose last tap is that of its trunk; None where no trunk has weights of its own."""
+        if self._trunk is None or "weights" not in self.fingerprints:
+            return None
+        trunk = self._trunk if self._layout is None else StoredTrunk(self._layout)
+        return LastMapModel(trunk, self._shapes, self._classes)
+
+    def build(self) -> TapModel:
+        """A new model: random weights are drawn from torch's global generator, others are read from their file."""
+        return EncoderDecoder(self._backbone(), self._shapes, self._settings.channels, self._classes)
+
+    def _backbone(self) -> nn.Module:
+        settings = self._settings
+        if isinstance(settings, ResNetSegmenterSettings):
+            return StageMaps(settings)
+        if self._layout is not None:
+            return StoredTrunk(self._layout)
+        return LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
+
+
+@torch.no_grad()
+def _shapes(settings: ResNetSegmenterSettings) -> Shapes:
+    """Of the maps that the decoder reads of one image; torch's global generator is left as it was."""
+    with torch.random.fork_rng():
+        _, maps = StageMaps(settings).eval()(torch.zeros(1, 3, settings.pixels, settings.pixels))
+    return tuple(tuple(each.shape[1:]) for each in maps)

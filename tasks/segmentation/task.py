@@ -1,0 +1,189 @@
+"""Semantic segmentation: one distribution over the classes per cell of a coarse grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, Task, UnlabeledTask
+from tasks.datasets.masks import (
+    VOID,
+    MaskedImages,
+    Numbering,
+    cityscapes_numbering,
+    decode_labels,
+    fingerprint,
+    joined,
+    load_cityscapes,
+    load_folder,
+)
+from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
+from tasks.errors import advising, require
+from tasks.images import augment
+from tasks.images.decoding import decode_squares
+from tasks.images.pixels import Pixels, on_device
+from tasks.models.segmenters import SegmenterFactory
+from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
+from tasks.segmentation.label_noise import mislabeled
+from tasks.segmentation.losses import enlarged, pixel_losses
+from tasks.segmentation.metrics import confusion, segmentation_metrics
+from tasks.segmentation.settings import CellSettings, CityscapesData, FolderData, SegmentationSettings
+
+
+class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):
+    """Raw output: logits (n, classes, h, w) of a coarser map. Target: label maps (n, s, s) of any resolution."""
+
+    def __init__(self, pixels: Pixels, cells: CellSettings, store: Store | None = None) -> None:
+        super().__init__(pixels, store)
+        self._cells = cells
+
+    def posteriors(self, raw: Float[Tensor, "n k h w"]) -> Posteriors:
+        """One row per cell of a coarse grid: the mean of its pixels' class distributions; see `CellSettings`."""
+        return cell_posteriors(raw, self._cells.grid, self._cells.weight)
+
+    def losses(self, raw: Float[Tensor, "n k h w"], targets: Int[Tensor, "n s s"]) -> Float[Tensor, " n"]:
+        """The mean cross-entropy over labeled pixels."""
+        return pixel_losses(raw, targets)
+
+    def pseudo_targets(self, raw: Float[Tensor, "n k h w"]) -> Int[Tensor, "n s s"]:
+        """The most probable class of each pixel of the model's input."""
+        return enlarged(raw, self.size).argmax(1)
+
+    def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
+        """The spatial mean of the encoder's last map."""
+        return outputs.taps[-1].mean((2, 3))
+
+    def warped_labels(self, labels: UInt8[Tensor, "n s s"], transforms: augment.Transforms) -> Int[Tensor, "n h w"]:
+        """Label maps under a transform per image; what lies outside of an image is void."""
+        return self._pixels.warp_labels(labels, transforms, VOID)
+
+
+class SegmentationTask(Task[Tensor, Tensor]):
+    """CamVid, Cityscapes, or data in their forms, segmented by an encoder-decoder. Annotations are label maps."""
+
+    metric = Metric("mIoU", "mean over classes")
+    unlabeled: UnlabeledSegmentation
+    settings: SegmentationSettings
+
+    def __init__(self, settings: SegmentationSettings, data: Path, cache: Path, device: torch.device) -> None:
+        source = settings.data
+        self.settings = settings
+        numbering = _numbering(source)
+        self.group_names = numbering.classes
+        self._models = SegmenterFactory(settings.model, len(self.group_names))
+        _check_grid(settings.cells.grid, self._models.side)
+        root = materialize(MASKS_LAYOUT, source.scenes, cache) if source.scenes else data
+        side = source.stored_pixels or settings.model.pixels
+        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
+            splits = _splits(source, root)
+            _check_splits(*splits)
+            labels = [decode_labels(split, side, numbering) for split in splits]
+            stored = decode_squares(joined(splits).images, side).to(device)
+        self.pool_size, self.test_size = (len(split.images) for split in splits)
+        self.annotations = np.concatenate(labels)
+        digests = map(fingerprint, splits, labels)
+        self.fingerprints = {**dict(zip(("pool", "test"), digests, strict=True)), **self._models.fingerprints}
+        pixels = Pixels(stored, settings.model.pixels, self._models.colors)
+        self._store = self._models.freeze(pixels, cache)
+        self.unlabeled = UnlabeledSegmentation(pixels, settings.cells, self._store)
+
+    def build_model(self) -> TapModel:
+        """The protocol's model, with random weights or those that the protocol names for its trunk."""
+        return self._models.build()
+
+    def pretrained_model(self) -> TapModel:
+        """The trunk with the protocol's weights, and a decoder that is not trained."""
+        return self._models.pretrained() or super().pretrained_model()
+
+    def targets(self, ids: Ids) -> Int[Tensor, "n s s"]:
+        """The label maps."""
+        return on_device(self.annotations[ids], self.unlabeled.device).long()
+
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Int[Tensor, "n s s"]]:
+        """Random crops and horizontal flips; of a frozen trunk, flips alone where they are stored."""
+        labels = on_device(self.annotations[ids], self.unlabeled.device)
+        if self._store is not None:
+            views = rng.integers(0, self.settings.stored_views, len(ids))
+            rows = self._store.rows(ids, views).to(self.unlabeled.device)
+            mirrored = on_device(views == 1, self.unlabeled.device)
+            return rows, torch.where(mirrored[:, None, None], labels.flip(2), labels).long()
+        sides = rng.uniform(self.settings.smallest_crop, 1, len(ids))
+        left, top = rng.random((2, len(ids))) * (1 - sides)
+        crops = augment.windows(left, top, sides, sides)
+        transforms = augment.compose(crops, augment.flips(rng, len(ids)))
+        return self.unlabeled.warped(ids, transforms), self.unlabeled.warped_labels(labels, transforms)
+
+    def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
+        """The classes that take more of an image than their mean share of the reference images.
+
+        Not the classes that are present: many are in nearly all images of a street.
+        """
+        classes = len(self.group_names)
+        usual = class_shares(self.annotations[reference], classes).sum(0) / max(len(reference), 1)
+        return torch.from_numpy(class_shares(self.annotations[ids], classes) > usual)
+
+    def label_counts(self, ids: Ids) -> dict[str, int]:
+        """For each class the number of these images that show it."""
+        shown = class_shares(self.annotations[ids], len(self.group_names)) > 0
+        return dict(zip(self.group_names, shown.sum(0).tolist(), strict=True))
+
+    def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> UInt8[np.ndarray, "n s s"]:
+        """A share of the segments wrong: half of another class, half with eroded borders."""
+        classes = len(self.group_names)
+        noisy = [mislabeled(labels, share, classes, rng) for labels in self.annotations[ids]]
+        return np.array(noisy, np.uint8).reshape(len(ids), *self.annotations.shape[1:])
+
+    def categories(self, raw: Float[Tensor, "n k h w"], ids: Ids) -> Int[Tensor, "n m"]:  # noqa: ARG002
+        """The class with the most pixels of each cell; -1 where none is labeled."""
+        return cell_classes(self.targets(ids), self.settings.cells.grid, len(self.group_names))
+
+    def predictions(self, raw: Float[Tensor, "n k h w"]) -> UInt8[np.ndarray, "n s s"]:
+        """The most probable class of each pixel, in the resolution of the annotations."""
+        return enlarged(raw.float(), self.annotations.shape[1]).argmax(1).to(torch.uint8).cpu().numpy()
+
+    def metrics(self, raws: Iterable[Float[Tensor, "_ k h w"]], ids: Ids) -> dict[str, float]:
+        """The mean intersection over union of all images together, and shares of right pixels; void pixels are left out."""
+        classes, done = len(self.group_names), 0
+        counts = np.zeros((classes, classes), np.int64)
+        for raw in raws:
+            labels = self.annotations[ids[done : done + len(raw)]]
+            counts += confusion(self.predictions(raw), labels, classes)
+            done += len(raw)
+        return segmentation_metrics(counts)
+
+
+def _numbering(source: FolderData | CityscapesData) -> Numbering:
+    if source.scenes:
+        return Numbering.of(MASK_CLASSES, ())
+    return cityscapes_numbering() if isinstance(source, CityscapesData) else Numbering.of(source.classes, source.void)
+
+
+def _splits(source: FolderData | CityscapesData, root: Path) -> tuple[MaskedImages, MaskedImages]:
+    """The images of the pool and of the test."""
+    if source.scenes:
+        pool, test = (load_folder(root / images, root / masks) for images, masks in MASK_FOLDERS)
+        return pool, test
+    if isinstance(source, CityscapesData):
+        pool, test = (
+            [load_cityscapes(root / source.folder, name) for name in names] for names in (source.pool, source.test)
+        )
+    else:
+        pool, test = (
+            [load_folder(root / each.images, root / each.masks, each.suffix) for each in folders]
+            for folders in (source.pool, source.test)
+        )
+    return joined(pool), joined(test)
+
+
+def _check_splits(pool: MaskedImages, test: MaskedImages) -> None:
+    in_both = set(pool.images) & set(test.images)
+    require(not in_both, f"{min(in_both, default='')} is in both the pool and the test", "remove it from one of them")
+
+
+def _check_grid(grid: int, side: int) -> None:
+    require(grid <= side, f"cells.grid is {grid}, and the model's map has {side} cells a side", "lower cells.grid")
