@@ -16,16 +16,16 @@ from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
 from tasks.classification.settings import ClassificationData, ClassificationSettings
-from tasks.datasets.cifar import load_cifar10
-from tasks.datasets.class_files import class_folders, class_table, load_files
-from tasks.datasets.classified import ClassifiedImages
+from tasks.datasets.classes.cifar import load_cifar10
+from tasks.datasets.classes.class_files import class_folders, class_table, load_files
+from tasks.datasets.classes.classified import ClassifiedImages
+from tasks.datasets.classes.rendered import load_rendered
+from tasks.datasets.classes.torchvision_sets import load_torchvision
 from tasks.datasets.names import TORCHVISION_FOLDER
-from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
-from tasks.datasets.torchvision_sets import load_torchvision
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
-from tasks.models.classifiers import ClassifierFactory
+from tasks.models.factories.classifiers import ClassifierFactory
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
 COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))

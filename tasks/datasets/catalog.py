@@ -52,7 +52,7 @@ def fetch(name: str, root: Path) -> None:
     """
     from torchvision.datasets import CIFAR10, VOCDetection  # noqa: PLC0415 - heavy
 
-    from tasks.datasets.torchvision_sets import PARTS, torchvision_parts  # noqa: PLC0415 - heavy
+    from tasks.datasets.classes.torchvision_sets import PARTS, torchvision_parts  # noqa: PLC0415 - heavy
 
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -75,7 +75,7 @@ def fetch(name: str, root: Path) -> None:
 
 
 def _cifar10(root: Path) -> str:
-    from tasks.datasets.cifar import FOLDER, checked_contents, official_digests  # noqa: PLC0415
+    from tasks.datasets.classes.cifar import FOLDER, checked_contents, official_digests  # noqa: PLC0415
 
     checked_contents(root / FOLDER, official_digests())
     return "7 files, all MD5 sums right"

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.errors import require
-from tasks.models.detectors import Detector
+from tasks.models.factories.detectors import Detector
 from tasks.models.library.ssd import LibrarySsd
 from tasks.models.openmmlab.dense import DenseDetector, DenseRaw, building
 from tasks.models.ssd import Ssd, SsdRaw

@@ -29,7 +29,7 @@ from tasks.errors import advising
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
-from tasks.models.detectors import Detector, DetectorFactory
+from tasks.models.factories.detectors import Detector, DetectorFactory
 from tasks.training.pretraining import pretrained
 
 MATCHING_IOU = 0.5  # the overlap from which two boxes show the same object in VOC's evaluation

@@ -21,8 +21,8 @@ from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
+from tasks.models.factories.poses import PoseFactory
 from tasks.models.frozen import FeatureStore
-from tasks.models.poses import PoseFactory
 from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets

@@ -27,7 +27,7 @@ from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
-from tasks.models.segmenters import SegmenterFactory
+from tasks.models.factories.segmenters import SegmenterFactory
 from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
 from tasks.segmentation.label_noise import mislabeled
 from tasks.segmentation.losses import enlarged, pixel_losses

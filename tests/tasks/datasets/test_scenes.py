@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from torchvision.datasets import VOCDetection
 
+from tasks.datasets.classes.rendered import load_rendered
 from tasks.datasets.masks import Numbering, decode_labels, load_folder
-from tasks.datasets.rendered import load_rendered
 from tasks.datasets.scenes import (
     CLASSES,
     JOINTS,

@@ -17,7 +17,7 @@ from torchvision.ops import box_iou
 
 from tasks.detection.reading import DenseReading
 from tasks.errors import DataError
-from tasks.models.detectors import DetectorFactory
+from tasks.models.factories.detectors import DetectorFactory
 from tasks.models.openmmlab.dense import DenseDetector, build_dense
 from tasks.models.openmmlab.detector_config import input_colors
 from tasks.models.settings import FullSsdSettings

@@ -14,7 +14,7 @@ from torch.nn import functional
 from tasks.base import Task
 from tasks.datasets.masks import VOID
 from tasks.images import augment
-from tasks.models.segmenters import SegmenterFactory
+from tasks.models.factories.segmenters import SegmenterFactory
 from tasks.models.settings import ResNetSegmenterSettings
 from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
 from tasks.segmentation.losses import pixel_losses

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.datasets.rendered import load_rendered
+from tasks.datasets.classes.rendered import load_rendered
 from tasks.datasets.scenes import MASKS_LAYOUT, MPII_LAYOUT, OBJECTS_LAYOUT, VOC_LAYOUT, materialize
 from tasks.datasets.scenes.layouts import OBJECTS_FILE, Layout
 from tasks.settings import SceneSettings

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torchvision.datasets import CIFAR10
 
-from tasks.datasets.classified import ClassifiedImages
+from tasks.datasets.classes.classified import ClassifiedImages
 from tasks.errors import read_data, require
 
 FOLDER = CIFAR10.base_folder

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from tasks.datasets.classified import ClassifiedImages
+from tasks.datasets.classes.classified import ClassifiedImages
 from tasks.datasets.scenes.drawing import CLASSES
 from tasks.datasets.scenes.layouts import OBJECTS_FILE
 from tasks.settings import SCENE_BATCHES

@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision import datasets
 
 from lossbench.words import suggestion
-from tasks.datasets.classified import ClassifiedImages, held_out
+from tasks.datasets.classes.classified import ClassifiedImages, held_out
 from tasks.errors import DataError, require
 from tasks.images.decoding import scaled
 

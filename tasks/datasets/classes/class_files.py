@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.datasets.classified import ClassifiedImages, check_classes, held_out
+from tasks.datasets.classes.classified import ClassifiedImages, check_classes, held_out
 from tasks.errors import DataError, require, require_file, require_path
 from tasks.images.decoding import SUFFIXES, decode_squares
 

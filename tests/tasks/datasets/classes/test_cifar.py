@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10
 
-from tasks.datasets.cifar import FOLDER, load_cifar10, official_digests
+from tasks.datasets.classes.cifar import FOLDER, load_cifar10, official_digests
 from tasks.errors import DataError
 
 NAMES = tuple(official_digests())

@@ -13,9 +13,9 @@ from command_line import Result
 from PIL import Image
 from sample_configs import written
 
-from tasks.datasets.class_files import class_folders, class_table, load_files
-from tasks.datasets.classified import held_out
-from tasks.datasets.torchvision_sets import PARTS, load_torchvision
+from tasks.datasets.classes.class_files import class_folders, class_table, load_files
+from tasks.datasets.classes.classified import held_out
+from tasks.datasets.classes.torchvision_sets import PARTS, load_torchvision
 from tasks.errors import DataError
 
 COLORS = {"cat": (200, 40, 40), "dog": (40, 200, 40), "eel": (40, 40, 200)}

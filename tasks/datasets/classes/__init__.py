@@ -1,0 +1,1 @@
+"""Forms of data in which every image has one class."""
