@@ -75,12 +75,15 @@ class SegmentationTask(Task[Tensor, Tensor]):
         self.settings = settings
         numbering = _numbering(source)
         self.group_names = numbering.classes
+        splits = (
+            () if source.scenes else _splits(source, data)
+        )  # data that is missing ends here, before weights are fetched
         self._models = SegmenterFactory(settings.model, len(self.group_names))
         _check_grid(settings.cells.grid, self._models.side)
         root = materialize(MASKS_LAYOUT, source.scenes, cache) if source.scenes else data
         side = source.stored_pixels or settings.model.pixels
         with advising(f"delete {root}: it is rendered again" if source.scenes else None):
-            splits = _splits(source, root)
+            splits = splits or _splits(source, root)
             _check_splits(*splits)
             labels = [decode_labels(split, side, numbering) for split in splits]
             stored = decode_squares(joined(splits).images, side).to(device)

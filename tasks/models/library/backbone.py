@@ -199,7 +199,11 @@ def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str
         options["image_size"] = settings.pixels
     if settings.name in {"googlenet", "inception_v3"}:
         options["aux_logits"] = False  # else they give three outputs in training
-    network = torchvision.models.get_model(settings.name, **options)
+    try:
+        network = torchvision.models.get_model(settings.name, **options)
+    except (RuntimeError, OSError, ValueError) as error:  # a failed download is an OSError
+        msg = f"the weights of {settings.name} could not be loaded: {' '.join(str(error).split())[:300]}"
+        raise DataError(msg) from None
     classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     if settings.weights not in {"none", "hub"}:
         file = packaged_file("torchvision", settings.name) if settings.weights == "package" else Path(settings.weights)
