@@ -22,9 +22,6 @@ from leaderboard.scoring.entries import FULL_POOL
 from lossbench.config import ConfigError
 from lossbench.diagnosis.contact_sheets import COLUMNS, draw_annotation, predicted_annotations, predictions_sheet
 from lossbench.diagnosis.examination import (
-    ConfidenceBin,
-    Examination,
-    confidence_bins,
     diagnose,
     examine,
     summary_table,
@@ -148,27 +145,6 @@ def test_models_that_do_not_score_as_recorded_are_marked(classified: Made) -> No
     elsewhere = replace(found, record=found.record.model_copy(update={"rounds": tuple(rounds)}))
     assert not elsewhere.matches_record
     assert "*" in str(list(summary_table([elsewhere]).columns[1].cells))
-
-
-def test_bins_hold_weighted_means() -> None:
-    confidence = np.array([0.05, 0.92, 0.98, 1.0, 0.5])
-    right = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
-    weight = np.array([1.0, 1.0, 2.0, 1.0, 0.0])
-    low, high = confidence_bins(confidence, right, weight)
-    assert low == ConfidenceBin(0.05, 0.0, pytest.approx(0.2))
-    assert high.confidence == pytest.approx((0.92 + 2 * 0.98 + 1.0) / 4)
-    assert high.accuracy == pytest.approx(0.5)
-    assert high.share == pytest.approx(0.8)
-    found = Examination(1, np.zeros(2), None, (low, high))
-    assert found.calibration_error == pytest.approx(0.2 * 0.05 + 0.8 * (0.97 - 0.5))
-    assert np.isnan(found.ranking_accuracy)
-    assert np.isnan(found.rank_correlation)
-
-
-def test_spearman_is_of_ranks() -> None:
-    found = Examination(1, np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 10.0, 9.0, 1000.0]), ())
-    assert found.rank_correlation == pytest.approx(0.8)
-    assert found.ranking_accuracy == pytest.approx(5 / 6)
 
 
 def test_a_category_is_the_label_where_there_is_one(
