@@ -28,6 +28,8 @@ class NoiseStability(Strategy):
 
     With several posterior rows per image the probabilities are the mean over the rows, weighted by their weight; those of a
     joint's cells are pooled to 8 x 8 blocks, and the joints are kept apart.
+
+    Differs from the paper in that on a frozen trunk only the weights behind it get noise: what it gives is stored.
     """
 
     name: ClassVar[str] = "noise-stability"

@@ -10,8 +10,6 @@ from strategies.kernels.geometry import CHUNK
 
 FIRST_REFRESH = 64
 """Changes after which all is computed anew, and then whenever they have doubled: what falls to a fraction loses digits."""
-
-
 MOST_PENDING = 64
 """Changes that are kept apart from the matrices, so that these are read at every pick but seldom written."""
 
