@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_learners import learner, plan_of
@@ -22,6 +23,11 @@ QUICK = (Random, LearningLoss, Badge, DeepFool)
 OTHERS = tuple(each for each in STRATEGIES if each not in QUICK)
 
 MakeTrial = Callable[[Strategy], Trial]
+
+
+def fast_among(models: Iterable[str], *fast: str) -> list[Any]:
+    """The names of models as parameters of a fixture; all but some of them are slow."""
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in models]
 
 
 def trials(task: Task, models: Path) -> MakeTrial:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from strategy_contracts import MakeTrial, StrategyContracts, trials
+from strategy_contracts import MakeTrial, StrategyContracts, fast_among, trials
 from tiny_models import MODELS, built_with
 
 from strategies.random import Random
@@ -16,13 +16,7 @@ from tasks.base import Task
 SOME = np.array([3, 40, 7, 66, 12, 59, 0])
 
 
-QUICK_MODELS = ("timm ResNet", "frozen, hidden layer", "own")
-
-
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(name, marks=() if name in QUICK_MODELS else pytest.mark.slow) for name in MODELS],
-)
+@pytest.fixture(scope="session", params=fast_among(MODELS, "timm ResNet", "frozen, hidden layer", "own"))
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from strategy_contracts import MakeTrial, StrategyContracts, trials
+from strategy_contracts import MakeTrial, StrategyContracts, fast_among, trials
 from tiny_detectors import MODELS, built_with
 
 from lossbench.diagnosis.taps import candidates
@@ -26,10 +26,7 @@ def _trusted() -> Iterator[None]:
     trust_configs(False)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name != "frozen")) for name in MODELS],
-)
+@pytest.fixture(scope="module", params=fast_among(MODELS, "frozen"))
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param

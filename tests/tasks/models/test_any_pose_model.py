@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from strategy_contracts import MakeTrial, StrategyContracts, trials
+from strategy_contracts import MakeTrial, StrategyContracts, fast_among, trials
 from tiny_models import POSE_MODELS, built_with
 
 from strategies.random import Random
@@ -20,7 +20,7 @@ SIDES = {"frozen": 8, "timm ViT": 8, "HRNet": 8}
 """Of the heatmaps."""
 
 
-@pytest.fixture(scope="session", params=POSE_MODELS)
+@pytest.fixture(scope="session", params=fast_among(POSE_MODELS, "frozen"))
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param
