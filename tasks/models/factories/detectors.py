@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
-from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.frozen import FeatureStore
 from tasks.models.library.ssd import LibrarySsd
-from tasks.models.library.store import library_store
+from tasks.models.library.trunk import MapTrunk
 from tasks.models.openmmlab.dense import DenseDetector, build_dense
 from tasks.models.openmmlab.detector_config import input_colors, model_config
 from tasks.models.openmmlab.detector_weights import fingerprint, weights_file
 from tasks.models.settings import DetectorSettings, FullSsdSettings, LibraryDetectorSettings, SmallSsdSettings
 from tasks.models.ssd import Ssd, build_ssd
-from tasks.models.weights import digest
 
 Detector = Ssd | LibrarySsd | DenseDetector
 
@@ -32,17 +30,14 @@ class DetectorFactory:
 
     def __init__(self, settings: DetectorSettings, classes: int) -> None:
         self._settings, self._classes = settings, classes
-        self._layout: RowLayout | None = None
-        self._trunk: LastTaps | None = None
+        self._trunk: MapTrunk | None = None
         self.fingerprints: dict[str, str] = {}
         """SHA-256 of weights from outside the repository, by name."""
         if isinstance(settings, LibraryDetectorSettings):
-            backbone = initial_backbone(settings)
-            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
-            self.colors: Colors = backbone.colors
+            self._trunk = MapTrunk(settings)
+            self.colors: Colors = self._trunk.colors
             """The normalization that the weights expect."""
-            if settings.weights != "none":
-                self.fingerprints["weights"] = digest(backbone)
+            self.fingerprints = self._trunk.fingerprints
         else:
             self.colors = input_colors(settings)
             if settings.kind == "mmdet":
@@ -58,11 +53,7 @@ class DetectorFactory:
             data: their fingerprint.
             cache: the store lies in its folder `features`.
         """
-        settings = self._settings
-        if self._trunk is None or not isinstance(settings, LibraryDetectorSettings) or not settings.freeze:
-            return None
-        store, self._layout = library_store(self._trunk, settings, pixels, data, cache)
-        return store
+        return self._trunk.freeze(pixels, data, cache) if self._trunk else None
 
     def build(self, *, pretrained: bool = True) -> Detector:
         """A new model: random weights are drawn from torch's global generator, others are read from their file.
@@ -73,12 +64,9 @@ class DetectorFactory:
         settings = self._settings
         if not isinstance(settings, LibraryDetectorSettings):
             return self._of_mmdet(settings, pretrained=pretrained)
-        shapes = () if self._trunk is None else self._trunk.shapes
-        if self._layout is not None:
-            backbone = StoredTrunk(self._layout)
-        else:
-            backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
-        return LibrarySsd(backbone, shapes, settings, self._classes)
+        if self._trunk is None:
+            raise TypeError
+        return LibrarySsd(self._trunk.build(), self._trunk.shapes, settings, self._classes)
 
     def _of_mmdet(self, settings: FullSsdSettings | SmallSsdSettings, *, pretrained: bool) -> Ssd | DenseDetector:
         if settings.kind == "resnet18":

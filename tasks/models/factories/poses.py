@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from tasks.base import TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.frozen import FeatureStore
 from tasks.models.hourglass import STRIDE, StackedHourglass
-from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library.deconvolutions import DeconvolutionModel, LastMapModel
-from tasks.models.library.store import library_store
+from tasks.models.library.trunk import MapTrunk
 from tasks.models.settings import HourglassSettings, LibraryPoseSettings, MmposeSettings, PoseModelSettings
-from tasks.models.weights import digest
 
 if TYPE_CHECKING:
     from tasks.models.openmmlab.topdown_config import TopDownFactory
@@ -32,8 +32,7 @@ class PoseFactory:
 
     def __init__(self, settings: PoseModelSettings, joints: int) -> None:
         self._settings, self._joints = settings, joints
-        self._layout: RowLayout | None = None
-        self._trunk: LastTaps | None = None
+        self._trunk: MapTrunk | None = None
         self._top_down: TopDownFactory | None = None
         self.colors: Colors | None = None
         """The normalization that the weights expect; None where the data decides."""
@@ -42,12 +41,9 @@ class PoseFactory:
         self.side = settings.pixels // STRIDE
         """Height and width of the heatmaps, in cells."""
         if isinstance(settings, LibraryPoseSettings):
-            backbone = initial_backbone(settings)
-            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
-            self.colors = backbone.colors
-            self.side = DeconvolutionModel(self._trunk, self._trunk.shapes, settings, joints).side
-            if settings.weights != "none":
-                self.fingerprints["weights"] = digest(backbone)
+            self._trunk = MapTrunk(settings)
+            self.colors, self.fingerprints = self._trunk.colors, self._trunk.fingerprints
+            self.side = DeconvolutionModel(nn.Identity(), self._trunk.shapes, settings, joints).side
         if isinstance(settings, MmposeSettings):
             from tasks.models.openmmlab.topdown_config import TopDownFactory  # noqa: PLC0415 - imports all of mmpose
 
@@ -62,18 +58,12 @@ class PoseFactory:
             pixels: the images.
             cache: the store lies in its folder `features`.
         """
-        settings = self._settings
-        if self._trunk is None or not isinstance(settings, LibraryPoseSettings) or not settings.freeze:
-            return None
-        store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
-        return store
+        return self._trunk.freeze(pixels, pixels.digest(), cache) if self._trunk else None
 
     def pretrained(self) -> TapModel | None:
         """A model whose features are the last map of its trunk; None where no trunk has weights of its own."""
-        if self._trunk is None or "weights" not in self.fingerprints:
-            return None
-        trunk = self._trunk if self._layout is None else StoredTrunk(self._layout)
-        return LastMapModel(trunk, self._trunk.shapes, self._joints)
+        trunk = self._trunk.untrained() if self._trunk else None
+        return LastMapModel(trunk, self._trunk.shapes, self._joints) if self._trunk and trunk else None
 
     def build(self) -> TapModel:
         """A new model: random weights are drawn from torch's global generator, others are read from their file."""
@@ -84,8 +74,4 @@ class PoseFactory:
             return self._top_down.build()
         if self._trunk is None or not isinstance(settings, LibraryPoseSettings):
             raise TypeError
-        if self._layout is not None:
-            backbone = StoredTrunk(self._layout)
-        else:
-            backbone = LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
-        return DeconvolutionModel(backbone, self._trunk.shapes, settings, self._joints)
+        return DeconvolutionModel(self._trunk.build(), self._trunk.shapes, settings, self._joints)

@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
-from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
+from tasks.models.frozen import FeatureStore
 from tasks.models.library.deconvolutions import LastMapModel
-from tasks.models.library.store import library_store
+from tasks.models.library.trunk import MapTrunk
 from tasks.models.neck import MapNeck, Shapes
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import LibrarySegmenterSettings, ResNetSegmenterSettings, SegmenterSettings
-from tasks.models.weights import digest
 
 
 class StageMaps(nn.Module):
@@ -77,18 +75,15 @@ class SegmenterFactory:
 
     def __init__(self, settings: SegmenterSettings, classes: int) -> None:
         self._settings, self._classes = settings, classes
-        self._layout: RowLayout | None = None
-        self._trunk: LastTaps | None = None
+        self._trunk: MapTrunk | None = None
         self.colors: Colors | None = None
         """The normalization that the weights expect; None where there are none."""
         self.fingerprints: dict[str, str] = {}
         """SHA-256 of weights from outside the repository, by name."""
         if isinstance(settings, LibrarySegmenterSettings):
-            backbone = initial_backbone(settings)
-            self._trunk = LastTaps(backbone, settings.levels, settings.pixels).eval()
-            self.colors, self._shapes = backbone.colors, self._trunk.shapes
-            if settings.weights != "none":
-                self.fingerprints["weights"] = digest(backbone)
+            self._trunk = MapTrunk(settings)
+            self.colors, self.fingerprints = self._trunk.colors, self._trunk.fingerprints
+            self._shapes = self._trunk.shapes
         else:
             self._shapes = _shapes(settings)
         self.side = self._shapes[0][-1]
@@ -101,30 +96,23 @@ class SegmenterFactory:
             pixels: the images.
             cache: the store lies in its folder `features`.
         """
-        settings = self._settings
-        if self._trunk is None or not isinstance(settings, LibrarySegmenterSettings) or not settings.freeze:
-            return None
-        store, self._layout = library_store(self._trunk, settings, pixels, pixels.digest(), cache)
-        return store
+        return self._trunk.freeze(pixels, pixels.digest(), cache) if self._trunk else None
 
     def pretrained(self) -> TapModel | None:
         """A model whose last tap is that of its trunk; None where no trunk has weights of its own."""
-        if self._trunk is None or "weights" not in self.fingerprints:
-            return None
-        trunk = self._trunk if self._layout is None else StoredTrunk(self._layout)
-        return LastMapModel(trunk, self._shapes, self._classes)
+        trunk = self._trunk.untrained() if self._trunk else None
+        return LastMapModel(trunk, self._shapes, self._classes) if trunk else None
 
     def build(self) -> TapModel:
         """A new model: random weights are drawn from torch's global generator, others are read from their file."""
         return EncoderDecoder(self._backbone(), self._shapes, self._settings.channels, self._classes)
 
     def _backbone(self) -> nn.Module:
-        settings = self._settings
-        if isinstance(settings, ResNetSegmenterSettings):
-            return StageMaps(settings)
-        if self._layout is not None:
-            return StoredTrunk(self._layout)
-        return LastTaps(LibraryBackbone(settings), settings.levels, settings.pixels)
+        if isinstance(self._settings, ResNetSegmenterSettings):
+            return StageMaps(self._settings)
+        if self._trunk is None:
+            raise TypeError
+        return self._trunk.build()
 
 
 @torch.no_grad()
