@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,13 +18,16 @@ from tasks.notices import notice
 from tasks.settings import Number, Whole
 
 
-class _Table(BaseModel):
+class CocoEntry(BaseModel):
     """What is read of an entry; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class Image(_Table):
+Entry = TypeVar("Entry", bound=CocoEntry)
+
+
+class Image(CocoEntry):
     """An entry of `images`."""
 
     id: Whole
@@ -33,14 +36,14 @@ class Image(_Table):
     height: Whole = Field(ge=1)
 
 
-class Category(_Table):
+class Category(CocoEntry):
     """An entry of `categories`."""
 
     id: Whole
     name: str = Field(max_length=1000)
 
 
-class Annotation(_Table):
+class Annotation(CocoEntry):
     """An entry of `annotations`: an object."""
 
     id: Whole | None = None
@@ -71,20 +74,12 @@ def read_coco(path: Path) -> CocoFile:
     Raises:
         DataError: it is missing, no JSON of this form, has no categories, or an id twice.
     """
-    try:
-        content = parsed_json(read_data(path, "the COCO file"))
-    except ValueError as error:
-        fault = f"the COCO file {path} is {error}"
-        raise DataError(fault) from None
-    require(isinstance(content, Mapping), f"{path} is no COCO file: it holds no table of images and categories")
-    for name in ("images", "categories", "annotations"):
-        require(isinstance(content.get(name), list), f"{path} is no COCO file: it has no list {name!r}")
-    images, categories, annotations = (
-        _entries(content[name], table, f"{path}: {name}")
-        for name, table in (("images", Image), ("categories", Category), ("annotations", Annotation))
-    )
+    content = coco_lists(path, ("images", "categories", "annotations"))
+    images = coco_entries(content["images"], Image, f"{path}: images")
+    categories = coco_entries(content["categories"], Category, f"{path}: categories")
+    annotations = coco_entries(content["annotations"], Annotation, f"{path}: annotations")
     for entries, name in ((images, "image"), (categories, "category")):
-        _check_ids([entry.id for entry in entries], f"{path}: the {name}")
+        check_ids([entry.id for entry in entries], f"{path}: the {name}")
     check_names([category.name for category in categories], str(path))
     require(images, f"{path} has no images")
     return CocoFile(path, tuple(images), tuple(categories), tuple(annotations))
@@ -139,7 +134,25 @@ def load_coco(file: CocoFile, folder: Path, classes: Sequence[str], *, need_obje
     return ObjectSplit(tuple(path for path, _ in kept), tuple(each for _, each in kept))
 
 
-def _entries(given: list[Any], table: type[Any], where: str) -> list[Any]:
+def coco_lists(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """The content of a JSON file that has these lists.
+
+    Raises:
+        DataError: it is missing, no JSON, or lacks a list.
+    """
+    try:
+        content = parsed_json(read_data(path, "the COCO file"))
+    except ValueError as error:
+        fault = f"the COCO file {path} is {error}"
+        raise error if isinstance(error, DataError) else DataError(fault) from None
+    require(isinstance(content, Mapping), f"{path} is no COCO file: it holds no table of images and categories")
+    for name in names:
+        require(isinstance(content.get(name), list), f"{path} is no COCO file: it has no list {name!r}")
+    return content
+
+
+def coco_entries(given: list[Any], table: type[Entry], where: str) -> list[Entry]:
+    """The entries of a list; a DataError names the first that is malformed."""
     found = []
     for number, entry in enumerate(given):
         try:
@@ -150,7 +163,8 @@ def _entries(given: list[Any], table: type[Any], where: str) -> list[Any]:
     return found
 
 
-def _check_ids(ids: Sequence[int], what: str) -> None:
+def check_ids(ids: Sequence[int], what: str) -> None:
+    """Raise a DataError where an id is given twice."""
     seen: set[int] = set()
     for each in ids:
         require(each not in seen, f"{what} {each} is listed twice", "give each an id of its own")

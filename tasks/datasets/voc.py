@@ -11,6 +11,7 @@ import numpy as np
 
 from lossbench.files import decoded_text, shown
 from tasks.datasets.objects import Objects, ObjectSplit
+from tasks.datasets.xml_files import xml_root
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import image_size
 
@@ -90,12 +91,12 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
     Raises:
         DataError: the file is missing or malformed, or a box lies outside its image or has no area.
     """
-    root = _annotation(path)
+    root = annotation_root(path)
     width, height = (_side(root, side, path) for side in ("width", "height"))
     names = [(element.findtext("name") or "").strip() for element in root.findall("object")]
     require(all(names), f"{path}: an object has no name", "name its class, or remove it")
     elements = [element for element, name in zip(root.findall("object"), names, strict=True) if name in classes]
-    corners = np.array([_corners(element, path) for element in elements], dtype=np.float64).reshape(-1, 4)
+    corners = np.array([corners_of(element, path) for element in elements], dtype=np.float64).reshape(-1, 4)
     for box in corners:
         inside = (box >= 0).all() and (box <= [width, height, width, height]).all()
         require(inside, f"{path}: the box {_text(box)} lies outside its image of {width}x{height} pixels", "correct it")
@@ -109,19 +110,17 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
     )
 
 
-def _annotation(path: Path) -> ET.Element:
-    try:
-        root = ET.fromstring(read_data(path, "an annotation of VOC"))  # noqa: S314 - expat expands nothing external
-    except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
-        if isinstance(error, DataError):
-            raise
-        fault = f"{path} is not a VOC annotation ({error})"
-        raise DataError(fault, "fetch the data again") from None
-    require(
-        root.tag == "annotation",
-        f"{path} is not a VOC annotation: its root is {root.tag!r:.60}",
-        "fetch the data again",
-    )
+def annotation_root(path: Path, advice: str = "fetch the data again") -> ET.Element:
+    """The XML of one annotation file.
+
+    Args:
+        path: of the file.
+        advice: what to do with a file that is none.
+
+    Raises:
+        DataError: the file is missing or malformed, or gives something twice.
+    """
+    root = xml_root(path, "annotation", "a VOC annotation", advice)
     objects = root.findall("object")
     for parent, name in [
         (root, "size"),
@@ -144,7 +143,7 @@ def _difficult(element: ET.Element, path: Path) -> bool:
     return text == "1"
 
 
-def _corners(element: ET.Element, path: Path) -> tuple[float, float, float, float]:
+def corners_of(element: ET.Element, path: Path) -> tuple[float, float, float, float]:
     """Pixel borders, counting from 0. VOC's coordinates are 1-based and include the last pixel."""
     texts = [(element.findtext(f"bndbox/{side}") or "").strip() for side in ("xmin", "ymin", "xmax", "ymax")]
     try:

@@ -39,6 +39,36 @@ def read_yolo(path: Path) -> YoloSet:
     Raises:
         DataError: the file is missing or malformed, or a split has no image or one that is missing.
     """
+    table = read_yaml(path)
+    held_out = "test" if table.content.get("test") else "val"
+    splits = []
+    for split in ("train", held_out):
+        require(
+            table.content.get(split),
+            f"{path} has no {split!r}",
+            "name a folder of images for train and for val or test",
+        )
+        files = listed_images(table.root, table.content[split], f"{path}: {split}")
+        require(files, f"{path}: {split} has no image ({', '.join(SUFFIXES)})")
+        splits.append(files)
+    return YoloSet(path, table.class_names, *splits)
+
+
+class YoloTable(NamedTuple):
+    """The classes of a YAML file, and where its images are."""
+
+    class_names: tuple[str, ...]
+    root: Path
+    """That folders and lists of images count from."""
+    content: dict[str, Any]
+
+
+def read_yaml(path: Path) -> YoloTable:
+    """Read a YAML file with `names`, whatever splits it has.
+
+    Raises:
+        DataError: the file is missing or malformed.
+    """
     try:
         content: Any = yaml.safe_load(decoded_text(read_data(path, "the YOLO file")))
     except (ValueError, yaml.YAMLError) as error:
@@ -51,15 +81,7 @@ def read_yolo(path: Path) -> YoloSet:
     fits = isinstance(names, list) and all(isinstance(name, str) for name in names) and in_order
     require(fits, f"{path}: names is {shown(given)}", "list the classes, or number them from 0 without gaps")
     check_names(names or [], str(path))
-    root = path.parent / str(content.get("path") or ".")
-    held_out = "test" if content.get("test") else "val"
-    splits = []
-    for split in ("train", held_out):
-        require(content.get(split), f"{path} has no {split!r}", "name a folder of images for train and for val or test")
-        files = _images(root, content[split], f"{path}: {split}")
-        require(files, f"{path}: {split} has no image ({', '.join(SUFFIXES)})")
-        splits.append(files)
-    return YoloSet(path, tuple(names or ()), *splits)
+    return YoloTable(tuple(names or ()), path.parent / str(content.get("path") or "."), content)
 
 
 def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str], *, need_object: bool) -> ObjectSplit:
@@ -79,7 +101,7 @@ def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str
     for file in files:
         size = image_size(file, "an image of the YOLO file")
         text = labels_of(file)
-        labels, corners = _objects(text, len(names), size) if text.exists() else ([], np.zeros((0, 4)))
+        labels, corners = objects_of(text, len(names), size) if text.exists() else ([], np.zeros((0, 4)))
         rows = [row for row, label in enumerate(labels) if names[label] in classes]
         if need_object and not rows:
             continue
@@ -103,23 +125,33 @@ def labels_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _images(root: Path, given: object, where: str) -> tuple[Path, ...]:
+def listed_images(root: Path, given: object, where: str) -> tuple[Path, ...]:
+    """The image files of a split: of a folder, of a text file, or of a list of both."""
     if isinstance(given, list):
-        return tuple(file for each in given for file in _images(root, each, where))
+        return tuple(file for each in given for file in listed_images(root, each, where))
     require(isinstance(given, str), f"{where} is {shown(given)}", "write a folder, a text file or a list of them")
     place = require_path(root / str(given), f"{where}, {given},")
     if place.is_dir():
         return tuple(sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES))
-    lines = decoded_text(read_data(place, where)).splitlines()
+    lines = _lines(place, where)
     return tuple(
         place.parent / line.strip() if line.startswith("./") else root / line.strip() for line in lines if line.strip()
     )
 
 
-def _objects(text: Path, classes: int, size: tuple[int, int]) -> tuple[list[int], np.ndarray]:
-    """Class indices, and corners in pixels."""
+def objects_of(text: Path, classes: int, size: tuple[int, int]) -> tuple[list[int], np.ndarray]:
+    """Class indices, and corners in pixels, of the lines of a text file.
+
+    Args:
+        text: the file.
+        classes: number of classes.
+        size: width and height of the image.
+
+    Raises:
+        DataError: a line is no class and box, or no class and outline.
+    """
     labels, corners = [], []
-    for number, line in enumerate(decoded_text(read_data(text, "the boxes of an image")).splitlines(), start=1):
+    for number, line in enumerate(_lines(text, "the boxes of an image"), start=1):
         where, words = f"{text}, line {number}", line.split()
         if not words:
             continue
@@ -143,3 +175,12 @@ def _objects(text: Path, classes: int, size: tuple[int, int]) -> tuple[list[int]
         labels.append(label)
         corners.append(box * (size * 2))
     return labels, np.array(corners).reshape(-1, 4)
+
+
+def _lines(path: Path, description: str) -> list[str]:
+    content = read_data(path, description)
+    try:
+        return decoded_text(content).splitlines()
+    except ValueError as error:
+        fault = f"{path} is {error}"
+        raise DataError(fault) from None

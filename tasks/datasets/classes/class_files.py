@@ -54,7 +54,7 @@ def class_table(file: Path) -> LabeledFiles:
     Raises:
         DataError: the table cannot be read, lacks a column, or has an empty cell, a path twice or an unknown split.
     """
-    table = _table(file)
+    table = read_table(file)
     for column in ("path", "label"):
         columns = ", ".join(map(str, table.columns))
         require(
@@ -118,7 +118,8 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _table(file: Path) -> pd.DataFrame:
+def read_table(file: Path) -> pd.DataFrame:
+    """The cells of a CSV file, as texts, or of a Parquet file; a DataError if it cannot be read."""
     require_file(file, "the table of images")
     try:
         if file.suffix == ".parquet":

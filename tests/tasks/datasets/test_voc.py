@@ -106,7 +106,7 @@ def test_one_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     ("gone", "reason"),
     [
         ("JPEGImages/b.jpg", "an image of VOC not found: .*b.jpg"),
-        ("Annotations/c.xml", "an annotation of VOC not found: .*c.xml"),
+        ("Annotations/c.xml", "a VOC annotation not found: .*c.xml"),
         ("ImageSets/Main/test.txt", "the list 2007/test not found"),
     ],
 )

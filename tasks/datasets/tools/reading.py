@@ -1,0 +1,87 @@
+"""Reading of labels from whatever an annotation tool exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lossbench.files import parsed_json, shown
+from tasks.datasets.tools.annotated import Annotations
+from tasks.datasets.tools.coco import read_coco_annotations
+from tasks.datasets.tools.cvat import read_cvat
+from tasks.datasets.tools.label_studio import read_label_studio
+from tasks.datasets.tools.table import read_class_folders, read_label_table
+from tasks.datasets.tools.voc import FOLDER, read_voc_annotations
+from tasks.datasets.tools.yolo import CLASSES, is_image, read_yolo_annotations
+from tasks.errors import DataError, read_data, require, require_path
+
+FORMS = (
+    "Label Studio's JSON or JSON-MIN, COCO's JSON, CVAT for images 1.1 (XML), YOLO's data.yaml, a CSV or Parquet file with the "
+    "columns file and label, a folder of VOC's XML files, or a folder of class folders"
+)
+DATA_YAML = "data.yaml"
+"""Name of the YAML file of a YOLO set that is given as a folder."""
+START = 4096
+"""Bytes by which the form of a file is told."""
+
+
+def read_annotations(path: Path, images: Path | None = None) -> Annotations:
+    """Read the labels of an export; its form is told by its content.
+
+    Boxes and points lie inside their images where the export says the images' sizes; where it does not, and for whether the sizes
+    are right, the caller who opens the images has to check.
+
+    Args:
+        path: a file or a folder of one of the `FORMS`.
+        images: the folder of the images, for forms that need their sizes and do not hold them.
+
+    Raises:
+        DataError: it is missing or of no such form, malformed, has an image twice, or classes whose names differ in case or
+            white space alone.
+    """
+    require_path(path, "the labels")
+    if path.is_dir():
+        return _folder(path, images)
+    if path.suffix.lower() in {".csv", ".parquet"}:
+        return read_label_table(path)
+    start = read_data(path, "the labels")[:START].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[:1] in {b"[", b"{"}:
+        return _json(path)
+    if start.startswith(b"<"):
+        require(b"<annotation>" not in start, f"{path} is one annotation of VOC", "give the folder of all of them")
+        return read_cvat(path)
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        return read_yolo_annotations(path, images)
+    raise _unknown(path)
+
+
+def _folder(path: Path, images: Path | None) -> Annotations:
+    if (path / DATA_YAML).is_file():
+        return read_yolo_annotations(path / DATA_YAML, images)
+    if (path / CLASSES).is_file():
+        return read_yolo_annotations(path, images)
+    if (path / FOLDER).is_dir() or next(path.rglob("*.xml"), None):
+        return read_voc_annotations(path)
+    if any(each.is_dir() for each in path.iterdir()) and any(is_image(each) for each in path.rglob("*")):
+        return read_class_folders(path)
+    raise _unknown(path)
+
+
+def _json(path: Path) -> Annotations:
+    """A file that begins as JSON does."""
+    try:
+        content = parsed_json(read_data(path, "the labels"))
+    except ValueError as error:
+        fault = f"{path} is not JSON ({error})"
+        raise error if isinstance(error, DataError) else DataError(fault, "export it again") from None
+    if isinstance(content, dict):
+        require(
+            "images" in content or "annotations" in content,
+            f"{path} holds the keys {shown(list(content))}",
+            f"give {FORMS}",
+        )
+        return read_coco_annotations(path)
+    return read_label_studio(path)
+
+
+def _unknown(path: Path) -> DataError:
+    return DataError(f"{path} holds no labels in a form that is read", f"give {FORMS}")

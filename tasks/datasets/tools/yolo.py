@@ -1,0 +1,124 @@
+"""Sets of YOLO's form: a YAML file, images, and a text file of boxes for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from lossbench.files import shown
+from tasks.datasets.objects import check_names
+from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox
+from tasks.datasets.tools.checking import checked
+from tasks.datasets.tools.shapes import known_size
+from tasks.datasets.tools.writing import write_text
+from tasks.datasets.yolo import YoloTable, labels_of, listed_images, objects_of, read_yaml
+from tasks.errors import DataError, read_data, require, require_path
+from tasks.images.decoding import SUFFIXES, image_size
+
+SPLITS = ("train", "val", "test")
+IMAGES = "images"
+"""The folder of images; that of text files, beside it, is `labels`."""
+CLASSES = "classes.txt"
+"""The class names, one in each line, where there is no YAML file: Label Studio writes so."""
+
+
+def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations:
+    """Read the boxes of all splits; outlines are read as their boxes.
+
+    An image without a text file shows nothing, as in YOLO's trainers. The size of an image is that of its file. An image is named by its
+    path from the folder `images`, or that of its split there; elsewhere from the folder of the set.
+
+    Args:
+        path: the YAML file, or a folder with `classes.txt` and the folders `images` and `labels`, as Label Studio exports.
+        images: the folder of images for those that do not lie where the set says; tools export sets without them.
+
+    Raises:
+        DataError: a file is missing or malformed, or one of the faults of `checked`.
+    """
+    table = _listed_classes(path) if path.is_dir() else read_yaml(path)
+    splits = [split for split in SPLITS if table.content.get(split)]
+    require(splits, f"{path} has none of {', '.join(SPLITS)}", "name the images of one of them")
+    found = []
+    for split in splits:
+        for file in listed_images(table.root, table.content[split], f"{path}: {split}"):
+            name = _name(file, table.root, split)
+            here = file if images is None or file.exists() else images / name
+            size = image_size(here, "an image of the YOLO set")
+            text = labels_of(file)
+            labels, corners = objects_of(text, len(table.class_names), size) if text.exists() else ([], [])
+            boxes = (
+                LabeledBox(table.class_names[label], *map(float, box))
+                for label, box in zip(labels, corners, strict=True)
+            )
+            found.append(AnnotatedImage(name, size, boxes=tuple(boxes)))
+    return checked(path, found, table.class_names)
+
+
+def _listed_classes(folder: Path) -> YoloTable:
+    """The classes of a set without a YAML file."""
+    file = folder / CLASSES
+    try:
+        text = read_data(file, "the classes of the YOLO set").decode()
+    except UnicodeDecodeError:
+        fault = f"{file} is not text in UTF-8"
+        raise DataError(fault, "save it so") from None
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    check_names(names, str(file))
+    require_path(folder / IMAGES, "the folder of images of the YOLO set")
+    return YoloTable(names, folder, {"train": IMAGES})
+
+
+def _name(file: Path, root: Path, split: str) -> str:
+    path = file.relative_to(root) if file.is_relative_to(root) else file
+    parts = [part for part in path.parts if part != "."]
+    if IMAGES in parts[:-1]:
+        last = max(place for place, part in enumerate(parts[:-1]) if part == IMAGES)
+        parts = parts[last + 1 :]
+        parts = parts[1:] if len(parts) > 1 and parts[0] == split else parts
+    return "/".join(parts)
+
+
+def write_yolo_annotations(folder: Path, images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> None:
+    """Write `data.yaml`, the list `train.txt`, and the predicted boxes in `labels/train`; the images belong into `images/train`.
+
+    Scores are left out, as trainers and tools read five numbers. Sides are rounded to a millionth of the image's.
+
+    Args:
+        folder: to write into.
+        images: with their sizes.
+        class_names: of the boxes.
+
+    Raises:
+        DataError: an image with boxes has no size, or two images differ in their suffix alone.
+    """
+    seen: dict[PurePosixPath, str] = {}
+    for image in images:
+        text = PurePosixPath(image.file).with_suffix(".txt")
+        other = seen.setdefault(text, image.file)
+        require(
+            other == image.file, f"{other} and {image.file} would have one text file, {text}", "rename one of the two"
+        )
+        write_text(folder / "labels/train" / text, "".join(f"{line}\n" for line in _lines(image, class_names)))
+    write_text(folder / "train.txt", "".join(f"{IMAGES}/train/{image.file}\n" for image in images))
+    table = {"path": ".", "train": "train.txt", "names": dict(enumerate(class_names))}
+    write_text(folder / "data.yaml", yaml.safe_dump(table, sort_keys=False, allow_unicode=True))
+
+
+def _lines(image: AnnotatedImage, class_names: Sequence[str]) -> list[str]:
+    lines = []
+    for box in image.boxes:
+        width, height = known_size(image.size, image.file)
+        require(
+            box.label in class_names, f"{image.file} has a box of the class {shown(box.label)}, which is not listed"
+        )
+        center = (box.left + box.right) / 2 / width, (box.top + box.bottom) / 2 / height
+        sides = (box.right - box.left) / width, (box.bottom - box.top) / height
+        lines.append(" ".join([str(class_names.index(box.label)), *(f"{number:.6f}" for number in (*center, *sides))]))
+    return lines
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file has the suffix of an image."""
+    return path.suffix.lower() in SUFFIXES
