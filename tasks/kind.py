@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.settings import TaskSettings
 
 if TYPE_CHECKING:  # torch takes a second to import, and listing the kinds does not need it
@@ -68,6 +69,9 @@ class TaskKind(ABC, Generic[S]):
     one_group: ClassVar[bool] = False
     """Whether every image is in exactly one of the groups of `Task.groups`."""
 
+    shape: ClassVar[Shape | None] = None
+    """Which labels of an annotation tool it is trained on; None if `lossbench pick` cannot be used with it."""
+
     def pool_size(self, settings: S) -> int | None:
         """The number of pool images, where the settings tell it without a look at the data; None where they do not."""
         return settings.data.scenes.pool if settings.data.scenes else None
@@ -85,6 +89,19 @@ class TaskKind(ABC, Generic[S]):
         Raises:
             DataError: a file is missing or damaged.
         """
+
+    def as_labels(
+        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]
+    ) -> AnnotatedImage:
+        """A prediction in the form of `shape`, for annotation tools.
+
+        Args:
+            prediction: an entry of the result of `Task.predictions`, for an image of a labeled folder.
+            file: name of the image.
+            size: its width and height in pixels.
+            group_names: of the task.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def draw(

@@ -100,11 +100,28 @@ class SceneSettings(Settings):
     test: Whole = Field(default=500, ge=1, le=MOST_IMAGES)
 
 
+class LabeledFolder(Settings):
+    """A folder of images, and what annotation tools exported of them. Paths start in the data folder."""
+
+    images: FileName
+    """Searched with all folders in it."""
+    labels: tuple[FileName, ...] = Field((), max_length=100)
+    """Exports in any form of `tasks.datasets.tools`; of an image in several of them the last one counts."""
+    classes: Annotated[tuple[FileName, ...], Field(max_length=1000), Distinct] = ()
+    """Names of the classes or joints; by default those of the exports."""
+    held_out: Number = Field(0.2, ge=0, lt=1)
+    """Share of the labeled images that are for testing alone, by a hash of their names: a label that is added moves no image."""
+    unlabeled: Flag = False
+    """Keep images without a label in the pool, as `lossbench pick` does; by default only labeled ones are read."""
+
+
 class DataSource(Settings):
     """Where a task's images come from: files in the data folder, or rendered scenes."""
 
     scenes: SceneSettings | None = None
     """Render scenes instead of reading the data folder."""
+    labeled: LabeledFolder | None = Field(default=None, exclude_if=lambda folder: folder is None)
+    """Read a folder of images, and exports of annotation tools."""
     validation: Whole = Field(ge=0, le=MOST_IMAGES)
     """The number of pool images held out for validation: never candidates, never labeled."""
 

@@ -17,6 +17,8 @@ from lossbench.cli import data, leaderboard, listing, measure, submission
 from lossbench.cli.diagnose import diagnose
 from lossbench.cli.group import group
 from lossbench.cli.output import complain, say
+from lossbench.cli.pick import EXAMPLES as PICK_EXAMPLES
+from lossbench.cli.pick import pick
 from lossbench.cli.run import EXAMPLES, run
 
 USER_FAULT = 2
@@ -28,6 +30,7 @@ app = group(
     "Lossbench: active-learning strategies on classification, detection, pose and segmentation, around one loss module."
 )
 app.command(epilog=EXAMPLES)(run)
+app.command(epilog=PICK_EXAMPLES)(pick)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(measure.app, name="measure")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tasks.classification.settings import ClassificationSettings
+from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.tiny import TINY_DATA, TINY_RECIPE
 
@@ -34,11 +35,12 @@ class Classification(TaskKind[ClassificationSettings]):
         "loss": NOT_NEGATIVE,
     }
     one_group = True
+    shape = "choices"
 
     def pool_size(self, settings: ClassificationSettings) -> int | None:
         """The training images of CIFAR-10, or the rendered ones; None for data of one's own."""
         data = settings.data
-        own = data.folder or data.table or data.torchvision
+        own = data.labeled or data.folder or data.table or data.torchvision
         return super().pool_size(settings) or (None if own else CIFAR10_POOL)
 
     def build(
@@ -48,6 +50,12 @@ class Classification(TaskKind[ClassificationSettings]):
         from tasks.classification.task import ClassificationTask
 
         return ClassificationTask(settings, data, cache, device)
+
+    def as_labels(
+        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]
+    ) -> AnnotatedImage:
+        """The class of the whole image."""
+        return AnnotatedImage(file, size, choices=(group_names[int(prediction)],))
 
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]

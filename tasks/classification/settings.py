@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from tasks.models.settings import ClassifierSettings, LibrarySettings
 from tasks.settings import DataSource, FileName, Number, TaskSettings
 
-FORMS = ("scenes", "folder", "table", "torchvision")
+FORMS = ("scenes", "labeled", "folder", "table", "torchvision")
 
 
 class ClassificationData(DataSource):

@@ -19,8 +19,10 @@ from tasks.classification.settings import ClassificationData, ClassificationSett
 from tasks.datasets.classes.cifar import load_cifar10
 from tasks.datasets.classes.class_files import class_folders, class_table, load_files
 from tasks.datasets.classes.classified import ClassifiedImages
+from tasks.datasets.classes.labeled import decode_labeled
 from tasks.datasets.classes.rendered import load_rendered
 from tasks.datasets.classes.torchvision_sets import load_torchvision
+from tasks.datasets.labeled_folder import load_labeled
 from tasks.datasets.names import TORCHVISION_FOLDER
 from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
@@ -69,7 +71,10 @@ class ClassificationTask(Task[Tensor, Tensor]):
         self._models = ClassifierFactory(settings.model, len(self.group_names))
         self.fingerprints = {"data": images.fingerprint, **self._models.fingerprints}
         pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or _colors(settings.data))
-        self._store = self._models.freeze(pixels, images.fingerprint, cache) if settings.freezes else None
+        content = (
+            pixels.digest() if settings.data.labeled else images.fingerprint
+        )  # labels that are added change no image
+        self._store = self._models.freeze(pixels, content, cache) if settings.freezes else None
         self.unlabeled = UnlabeledClassification(pixels, self._store)
 
     def build_model(self) -> TapModel:
@@ -121,6 +126,8 @@ def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> Classi
     source, side = settings.data, settings.model.pixels
     if source.scenes:
         return load_rendered(materialize(OBJECTS_LAYOUT, source.scenes, cache))
+    if source.labeled:
+        return decode_labeled(load_labeled(source.labeled, data, "choices"), side)
     if source.folder:
         return load_files(class_folders(data / source.folder), side, source.test)
     if source.table:
@@ -132,4 +139,4 @@ def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> Classi
 
 def _colors(source: ClassificationData) -> Colors:
     """Of a model that does not know its own: CIFAR-10's, or ImageNet's for images of one's own."""
-    return Colors() if source.folder or source.table or source.torchvision else COLORS
+    return Colors() if source.labeled or source.folder or source.table or source.torchvision else COLORS

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox
 from tasks.detection.settings import DetectionSettings
 from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.tiny import TINY_DATA, TINY_RECIPE
@@ -36,11 +37,21 @@ class Detection(TaskKind[DetectionSettings]):
         "loss": NOT_NEGATIVE,
     }
 
+    shape = "boxes"
+
     def build(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> DetectionTask:
         """Load PASCAL VOC or rendered objects; the model is an SSD."""
         from tasks.detection.task import DetectionTask
 
         return DetectionTask(settings, data, cache, device)
+
+    def as_labels(
+        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]
+    ) -> AnnotatedImage:
+        """The detected boxes."""
+        corners = (prediction.boxes.astype(float) * (size * 2)).tolist()
+        boxes = (LabeledBox(group_names[label], *box) for label, box in zip(prediction.labels, corners, strict=True))
+        return AnnotatedImage(file, size, boxes=tuple(boxes))
 
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]

@@ -45,7 +45,7 @@ class DetectionData(DataSource):
 
     @model_validator(mode="after")
     def _one_form(self) -> DetectionData:
-        given = [form for form in ("scenes", "coco", "yolo") if getattr(self, form) is not None]
+        given = [form for form in ("scenes", "labeled", "coco", "yolo") if getattr(self, form) is not None]
         if len(given) > 1:
             msg = f"{' and '.join(given)} are two sources of images; keep one"
             raise ValueError(msg)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from lossbench.words import suggestion
 from tasks.datasets.coco import load_coco, read_coco
+from tasks.datasets.labeled_folder import LabeledImages, load_labeled
+from tasks.datasets.labeled_objects import labeled_objects
 from tasks.datasets.names import VOC_CLASSES
 from tasks.datasets.objects import ObjectSplit
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
@@ -50,6 +52,8 @@ def source_of(settings: DetectionData, data: Path, cache: Path) -> Source:
     """
     if settings.scenes:
         return Source(SCENE_CLASSES, partial(_rendered, settings, settings.scenes, cache))
+    if settings.labeled:
+        return _labeled(load_labeled(settings.labeled, data, "boxes"))
     if settings.coco:
         return _coco(settings, settings.coco, data)
     if settings.yolo:
@@ -68,6 +72,18 @@ def _rendered(settings: DetectionData, scenes: SceneSettings, cache: Path) -> Sp
 def _voc(settings: DetectionData, root: Path, classes: Sequence[str]) -> Splits:
     read = partial(load_split, root / "VOCdevkit", classes=classes, need_object=settings.need_object)
     return _apart(read(settings.pool), read(settings.test))
+
+
+def _labeled(found: LabeledImages) -> Source:
+    """A folder of images, some of them labeled."""
+
+    def read() -> Splits:
+        objects = labeled_objects(found)
+        pool, test = (ObjectSplit(found.files[part], objects[part]) for part in found.parts)
+        splits = Splits(pool, test)
+        return _with_all(found.class_names, splits) if test.files else splits
+
+    return Source(found.class_names, read)
 
 
 def _coco(settings: DetectionData, files: CocoFiles, data: Path) -> Source:

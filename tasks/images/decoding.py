@@ -78,6 +78,12 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
     return torch.from_numpy(squares)
 
 
+def decode_upright(path: Path) -> Image.Image:
+    """A whole image in RGB as a viewer shows it; raises as `decode_squares`."""
+    with _opened(path) as image:
+        return _upright(image)
+
+
 def _raise_all(faults: Sequence[DataError], files: int) -> None:
     """Raise one error for all that is wrong with some files."""
     if len(faults) == 1:

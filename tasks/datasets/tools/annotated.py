@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+Shape = Literal["choices", "boxes", "points", "regions"]
+"""A field of `AnnotatedImage`: one kind of label."""
 
 
 class LabeledBox(NamedTuple):

@@ -1,0 +1,190 @@
+"""`lossbench pick`: which of one's own images to label next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossbench.cli.options import (
+    Device,
+    KindFiles,
+    ModelFiles,
+    TrustConfig,
+    limit_threads,
+    load_outside,
+    strategy_names,
+)
+from lossbench.cli.output import console, say
+from lossbench.paths import Paths
+from lossbench.words import plural
+
+if TYPE_CHECKING:
+    from lossbench.labeling.plan import Request
+    from lossbench.labeling.round import Outcome
+
+EXAMPLES = """Examples:
+
+\b
+lossbench pick --unlabeled photos --kind detection --classes car,bus --strategy typiclust --budget 100 --out round-1
+lossbench pick --unlabeled photos --labeled export.json --strategy badge --budget 100 --out round-2
+lossbench pick --settings round-2/round.toml --out again
+lossbench pick --unlabeled photos --oracle labels.json --strategy badge --strategy margin --budget 100 --out simulation
+"""
+
+
+def pick(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the round.", show_default=False)],
+    unlabeled: Annotated[
+        str | None, typer.Option("--unlabeled", metavar="DIR", help="Folder of all images, labeled ones, too.")
+    ] = None,
+    labeled: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--labeled",
+            metavar="FILE",
+            help="Export of Label Studio or CVAT, or COCO, YOLO, VOC, CSV or class folders. Repeatable; the last one counts.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="classification, detection, pose or segmentation. [default: what the labels are]",
+            autocompletion=lambda: ["classification", "detection", "pose", "segmentation"],
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes", metavar="A,B,...", help="Names of the classes or joints. [default: those of the labels]"
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="A name or a file such as mine.py; without labels typiclust, core-set or random. With --oracle repeatable.",
+            autocompletion=strategy_names,
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", metavar="N", min=1, help="How many images to pick.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="[default: 0]")] = None,
+    oracle: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--oracle",
+            metavar="FILE",
+            help="Pick no images: simulate rounds that are answered from these labels, and show the learning curves. Repeatable.",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="With --oracle: how many models are trained.")
+    ] = 5,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="FILE", help="TOML of settings, such as round.toml of an earlier round."),
+    ] = None,
+    image_address: Annotated[
+        str | None,
+        typer.Option(
+            "--image-address",
+            metavar="URL",
+            help="What Label Studio's addresses of images begin with. [default: its local files, below the folder's name]",
+        ),
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option("--cache", metavar="DIR", help="Decoded images, features and models; may be deleted.")
+    ] = Path("runs/cache"),
+    kind_file: KindFiles = None,
+    model_file: ModelFiles = None,
+    trust_config: TrustConfig = False,
+    device: Device = "cpu",
+) -> None:
+    """Pick images of your own to label next, and write files for annotation tools."""
+    limit_threads()
+    load_outside(kind_file, model_file, trusted=trust_config)
+    from lossbench.labeling.plan import Request, read_settings
+    from lossbench.labeling.writing import check_free
+    from lossbench.running.machine import check_device
+
+    check_device(device)
+    table: dict[str, Any] = read_settings(settings) if settings else {}
+    table |= {name: value for name, value in (("budget", budget), ("seed", seed)) if value is not None}
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    request = Request(unlabeled, oracle or labeled or (), kind, names, table)
+    if oracle:
+        _simulate(request, rounds, strategy or [table.get("strategy", "random")], Paths(Path(), out, device))
+        return
+    check_free(out)
+    if strategy:
+        if len(strategy) > 1:
+            msg = "two strategies; a round has one, and --oracle compares several"
+            raise typer.BadParameter(msg)
+        table["strategy"] = strategy[0]
+    _pick(request, out, cache, device, image_address)
+
+
+def _pick(request: Request, out: Path, cache: Path, device: str, image_address: str | None) -> None:
+    """Make a round."""
+    import torch
+
+    from lossbench.labeling.plan import plan_round
+    from lossbench.labeling.round import LabelingRound
+    from lossbench.labeling.writing import Addresses, write_round
+    from lossbench.running.sweep import prepare
+    from tasks.progress import listening
+
+    prepare()
+    with console().status("reading labels") as status, listening(status.update):
+        settings = plan_round(request)
+        one = LabelingRound(settings, cache, torch.device(device))
+        outcome = one.run()
+        status.update("writing")
+        addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{one.folder.name}/")
+        write_round(outcome, one.shape, out, addresses)
+    _show(outcome, out)
+
+
+def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths) -> None:
+    """Run strategies on labels that are known."""
+    from leaderboard.schema.records import write_whole
+    from lossbench.labeling.plan import plan_simulation, protocol_text
+    from lossbench.publishing.report import report
+    from lossbench.running.jobs import jobs, sweep_of
+    from lossbench.running.progress import SweepProgress
+    from lossbench.running.sweep import run_sweep
+
+    protocol = plan_simulation(request, rounds)
+    write_whole(paths.out / f"{protocol.name}.toml", protocol_text(protocol))
+    wanted = {
+        "protocols": [protocol.name],
+        "strategies": list(dict.fromkeys(["random", *strategies])),
+        "seeds": [request.table.get("seed", 0)],
+    }
+    runs = jobs(sweep_of(wanted, {"strategies": "--strategy", "seeds": "--seed"}), (protocol,))
+    workers = min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1
+    screen = console()
+    with SweepProgress(runs, screen) as progress:
+        records = run_sweep(runs, paths, workers, progress)
+    report(records, {}, paths.out, screen, [job.strategy() for job in runs if job.fingerprints])
+
+
+def _show(outcome: Outcome, out: Path) -> None:
+    from lossbench.labeling.writing import INDEX, PICKS
+
+    held_out = f", {outcome.held_out:,} held out" if outcome.held_out else ""
+    say(
+        f"{plural(outcome.images, 'image')}: {plural(outcome.trained_on, 'label')} to train on{held_out}, "
+        f"{plural(outcome.duplicates, 'near-duplicate')} left out"
+    )
+    if outcome.metrics:
+        say("Held-out labels: " + ", ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items()))
+    say(f"Picks: {out / PICKS} ({plural(len(outcome.picks), 'image')} by {outcome.settings.strategy})")
+    say(f"Page:  {(out / INDEX).resolve().as_uri()}")

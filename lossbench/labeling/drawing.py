@@ -1,0 +1,62 @@
+"""Pictures of picks with what the model sees in them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+from torchvision.utils import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
+
+from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.images.decoding import decode_upright
+from tasks.images.drawing import COLORS, DARK_COLORS
+
+LONGEST_SIDE = 320
+"""Of a picture, in pixels."""
+JPEG_QUALITY = 85
+OPACITY = 0.45
+"""Of a region's color."""
+Color = str | tuple[int, int, int]
+
+
+def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) -> bytes:
+    """A JPEG of an image, reduced, with boxes, joints and regions drawn in."""
+    image = decode_upright(path)
+    scale = min(1.0, LONGEST_SIDE / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    across, down = width / image.width, height / image.height
+    drawn = pil_to_tensor(image.resize((width, height), Image.Resampling.BILINEAR))
+    color: dict[str, Color] = {name: COLORS[place % len(COLORS)] for place, name in enumerate(class_names)}
+    if labels.regions:
+        masks = [_reduced(region.mask, width, height) for region in labels.regions]
+        colors: list[Color] = [color[region.label] for region in labels.regions]
+        drawn = draw_segmentation_masks(drawn, torch.from_numpy(np.stack(masks)), OPACITY, colors)
+    if labels.boxes:
+        corners = [(box.left * across, box.top * down, box.right * across, box.bottom * down) for box in labels.boxes]
+        colors = [color[box.label] for box in labels.boxes]
+        texts: list[Color] = ["white" if each in DARK_COLORS else "black" for each in colors]
+        names = [box.label for box in labels.boxes]
+        drawn = draw_bounding_boxes(
+            drawn, torch.tensor(corners), names, colors, width=2, label_colors=texts, fill_labels=True
+        )
+    for point in labels.points:
+        place = torch.tensor([[[point.x * across, point.y * down]]])
+        drawn = draw_keypoints(drawn, place, colors=color[point.label], radius=3)
+    content = io.BytesIO()
+    to_pil_image(drawn).save(content, "JPEG", quality=JPEG_QUALITY)
+    return content.getvalue()
+
+
+def _reduced(mask: dict[str, object], width: int, height: int) -> np.ndarray:
+    """The pixels of a mask in another size, each as its nearest one."""
+    full = coco_mask.decode(mask)  # pyright: ignore[reportArgumentType] - its stubs have another name for it
+    rows, columns = (
+        ((np.arange(length) + 0.5) * of / length).astype(int)
+        for length, of in zip((height, width), full.shape, strict=True)
+    )
+    return full[rows[:, None], columns].astype(bool)

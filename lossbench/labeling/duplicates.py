@@ -1,0 +1,89 @@
+"""Near-duplicates: images that look alike but for size, compression or a change of brightness."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch.nn import functional
+
+from tasks.base import Ids, UnlabeledTask
+
+SIDE = 8
+BITS = SIDE * SIDE
+BATCH = 256
+MOST_DIFFERENCE = 8.0
+"""Mean absolute difference of two images' 8 x 8 pixels, of 256 steps of brightness, each less its mean: more are not alike."""
+RED_GREEN_BLUE = (0.299, 0.587, 0.114)
+"""Of brightness (Rec. ITU-R BT.601)."""
+
+
+class Looks(NamedTuple):
+    """What images look like from afar."""
+
+    bits: Bool[np.ndarray, "n 64"]
+    """The difference hash (Krawetz 2013): whether each of 8 x 8 pixels is brighter than its left neighbor."""
+    grey: Float[np.ndarray, "n 64"]
+    """The brightness of 8 x 8 pixels in 0..255, less its mean."""
+
+
+def looks(task: UnlabeledTask, ids: Ids) -> Looks:
+    """Hash images."""
+    found = Looks(np.empty((len(ids), BITS), bool), np.empty((len(ids), BITS), np.float32))
+    weights = torch.tensor(RED_GREEN_BLUE).view(1, 3, 1, 1)
+    for start in range(0, len(ids), BATCH):
+        frames = task.frames(ids[start : start + BATCH]).cpu().float()
+        bright = (functional.adaptive_avg_pool2d(frames, (SIDE, SIDE + 1)) * weights).sum(1)
+        part = slice(start, start + len(frames))
+        found.bits[part] = (bright[:, :, 1:] > bright[:, :, :-1]).flatten(1).numpy()
+        grey = bright[:, :, :-1].flatten(1)
+        found.grey[part] = (grey - grey.mean(1, keepdim=True)).numpy()
+    return found
+
+
+def near_duplicates(images: Looks, most_bits: int) -> Int[np.ndarray, " n"]:
+    """The group of each image: images that are alike, directly or over others, are in one group.
+
+    Two images are alike if at most `most_bits` bits of their hashes differ, and if their pixels are close.
+
+    Args:
+        images: what they look like.
+        most_bits: with -1 every image is a group of its own.
+
+    Returns:
+        Group numbers.
+    """
+    count = len(images.bits)
+    if most_bits < 0 or not count:
+        return np.arange(count)
+    first, second = _pairs(images, most_bits)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    return connected_components(graph, directed=False)[1]
+
+
+def _pairs(images: Looks, most_bits: int) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
+    """Pairs that are alike. Hashes that differ in at most b bits agree in at least one of b + 1 parts (Manku et al. 2007)."""
+    firsts, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for part in np.array_split(np.arange(BITS), most_bits + 1):
+        words = np.packbits(images.bits[:, part], axis=1)
+        keys = np.unique(words, axis=0, return_inverse=True)[1].reshape(-1)
+        order = np.argsort(keys, kind="stable")
+        shift = 1
+        while len(alive := np.flatnonzero(keys[order[:-shift]] == keys[order[shift:]])):
+            first, second = order[alive], order[alive + shift]
+            alike = _alike(images, first, second, most_bits)
+            firsts.append(first[alike])
+            seconds.append(second[alike])
+            shift += 1
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def _alike(images: Looks, first: Int[np.ndarray, " p"], second: Int[np.ndarray, " p"], most_bits: int) -> np.ndarray:
+    near = (images.bits[first] != images.bits[second]).sum(1) <= most_bits
+    rows = np.flatnonzero(near)
+    near[rows] = np.abs(images.grey[first[rows]] - images.grey[second[rows]]).mean(1) <= MOST_DIFFERENCE
+    return near

@@ -1,0 +1,209 @@
+"""Settings of a labeling round, which stand in its folder, and how the command line's few words become them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tomli_w
+from pydantic import BeforeValidator, Field, JsonValue, SerializeAsAny
+
+from lossbench.config import ConfigError, LossPrediction, Protocol, validated
+from lossbench.files import LARGEST_TOML, UnfitFileError, merged, parsed_toml, read_regular
+from lossbench.paths import shipped
+from tasks.datasets.labeled_folder import is_example, shown_classes
+from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.datasets.tools.reading import read_annotations
+from tasks.errors import DataError
+from tasks.kind import TaskKind
+from tasks.kinds import kind_named, known_kinds, task_settings
+from tasks.models.weights import packaged_file
+from tasks.notices import notice
+from tasks.settings import MOST_IMAGES, FileName, Seed, Settings, TaskSettings, Whole
+
+SETTINGS_FILE = "round.toml"
+"""In the folder of a round."""
+SIMULATION = "own-images"
+"""Name of the protocol of simulated rounds."""
+MOST_DIFFERENT_BITS = 16
+
+
+class RoundSettings(Settings):
+    """All that decides a round: with the same images and labels it is repeated bit for bit."""
+
+    strategy: FileName
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    """Hyper-parameters of the strategy that differ from its defaults."""
+    budget: Whole = Field(ge=1, le=MOST_IMAGES)
+    """How many images to pick."""
+    seed: Seed = 0
+    duplicate_bits: Whole = Field(3, ge=-1, le=MOST_DIFFERENT_BITS)
+    """Two images are near-duplicates if at most so many of the 64 bits of their hashes differ; -1 leaves none out."""
+    subset: Whole | None = Field(None, ge=1, le=MOST_IMAGES, exclude_if=lambda subset: subset is None)
+    """Number of candidates, drawn at random; by default all unlabeled images."""
+    task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(task_settings)]
+    """Images, labels, model and recipe, as in a protocol. Paths start in the working directory."""
+    loss_prediction: LossPrediction = LossPrediction.model_validate({})
+
+
+class Request(NamedTuple):
+    """What a user asks for; what is None is decided by the labels, or by `configs/labeling/`."""
+
+    unlabeled: str | None = None
+    labeled: Sequence[str] = ()
+    kind: str | None = None
+    classes: Sequence[str] = ()
+    table: Mapping[str, Any] = {}
+    """Fields of `RoundSettings`, as a settings file or the other options give them."""
+
+
+class ByLabels(Settings):
+    """What changes in a recipe with more labels than a number."""
+
+    above: Whole = Field(ge=1)
+    recipe: dict[str, JsonValue]
+
+
+class Defaults(Settings):
+    """The usual settings of a kind: a file of `configs/labeling/`."""
+
+    task: dict[str, Any]
+    by_labels: tuple[ByLabels, ...] = ()
+    small: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the task where the package with the model's weights is not installed."""
+    loss_prediction: dict[str, Any] = Field(default_factory=dict)
+
+
+def plan_round(request: Request) -> RoundSettings:
+    """The settings of a round.
+
+    Raises:
+        ConfigError: something is missing, or does not fit.
+        DataError: an export cannot be read.
+    """
+    _require(request, "strategy", "--strategy NAME")
+    table = _completed(request, unlabeled=True)
+    return validated(RoundSettings, table, "pick")
+
+
+def plan_simulation(request: Request, rounds: int) -> Protocol:
+    """The protocol of rounds that are answered from labels that are known already: each labels as many images as the budget.
+
+    Args:
+        request: `labeled` are the known labels; images without a label are not read.
+        rounds: how many models are trained.
+
+    Raises:
+        ConfigError, DataError: as for `plan_round`.
+    """
+    table = _completed(request, unlabeled=False)
+    budget = {"initial": table["budget"], "step": table["budget"], "rounds": rounds, "subset": table.get("subset")}
+    settings = {name: table[name] for name in ("task", "loss_prediction")}
+    return validated(Protocol, {"name": SIMULATION, "version": 1, "budget": budget, **settings}, "pick")
+
+
+def _completed(request: Request, *, unlabeled: bool) -> dict[str, Any]:
+    """The request with the usual settings of its kind where it says nothing."""
+    table = dict(request.table)
+    _require(request, "budget", "--budget N")
+    task = dict(table.get("task") or {})
+    source = dict((task.get("data") or {}).get("labeled") or {})
+    given = {"images": request.unlabeled, "labels": list(request.labeled), "classes": list(request.classes)}
+    source |= {name: value for name, value in given.items() if value} | {"unlabeled": unlabeled}
+    if "images" not in source:
+        msg = "no images; give their folder with --unlabeled DIR"
+        raise ConfigError(msg)
+    labels = _labels(source.get("labels", ()), Path(source["images"]))
+    kind = _kind(request.kind or task.get("kind"), labels)
+    task = merged(task, {"kind": kind.name, "data": {"labeled": source, "validation": 0}})
+    examples = sum(is_example(label, kind.shape) for label in labels) if kind.shape else 0
+    defaults = _defaults(kind)
+    table["task"] = merged(_usual(defaults, task, examples), task)
+    table["loss_prediction"] = merged(defaults.loss_prediction, dict(table.get("loss_prediction") or {}))
+    return table
+
+
+def _require(request: Request, name: str, option: str) -> None:
+    if name not in request.table:
+        msg = f"no {name}; give one with {option}"
+        raise ConfigError(msg)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The content of a settings file, such as the `round.toml` of an earlier round.
+
+    Raises:
+        ConfigError: it is missing or no TOML.
+    """
+    try:
+        return parsed_toml(read_regular(path, LARGEST_TOML))
+    except (OSError, UnfitFileError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{path} cannot be read as TOML: {reason}"
+        raise ConfigError(msg) from None
+
+
+def settings_text(settings: RoundSettings) -> str:
+    """The content of `round.toml`."""
+    head = "# A labeling round of Lossbench. To make it again: lossbench pick --settings FILE --out DIR, in the same folder.\n"
+    return head + tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+
+
+def protocol_text(protocol: Protocol) -> str:
+    """The content of a protocol's file."""
+    return tomli_w.dumps(protocol.model_dump(mode="json", exclude_none=True))
+
+
+def _labels(exports: Sequence[str], images: Path) -> list[AnnotatedImage]:
+    """The labels of each image; those of the last export that has it."""
+    found: dict[str, AnnotatedImage] = {}
+    for export in exports:
+        found |= {image.file: image for image in read_annotations(Path(export), images).images}
+    return list(found.values())
+
+
+def _kind(name: str | None, labels: Sequence[AnnotatedImage]) -> TaskKind[Any]:
+    """The kind of this name, or the one that is trained on these labels."""
+    able = [kind for kind in known_kinds() if kind.shape is not None]
+    if name is not None:
+        kind = kind_named(name)
+        if kind not in able:
+            msg = f"the kind {name!r} has no labels that annotation tools give; there are {_names(able)}"
+            raise ConfigError(msg)
+        return kind
+    fits = [kind for kind in able if kind.shape is not None and shown_classes(labels, kind.shape)]
+    if len(fits) == 1:
+        return fits[0]
+    reason = f"the labels fit {_names(fits)}" if fits else "no label says which"
+    msg = f"no kind of task, and {reason}; give one with --kind: {_names(fits or able)}"
+    raise ConfigError(msg)
+
+
+def _names(kinds: Sequence[TaskKind[Any]]) -> str:
+    return ", ".join(kind.name for kind in kinds)
+
+
+def _defaults(kind: TaskKind[Any]) -> Defaults:
+    path = shipped("configs/labeling") / f"{kind.name}.toml"
+    if not path.is_file():  # a kind from elsewhere
+        return Defaults(task={})
+    return validated(Defaults, parsed_toml(read_regular(path, LARGEST_TOML)), path)
+
+
+def _usual(defaults: Defaults, given: Mapping[str, Any], labels: int) -> dict[str, Any]:
+    """The usual model and recipe for a number of labels; the small model where the usual one's weights are not installed."""
+    task = dict(defaults.task)
+    for step in defaults.by_labels:
+        if labels > step.above:
+            task = merged(task, {"recipe": step.recipe})
+    if "model" in given:
+        return {name: value for name, value in task.items() if name != "model"}
+    model = task.get("model", {})
+    if model.get("weights") == "package":
+        try:
+            packaged_file(model["kind"], model["name"])
+        except DataError as error:
+            notice(f"{error.fault}; a small network is trained from random weights instead")
+            return task | defaults.small
+    return task

@@ -1,0 +1,321 @@
+"""A labeling round: train on what is labeled, and pick what to label next."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lossbench.config import ConfigError
+from lossbench.labeling.duplicates import looks, near_duplicates
+from lossbench.labeling.plan import RoundSettings
+from lossbench.running.loop import checked, evaluate, selection_context
+from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.streams import stream
+from lossbench.words import plural
+from strategies import STRATEGIES, Selection, Strategy, load_strategy
+from strategies.kernels.information import margin
+from strategies.random import Random
+from tasks.base import Ids, Task
+from tasks.datasets.labeled_folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
+from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.images.decoding import image_size
+from tasks.kind import TaskKind
+from tasks.kinds import build_task, kind_named
+from tasks.outside import blaming_outside
+from tasks.progress import report
+from tasks.settings import LabeledFolder
+from tasks.training.clock import Clock
+from tasks.training.learner import Learner
+
+FEWEST_HELD_OUT = 5
+"""Labeled images below which nothing is held out: all of them train, and there is no score."""
+SURVEYED = 1000
+"""Unlabeled images, drawn at random, in which classes are predicted to compare the picks with."""
+
+
+class Pick(NamedTuple):
+    """An image to label next."""
+
+    file: str
+    """Path from the folder of images."""
+    path: Path
+    rank: int
+    """From 1."""
+    score: float
+    """The strategy's; NaN where it has none."""
+    predicted_loss: float
+    """lossnet's; NaN in a first round. The next two are NaN and empty there, too."""
+    margin: float
+    """Between the two likeliest classes, averaged over the rows of the prediction."""
+    nearest_labeled: str
+    """The labeled image whose embedding is most alike."""
+    similarity: float
+    """Cosine of the two embeddings."""
+    left_out: tuple[str, ...]
+    """Near-duplicates of it, which were no candidates."""
+    prediction: AnnotatedImage
+    """What the model sees in it; empty in a first round."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round found."""
+
+    settings: RoundSettings
+    class_names: tuple[str, ...]
+    picks: tuple[Pick, ...]
+    images: int
+    """In the folder."""
+    trained_on: int
+    held_out: int
+    """Labeled images that were not trained on."""
+    set_aside: int
+    """Labeled images that teach nothing, such as those without a class; they are not picked again."""
+    duplicates: int
+    """Unlabeled images that were left out as near-duplicates of others or of labeled ones."""
+    metrics: dict[str, float]
+    """On the held-out images; empty where there are none."""
+    pool_classes: dict[str, float]
+    """Share of each class among the labels predicted in unlabeled images; empty in a first round."""
+    pick_classes: dict[str, float]
+    """The same of the picks."""
+
+
+class Division(NamedTuple):
+    """The images of a round, as ids of its task."""
+
+    training: Ids
+    held_out: Ids
+    unlabeled: Ids
+    set_aside: Ids
+
+    @classmethod
+    def of(cls, found: LabeledImages, shape: Shape, share: float) -> Division:
+        """Divide a folder, a share of whose labels are held out."""
+        examples = np.array([is_example(label, shape) for label in found.labels])
+        labeled = np.array([label is not None for label in found.labels])
+        held_out = examples & np.array([is_held_out(name, share) for name in found.names])
+        if held_out.sum() < FEWEST_HELD_OUT:
+            held_out[:] = False
+        masks = (examples & ~held_out, held_out, ~labeled, labeled & ~examples)
+        return cls(*(np.flatnonzero(mask).astype(np.int64) for mask in masks))
+
+
+@dataclass(frozen=True)
+class LabelingRound:
+    """A round and what it works on.
+
+    Args:
+        settings: of the round.
+        cache: folder of decoded images, frozen features and trained weights.
+        device: of the model.
+    """
+
+    settings: RoundSettings
+    cache: Path
+    device: torch.device
+
+    @property
+    def source(self) -> LabeledFolder:
+        """Where images and labels are."""
+        source = self.settings.task.data.labeled
+        if source is None:
+            msg = "these settings have no table task.data.labeled"
+            raise ConfigError(msg)
+        return source
+
+    @property
+    def folder(self) -> Path:
+        """Of the images."""
+        return Path(self.source.images).resolve()
+
+    @property
+    def shape(self) -> Shape:
+        """Of the labels."""
+        if self.kind.shape is None:
+            msg = f"the kind {self.kind.name!r} has no labels that annotation tools give"
+            raise ConfigError(msg)
+        return self.kind.shape
+
+    @cached_property
+    def found(self) -> LabeledImages:
+        """The images and labels."""
+        return load_labeled(self.source, Path(), self.shape)
+
+    @cached_property
+    def kind(self) -> TaskKind[Any]:
+        """The kind of task."""
+        return kind_named(self.settings.task.kind)
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """Who picks."""
+        return load_strategy(self.settings.strategy, self.settings.parameters)
+
+    @cached_property
+    def task(self) -> Task[Any, Any]:
+        """All images, with the labels that there are."""
+        return build_task(self.settings.task, Path(), self.cache, self.device)
+
+    @cached_property
+    def division(self) -> Division:
+        """Which images are labeled."""
+        return Division.of(self.found, self.shape, self.source.held_out)
+
+    def run(self) -> Outcome:
+        """Train, evaluate and pick.
+
+        Raises:
+            ConfigError: the strategy cannot pick from these images.
+            DataError: an image or a label cannot be used.
+        """
+        strategy, division = self.strategy, self.division  # what is wrong with them shows before images are read
+        first = not len(division.training)
+        self._check(strategy, first=first)
+        report(f"reading {plural(len(self.found.files), 'image')}")
+        task = self.task
+        report("looking for near-duplicates")
+        groups = near_duplicates(looks(task.unlabeled, np.arange(task.pool_size)), self.settings.duplicate_bits)
+        candidates = _apart(groups, division)
+        self._check_candidates(len(candidates), len(division.unlabeled))
+        report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
+        committee = (self._pretrained(),) if first else self._trained(strategy)
+        metrics: dict[str, float] = {}
+        if len(division.held_out):
+            report("evaluating")
+            metrics = evaluate(task, committee[0], division.held_out)
+        report(f"{strategy.name} picks from {plural(len(candidates), 'candidate')}")
+        selection = self._selected(strategy, committee, candidates)
+        report("describing the picks")
+        return self._outcome(committee[0], selection, groups, len(division.unlabeled) - len(candidates), metrics)
+
+    def _check(self, strategy: Strategy, *, first: bool) -> None:
+        if strategy.cheats:
+            msg = f"{strategy.name} reads the labels of candidates, which nobody knows here; choose another strategy"
+            raise ConfigError(msg)
+        if first and not strategy.cold_start and strategy.name != Random.name:
+            able = ", ".join(one.name for one in STRATEGIES if one.cold_start)
+            msg = (
+                f"{strategy.name} needs labels, and there are none yet; begin with {able} or {Random.name}, "
+                "or give labels with --labeled FILE"
+            )
+            raise ConfigError(msg)
+
+    def _check_candidates(self, candidates: int, unlabeled: int) -> None:
+        if candidates >= self.settings.budget:
+            return
+        left = f" ({unlabeled - candidates} of {unlabeled} are near-duplicates)" if unlabeled > candidates else ""
+        msg = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}; lower --budget"
+        raise ConfigError(msg)
+
+    def _pretrained(self) -> Learner:
+        return Learner(self.task.unlabeled, self.task.pretrained_model().placed(self.device).eval())
+
+    def _trained(self, strategy: Strategy) -> tuple[Learner, ...]:
+        plan = TrainingPlan.of(strategy, self.settings.loss_prediction, "shared")
+        cache = ModelCache(self.cache / "models", self.task, self.settings.seed, plan, Clock(self.device))
+        return tuple(cache.learner((self.division.training,), member)[0] for member in range(strategy.committee_size))
+
+    def _selected(self, strategy: Strategy, committee: tuple[Learner, ...], candidates: Ids) -> Selection:
+        seed, subset = self.settings.seed, self.settings.subset
+        if subset is not None and subset < len(candidates):
+            subset = max(subset, self.settings.budget)
+            candidates = np.sort(stream(seed, "subset").choice(candidates, subset, replace=False))
+        ctx = selection_context(
+            self.task,
+            strategy,
+            committee,
+            self.settings.budget,
+            candidates,
+            stream(seed, "select"),
+            labeled=self.division.training,
+        )
+        with blaming_outside():
+            selection = strategy.select(ctx)
+        return Selection(checked(selection, ctx, strategy.name), selection.scores)
+
+    def _outcome(
+        self, learner: Learner, selection: Selection, groups: np.ndarray, left_out: int, metrics: dict[str, float]
+    ) -> Outcome:
+        found, division = self.found, self.division
+        predictions = self._predictions(learner, selection.ids)
+        survey = stream(self.settings.seed, "survey").permutation(division.unlabeled)[:SURVEYED]
+        return Outcome(
+            settings=self.settings,
+            class_names=found.class_names,
+            picks=tuple(self._picks(learner, selection, groups, predictions)),
+            images=len(found.files),
+            trained_on=len(division.training),
+            held_out=len(division.held_out),
+            set_aside=len(division.set_aside),
+            duplicates=left_out,
+            metrics=metrics,
+            pool_classes=_shares(shown_classes(self._predictions(learner, survey), self.shape)),
+            pick_classes=_shares(shown_classes(predictions, self.shape)),
+        )
+
+    def _predictions(self, learner: Learner, ids: Ids) -> list[AnnotatedImage]:
+        """What the model sees in images; nothing where it is not trained."""
+        files = [(self.found.names[image], image_size(self.found.files[image])) for image in ids]
+        if not len(self.division.training):
+            return [AnnotatedImage(*each) for each in files]
+        task, found = self.task, []
+        for part, outputs in learner.batches(ids):
+            with torch.no_grad(), learner.autocast():
+                raw = task.judged(learner.model, part, outputs.raw)
+            found += list(task.predictions(raw))
+        return [self.kind.as_labels(each, *file, task.group_names) for each, file in zip(found, files, strict=True)]
+
+    def _picks(
+        self, learner: Learner, selection: Selection, groups: np.ndarray, predictions: list[AnnotatedImage]
+    ) -> Iterable[Pick]:
+        ids, training, names = selection.ids, self.division.training, self.found.names
+        scores = np.full(len(ids), math.nan) if selection.scores is None else selection.scores.double().numpy()
+        losses, margins, nearest, similarity = [np.full(len(ids), math.nan) for _ in range(4)]
+        if len(training):
+            losses = learner.predicted_losses(learner.lossnet, ids).double().cpu().numpy()
+            margins = torch.cat([one.pooled(margin(one.log_probs)) for one in learner.posteriors(ids)]).cpu().numpy()
+            points, labeled = _unit(learner, ids), _unit(learner, training)
+            best = (points @ labeled.T).max(1)
+            nearest, similarity = training[best.indices.cpu().numpy()], best.values.cpu().numpy()
+        mates = {group: np.flatnonzero(groups == group) for group in groups[ids].tolist()}
+        for rank, image in enumerate(ids.tolist()):
+            yield Pick(
+                file=names[image],
+                path=self.found.files[image],
+                rank=rank + 1,
+                score=float(scores[rank]),
+                predicted_loss=float(losses[rank]),
+                margin=float(margins[rank]),
+                nearest_labeled=names[int(nearest[rank])] if len(training) else "",
+                similarity=float(similarity[rank]),
+                left_out=tuple(names[mate] for mate in mates[groups[image]] if mate != image),
+                prediction=predictions[rank],
+            )
+
+
+def _apart(groups: np.ndarray, division: Division) -> Ids:
+    """The unlabeled images of which none is a near-duplicate of another or of a labeled one: of each group the first."""
+    known = np.concatenate([division.training, division.held_out, division.set_aside])
+    fresh = division.unlabeled[~np.isin(groups[division.unlabeled], groups[known])]
+    return fresh[np.sort(np.unique(groups[fresh], return_index=True)[1])]
+
+
+def _unit(learner: Learner, ids: Ids) -> Float[Tensor, "n d"]:
+    points = learner.embeddings(ids)
+    return points / points.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
+
+
+def _shares(counts: Counter[str]) -> dict[str, float]:
+    total = max(counts.total(), 1)
+    return {name: count / total for name, count in sorted(counts.items())}

@@ -1,0 +1,118 @@
+"""The folder of a labeling round: picks, files for annotation tools, and a page to look at."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lossbench.config import ConfigError
+from lossbench.labeling.drawing import picture
+from lossbench.labeling.page import page, picture_name
+from lossbench.labeling.plan import SETTINGS_FILE, settings_text
+from lossbench.labeling.round import Outcome, Pick
+from tasks.datasets.tools import coco, cvat, label_studio_tasks, yolo
+from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+
+INDEX = "index.html"
+PICKS = "picks.csv"
+CONTROLS: dict[Shape, tuple[label_studio_tasks.Control, ...]] = {
+    "choices": ("choices",),
+    "boxes": ("boxes",),
+    "points": ("points",),
+    "regions": ("strokes", "outlines"),
+}
+"""What can be marked in Label Studio for labels of a shape."""
+COLUMNS = (
+    "path", "rank", "score", "predicted_loss", "margin", "nearest_labeled", "similarity", "predicted", "near_duplicates",
+)  # fmt: skip
+
+
+class Addresses(NamedTuple):
+    """Where an annotation tool finds the images."""
+
+    prefix: str = ""
+    """Folders between the tool's folder of files and the images' folder, ending in a slash."""
+    begin: str = label_studio_tasks.LOCAL_FILES
+    """What the address of an image begins with."""
+
+
+def check_free(folder: Path) -> None:
+    """Raise a ConfigError if there is something in the folder of a round that is to be made."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        msg = f"{folder} exists already; give another folder with --out, so that no round is lost"
+        raise ConfigError(msg)
+
+
+def write_round(outcome: Outcome, shape: Shape, folder: Path, addresses: Addresses) -> None:
+    """Write all files of a round into a folder that does not exist yet, or nothing at all."""
+    check_free(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        temporary.mkdir()
+        for name, content in _texts(outcome):
+            (temporary / name).write_text(content, encoding="utf-8")
+        _write_for_tools(outcome, shape, temporary, addresses)
+        (temporary / "pictures").mkdir()
+        for pick in outcome.picks:
+            content = picture(pick.path, pick.prediction, outcome.class_names)
+            (temporary / picture_name(pick)).write_bytes(content)
+        if folder.is_dir():
+            folder.rmdir()
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _texts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    yield SETTINGS_FILE, settings_text(outcome.settings)
+    yield PICKS, picks_table(outcome.picks)
+    yield INDEX, page(outcome)
+
+
+def picks_table(picks: Sequence[Pick]) -> str:
+    """The picks as CSV: path from the folder of images, rank, score, and why."""
+    content = io.StringIO()
+    table = csv.writer(content, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for pick in picks:
+        numbers = [_number(value) for value in (pick.score, pick.predicted_loss, pick.margin)]
+        row = [pick.file, pick.rank, *numbers, pick.nearest_labeled, _number(pick.similarity)]
+        table.writerow([*row, "; ".join(predicted(pick.prediction)), "; ".join(pick.left_out)])
+    return content.getvalue()
+
+
+def predicted(labels: AnnotatedImage) -> list[str]:
+    """The classes in a prediction, each once."""
+    shown = [each.label for each in (*labels.boxes, *labels.regions)]
+    return list(dict.fromkeys([*labels.choices, *shown]))
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _write_for_tools(outcome: Outcome, shape: Shape, folder: Path, addresses: Addresses) -> None:
+    images = [pick.prediction for pick in outcome.picks]
+    count = len(images)
+    label_studio_tasks.write_tasks(
+        folder / "label_studio.json",
+        images,
+        [1 - pick.rank / (count + 1) for pick in outcome.picks],  # a strategy's own score may have any range
+        model_version=f"lossbench {outcome.settings.strategy}",
+        prefix=addresses.prefix,
+        address=addresses.begin,
+        data=[{"rank": pick.rank, "predicted": ", ".join(predicted(pick.prediction))} for pick in outcome.picks],
+    )
+    label_studio_tasks.write_labeling_config(folder / "label_studio.xml", outcome.class_names, CONTROLS[shape])
+    cvat.write_cvat(folder / "cvat.xml", images, outcome.class_names)
+    if shape != "choices":
+        coco.write_coco_annotations(folder / "coco.json", images, outcome.class_names)
+    if shape == "boxes":
+        yolo.write_yolo_annotations(folder / "yolo", images, outcome.class_names)

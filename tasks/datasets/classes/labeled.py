@@ -1,0 +1,37 @@
+"""Images whose classes were chosen in an annotation tool."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.datasets.classes.classified import ClassifiedImages, check_classes
+from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.errors import require
+from tasks.images.decoding import decode_squares
+
+UNLABELED = -1
+"""Instead of a class index."""
+
+
+def decode_labeled(found: LabeledImages, side: int) -> ClassifiedImages:
+    """Decode all images to squares. Those without a class are `UNLABELED`.
+
+    Raises:
+        DataError: an image has several classes or cannot be decoded; or, if there are test images, a class is in one of the
+            splits alone.
+    """
+    labels = np.array([_class_of(label, found.class_names) for label in found.labels])
+    test = np.arange(len(labels)) >= found.pool_size
+    if test.any():
+        check_classes(labels, found.class_names, test)
+    pixels = decode_squares(found.files, side)
+    return ClassifiedImages(pixels, labels, found.class_names, found.pool_size, found.fingerprint)
+
+
+def _class_of(label: AnnotatedImage | None, names: tuple[str, ...]) -> int:
+    if label is None or not label.choices:
+        return UNLABELED
+    fault = f"{label.file} has the classes {', '.join(label.choices)}"
+    require(len(set(label.choices)) == 1, fault, "an image has one class here; keep one of them")
+    return names.index(label.choices[0])

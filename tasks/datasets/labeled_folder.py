@@ -1,0 +1,171 @@
+"""A folder of images, some of them labeled in an annotation tool."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lossbench.words import plural, suggestion
+from tasks.datasets.objects import check_names
+from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.datasets.tools.reading import read_annotations
+from tasks.errors import DataError, require
+from tasks.images.decoding import MOST_NAMED, SUFFIXES
+from tasks.settings import LabeledFolder
+
+EMPTY_IS_EXAMPLE = {"boxes"}
+"""An image without objects shows a detector what the background is. Without other labels an image teaches nothing."""
+HASHED = 1 << 32
+
+
+class LabeledImages(NamedTuple):
+    """The images of a folder: the pool first, then those that are held out for testing."""
+
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+    """Of the files: their paths from the folder, with slashes."""
+    labels: tuple[AnnotatedImage | None, ...]
+    """None where nobody labeled the image."""
+    class_names: tuple[str, ...]
+    pool_size: int
+
+    @property
+    def parts(self) -> tuple[slice, slice]:
+        """The places of the pool and of the test images."""
+        return slice(0, self.pool_size), slice(self.pool_size, None)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of names, labels and classes, without the images' content."""
+        return hashlib.sha256(repr(self[1:]).encode()).hexdigest()
+
+
+def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImages:
+    """List the images of a folder, and read what was labeled in them. With `unlabeled`, all are in the pool, by name.
+
+    Args:
+        source: the settings.
+        root: the data folder.
+        shape: which labels are wanted.
+
+    Raises:
+        DataError: the folder or an export is missing or malformed, a label is of no image or of an unknown class, or there is no
+            image or no class.
+    """
+    folder = root / source.images
+    require(folder.is_dir(), f"there is no folder of images {folder}")
+    paths = image_files(folder)
+    require(paths, f"no image in {folder}", f"put files there ({', '.join(SUFFIXES)})")
+    labels, listed = _read(source, root, paths)
+    classes = _classes(source, labels.values(), listed, shape)
+    names = list(paths)
+    if not source.unlabeled:
+        names = [name for name in names if is_example(labels.get(name), shape)]
+        require(names, f"no image of {folder} is labeled with {shape}", "name exports in task.data.labeled.labels")
+        names.sort(key=lambda name: is_held_out(name, source.held_out))  # stable: by name within each part
+    pool = len(names) if source.unlabeled else sum(not is_held_out(name, source.held_out) for name in names)
+    files = tuple(paths[name] for name in names)
+    return LabeledImages(files, tuple(names), tuple(labels.get(name) for name in names), classes, pool)
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """The images in a folder and below it by their paths from it, sorted. What starts with a dot is left out."""
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        if (
+            path.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in inside.parts)
+            and path.is_file()
+        ):
+            found[inside.as_posix()] = path
+    return dict(sorted(found.items()))
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Whether an image is for testing alone, once it is labeled."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) < share * HASHED
+
+
+def is_example(label: AnnotatedImage | None, shape: Shape) -> bool:
+    """Whether a model can be trained on an image with these labels."""
+    return label is not None and (shape in EMPTY_IS_EXAMPLE or bool(getattr(label, shape)))
+
+
+def shown_classes(labels: Iterable[AnnotatedImage], shape: Shape) -> Counter[str]:
+    """How many labels of this shape each class has."""
+    found: Counter[str] = Counter()
+    for image in labels:
+        for each in getattr(image, shape):
+            found[each if isinstance(each, str) else each.label] += 1
+    return found
+
+
+def _read(
+    source: LabeledFolder, root: Path, paths: Mapping[str, Path]
+) -> tuple[dict[str, AnnotatedImage], tuple[str, ...]]:
+    """What the exports say of each image by its name in the folder, and all classes that they list."""
+    by_end: dict[str, list[str]] = {}
+    for name in paths:
+        by_end.setdefault(name.rpartition("/")[2], []).append(name)
+    labels: dict[str, AnnotatedImage] = {}
+    listed: dict[str, None] = {}
+    for export in source.labels:
+        annotations = read_annotations(root / export, root / source.images)
+        listed |= dict.fromkeys(annotations.class_names)
+        absent = []
+        for image in annotations.images:
+            name = _name(image.file, paths, by_end, export)
+            if name is None:
+                absent.append(image.file)
+            else:
+                labels[name] = image
+        _require_none(absent, f"labeled in {export} and not in {source.images}", "image")
+    return labels, tuple(listed)
+
+
+def _name(file: str, paths: Mapping[str, Path], by_end: Mapping[str, list[str]], export: str) -> str | None:
+    """The image that an export means: the same path, or the only image whose path ends like it; None if there is none."""
+    if file in paths:
+        return file
+    parts = file.split("/")
+    fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike(name.split("/"), parts)]
+    if len(fits) > 1:
+        fault = f"{export}: {file} may be {' or '.join(fits[:2])}"
+        raise DataError(fault, "export paths that tell them apart, or rename one of the two")
+    return fits[0] if fits else None
+
+
+def _ends_alike(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether the shorter of two paths is the end of the longer one."""
+    length = min(len(first), len(second))
+    return list(first[-length:]) == list(second[-length:])
+
+
+def _classes(
+    source: LabeledFolder, labels: Iterable[AnnotatedImage], listed: tuple[str, ...], shape: Shape
+) -> tuple[str, ...]:
+    """The classes that the settings name, or those that the exports list or show."""
+    shown = shown_classes(labels, shape)
+    names = source.classes or tuple(dict.fromkeys([*listed, *sorted(shown)]))
+    require(names, "no class is known", "name the classes, separated by commas, with --classes")
+    check_names(names, "the list of classes" if source.classes else " and ".join(source.labels))
+    if unknown := [name for name in shown if name not in names]:
+        texts = (
+            f"{name!r} ({plural(shown[name], 'label')}; {suggestion(name, names)})" for name in unknown[:MOST_NAMED]
+        )
+        more = f"; and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+        fault = f"the labels show classes that are not listed: {'; '.join(texts)}{more}"
+        raise DataError(fault, "add them to --classes, or correct the labels")
+    return names
+
+
+def _require_none(names: Sequence[str], what: str, noun: str) -> None:
+    """Raise a DataError that names a few of these."""
+    if names:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        fault = f"{plural(len(names), noun)} {what}: {', '.join(names[:MOST_NAMED])}{more}"
+        raise DataError(fault)

@@ -1,0 +1,37 @@
+"""Images with boxes that were drawn in an annotation tool."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench.words import plural
+from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.objects import Objects, inside
+from tasks.errors import require
+from tasks.images.decoding import image_size
+from tasks.notices import notice
+
+
+def labeled_objects(found: LabeledImages) -> tuple[Objects, ...]:
+    """The objects of each image; none where nobody labeled it.
+
+    Raises:
+        DataError: an image cannot be read or has another size than its labels say, or a box lies outside of it or has no area.
+    """
+    objects, cut = [], 0
+    for path, label in zip(found.files, found.labels, strict=True):
+        size = image_size(path)
+        boxes = label.boxes if label else ()
+        if label and label.size:
+            wide, high = label.size
+            fault = f"{path} has {size[0]}x{size[1]} pixels, and its labels are of an image of {wide}x{high}"
+            require(size == label.size, fault, "label the image that is there, or put the other one there")
+        corners = np.array([box[1:5] for box in boxes], dtype=np.float64).reshape(-1, 4)
+        border = inside(corners, size, str(path))
+        cut += border.cut
+        labels = np.array([found.class_names.index(box.label) for box in boxes], np.int64)
+        scaled = (border.corners / (size * 2)).astype(np.float32)
+        objects.append(Objects(scaled, labels, np.zeros(len(boxes), bool), *size))
+    if cut:
+        notice(f"{plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there")
+    return tuple(objects)

@@ -1,0 +1,74 @@
+"""Near-duplicates: altered copies are found, other images are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from photo_folders import photograph
+from PIL import Image, ImageEnhance
+
+from lossbench.labeling.duplicates import BITS, Looks, looks, near_duplicates
+from tasks.base import UnlabeledTask
+from tasks.images.pixels import Pixels
+
+
+class Shown(UnlabeledTask):
+    """Images alone."""
+
+    posteriors = losses = pseudo_targets = embed = None  # pyright: ignore - no model
+
+
+def looks_of(images: list[Image.Image]) -> Looks:
+    squares = [np.asarray(image.resize((160, 160), Image.Resampling.BILINEAR)).transpose(2, 0, 1) for image in images]
+    pixels = Pixels(torch.from_numpy(np.stack(squares)), 160)
+    return looks(Shown(pixels), np.arange(len(images)))
+
+
+def altered(image: Image.Image, how: str) -> Image.Image:
+    if how == "half the size":
+        return image.resize((80, 80), Image.Resampling.BILINEAR)
+    return ImageEnhance.Brightness(image).enhance(1.05)
+
+
+@pytest.mark.parametrize("how", ["half the size", "brighter"])
+def test_altered_copies_are_one_group_each_and_others_are_not(how: str) -> None:
+    originals = [photograph(number, 160) for number in range(40)]
+    copies = [altered(image, how) for image in originals]
+    groups = near_duplicates(looks_of(originals + copies), 3)
+    assert len(set(groups[:40].tolist())) == 40
+    np.testing.assert_array_equal(groups[:40], groups[40:])
+
+
+def test_a_mirrored_image_is_no_duplicate() -> None:
+    image = photograph(3)
+    groups = near_duplicates(looks_of([image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]), 3)
+    assert groups[0] != groups[1]
+
+
+def test_images_without_structure_are_alike_only_if_their_pixels_are() -> None:
+    """Two smooth images have one hash, a dark disk in the middle or not."""
+    flat, ramp = np.zeros((1, BITS), np.float32), np.zeros((1, BITS), np.float32)
+    ramp[0, :32], ramp[0, 32:] = -40, 40
+    images = Looks(np.zeros((3, BITS), bool), np.concatenate([flat, flat, ramp]))
+    groups = near_duplicates(images, 3)
+    assert groups[0] == groups[1] != groups[2]
+
+
+@pytest.mark.parametrize("most_bits", [0, 2, 3, 7])
+def test_pairs_are_those_that_comparing_all_gives(most_bits: int) -> None:
+    rng = np.random.default_rng(most_bits)
+    bits = rng.random((5, BITS))[rng.integers(0, 5, 60)] < 0.5
+    flipped = rng.random(bits.shape) < 0.05
+    images = Looks(bits ^ flipped, np.zeros(bits.shape, np.float32))
+    near = (images.bits[:, None] != images.bits[None]).sum(2) <= most_bits
+    for _ in range(6):
+        near = near @ near  # over others
+    groups = near_duplicates(images, most_bits)
+    np.testing.assert_array_equal(groups[:, None] == groups[None], near)
+
+
+def test_nothing_is_left_out_where_no_bits_are_allowed() -> None:
+    images = looks_of([photograph(1)] * 3)
+    assert len(set(near_duplicates(images, -1).tolist())) == 3
+    assert len(set(near_duplicates(images, 0).tolist())) == 1

@@ -1,0 +1,191 @@
+"""A labeling round: who is a candidate, what is picked, and what its folder holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from photo_folders import CLASSES, SMALL_MODEL, label_table, photograph, photographs
+
+from lossbench.config import ConfigError
+from lossbench.files import parsed_toml
+from lossbench.labeling.plan import Request, plan_round
+from lossbench.labeling.round import LabelingRound, Outcome
+from lossbench.labeling.writing import COLUMNS, Addresses, write_round
+from tasks.errors import DataError
+
+CPU = torch.device("cpu")
+PHOTOS, LABELED = 40, 30
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: 40 photographs, of which 30 are labeled; one has a near-duplicate."""
+    names = photographs(tmp_path / "photos", PHOTOS)
+    photograph(30).resize((36, 36)).save(tmp_path / "photos/twin.png")
+    label_table(tmp_path / "labels.csv", names[:LABELED])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def planned(strategy: str = "margin", budget: int = 5, labels: tuple[str, ...] = ("labels.csv",), **more: object):
+    table = parsed_toml(SMALL_MODEL.encode()) | {"strategy": strategy, "budget": budget} | more
+    return LabelingRound(plan_round(Request("photos", labels, "classification", CLASSES, table)), Path("cache"), CPU)
+
+
+@pytest.fixture
+def outcome() -> Outcome:
+    return planned().run()
+
+
+def test_picks_are_unlabeled_images_and_no_two_are_near_duplicates(outcome: Outcome) -> None:
+    picked = [pick.file for pick in outcome.picks]
+    assert len(set(picked)) == 5
+    assert all(name > "029.png" for name in picked)
+    everything = planned("random", 10).run()
+    assert "twin.png" not in [pick.file for pick in everything.picks]
+    assert everything.duplicates == 1
+    (with_twin,) = [pick for pick in everything.picks if pick.left_out]
+    assert (with_twin.file, with_twin.left_out) == ("030.png", ("twin.png",))
+
+
+def test_near_duplicates_are_candidates_where_none_is_to_be_left_out() -> None:
+    everything = planned("random", 11, duplicate_bits=-1).run()
+    assert everything.duplicates == 0
+    assert "twin.png" in [pick.file for pick in everything.picks]
+
+
+def test_a_near_duplicate_of_a_labeled_image_is_no_candidate(folder: Path) -> None:
+    label_table(folder / "more.csv", ["030.png"])
+    found = planned("random", 9, ("labels.csv", "more.csv")).run()
+    assert found.duplicates == 1
+    assert "twin.png" not in [pick.file for pick in found.picks]
+
+
+def test_a_pick_says_why(outcome: Outcome) -> None:
+    margins = [pick.margin for pick in outcome.picks]
+    assert margins == sorted(margins)
+    assert [pick.score for pick in outcome.picks] == pytest.approx([-margin for margin in margins], abs=1e-5)
+    for pick in outcome.picks:
+        assert math.isfinite(pick.predicted_loss)
+        assert pick.nearest_labeled < "030.png"
+        assert -1 <= pick.similarity <= 1.0001
+        assert pick.prediction.choices[0] in CLASSES
+
+
+def test_held_out_labels_stay_held_out_when_labels_are_added(folder: Path) -> None:
+    before = planned()
+    held_out = {before.found.names[image] for image in before.division.held_out}
+    assert 5 <= len(held_out) < 12
+    label_table(folder / "more.csv", [f"{number:03}.png" for number in range(30, 38)])
+    after = planned(labels=("labels.csv", "more.csv"))
+    later = {after.found.names[image] for image in after.division.held_out}
+    assert held_out <= later
+    assert {name for name in later if name < "030.png"} == held_out
+
+
+def test_a_round_is_made_again_from_its_folder_and_is_the_same(outcome: Outcome) -> None:
+    write_round(outcome, "choices", Path("round-1"), Addresses())
+    shutil.rmtree("cache")
+    settings = plan_round(Request(table=parsed_toml(Path("round-1/round.toml").read_bytes())))
+    again = LabelingRound(settings, Path("cache"), CPU).run()
+    write_round(again, "choices", Path("again"), Addresses())
+    for name in ("picks.csv", "round.toml", "index.html", "label_studio.json"):
+        assert Path("again", name).read_bytes() == Path("round-1", name).read_bytes()
+
+
+def test_the_folder_of_a_round_has_a_table_a_page_and_files_for_tools(outcome: Outcome) -> None:
+    write_round(outcome, "choices", Path("round-1"), Addresses("photos/"))
+    rows = list(csv.DictReader(Path("round-1/picks.csv").read_text(encoding="utf-8").splitlines()))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["path"] for row in rows] == [pick.file for pick in outcome.picks]
+    tasks = json.loads(Path("round-1/label_studio.json").read_text(encoding="utf-8"))
+    scores = [task["predictions"][0]["score"] for task in tasks]
+    assert scores == sorted(scores, reverse=True)
+    assert tasks[0]["data"]["image"].endswith(f"photos/{outcome.picks[0].file}")
+    page = Path("round-1/index.html").read_text(encoding="utf-8")
+    for pick in outcome.picks:
+        assert pick.file in page
+        assert Path("round-1", f"pictures/{pick.rank:05}.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_nothing_is_written_where_something_is_and_nothing_half(
+    outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("round-1").mkdir()
+    Path("round-1/note.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="round-1 exists already; give another folder with --out"):
+        write_round(outcome, "choices", Path("round-1"), Addresses())
+    before = sorted(path.name for path in Path().iterdir())
+
+    def broken(*_: object) -> bytes:
+        raise OSError(28, "No space left on device", "pictures")
+
+    monkeypatch.setattr("lossbench.labeling.writing.picture", broken)
+    with pytest.raises(OSError, match="No space"):
+        write_round(outcome, "choices", Path("round-2"), Addresses())
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+def test_a_first_round_is_picked_on_pretrained_features_and_uncertainty_needs_labels() -> None:
+    table = {"strategy": "typiclust", "budget": 4, "task": {"model": {
+        "kind": "timm", "name": "tf_efficientnet_lite0", "weights": "package", "pixels": 32, "freeze": True,
+    }}}  # fmt: skip
+    first = LabelingRound(plan_round(Request("photos", (), "classification", CLASSES, table)), Path("cache"), CPU)
+    found = first.run()
+    assert (len(found.picks), found.trained_on, found.metrics) == (4, 0, {})
+    assert not found.picks[0].prediction.choices
+    write_round(found, "choices", Path("round-1"), Addresses())
+    needs = plan_round(Request("photos", (), "classification", CLASSES, table | {"strategy": "margin"}))
+    with pytest.raises(ConfigError, match=r"margin needs labels, and there are none yet; begin with .*typiclust"):
+        LabelingRound(needs, Path("cache"), CPU).run()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "budget", "fault"),
+    [
+        ("margin", 11, r"11 images to pick, and 10 candidates \(1 of 11 are near-duplicates\); lower --budget"),
+        ("true-loss", 5, "true-loss reads the labels of candidates, which nobody knows here"),
+        ("marginn", 5, "did you mean margin"),
+    ],
+    ids=["too many", "a strategy that cheats", "an unknown strategy"],
+)
+def test_a_round_that_cannot_be_made_says_why(strategy: str, budget: int, fault: str) -> None:
+    with pytest.raises(Exception, match=fault):
+        planned(strategy, budget).run()
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("path,label\n000.png,disk\nabsent.png,bar\n", r"1 image labeled in labels.csv and not in photos: absent.png"),
+        ("path,label\n000.png,disc\n", r"classes that are not listed: 'disc' \(1 label; did you mean disk\?\)"),
+    ],
+    ids=["an image that is not there", "a class that is not listed"],
+)
+def test_labels_that_do_not_fit_the_images_are_named(folder: Path, table: str, fault: str) -> None:
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(DataError, match=fault):
+        planned().run()
+
+
+def test_one_name_in_two_folders_must_be_told_apart(folder: Path) -> None:
+    for number, name in enumerate(("again", "more")):
+        (folder / "photos" / name).mkdir()
+        photograph(98 + number).save(folder / "photos" / name / "030.png")
+    (folder / "photos/030.png").unlink()
+    (folder / "labels.csv").write_text("path,label\n030.png,disk\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"030.png may be again/030.png or more/030.png"):
+        planned().run()
+
+
+def test_class_lists_may_grow(folder: Path) -> None:
+    (folder / "more.csv").write_text("path,label\n030.png,star\n031.png,star\n", encoding="utf-8")
+    table = parsed_toml(SMALL_MODEL.encode()) | {"strategy": "margin", "budget": 3}
+    plan = plan_round(Request("photos", ("labels.csv", "more.csv"), table=table))
+    assert LabelingRound(plan, Path("cache"), CPU).run().class_names == ("bar", "disk", "star")
