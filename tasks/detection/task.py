@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Store, Task, UnlabeledTask, as_annotations
+from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, Task, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.objects import Objects, fingerprint
 from tasks.detection.augment import ssd_transforms
@@ -126,6 +126,11 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         if self._trunk_weights:
             model.backbone.get_submodule("stages").load_state_dict(self._trunk_weights)
         return model
+
+    def pretrained_model(self) -> TapModel:
+        """A detector with the protocol's weights in its trunk, and a head that is not trained."""
+        pretrained = self.build_model() if self._trunk_weights else self._models.pretrained()
+        return pretrained or super().pretrained_model()
 
     def targets(self, ids: Ids) -> BoxTargets:
         """The objects that are not difficult."""

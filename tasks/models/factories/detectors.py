@@ -55,6 +55,17 @@ class DetectorFactory:
         """
         return self._trunk.freeze(pixels, data, cache) if self._trunk else None
 
+    def pretrained(self) -> Detector | None:
+        """A detector whose embedded tap says something before it is trained; None where all its weights are random.
+
+        Of an SSD that starts from ImageNet weights this tap, fc7, is random.
+        """
+        settings = self._settings
+        if isinstance(settings, LibraryDetectorSettings):
+            trunk = self._trunk.untrained() if self._trunk else None
+            return LibrarySsd(trunk, self._trunk.shapes, settings, self._classes) if self._trunk and trunk else None
+        return self.build() if settings.kind == "mmdet" and settings.weights != "none" else None
+
     def build(self, *, pretrained: bool = True) -> Detector:
         """A new model: random weights are drawn from torch's global generator, others are read from their file.
 
