@@ -129,8 +129,11 @@ class _Regions:
         )
 
     def _stroke(self, value: dict[str, Any], region: str) -> dict[str, Any]:
+        require(
+            isinstance(value["rle"], list), f"{region}: its brush strokes are {shown(value['rle'])}", "export it again"
+        )
         try:
-            return encoded(unpacked(value["rle"], known_size(self._size, region)))
+            return encoded(unpacked(bytes(value["rle"]), known_size(self._size, region)))
         except (ValueError, TypeError) as error:
             fault = f"{region}: its brush strokes cannot be read ({error})"
             raise error if isinstance(error, DataError) else DataError(fault, "export it again") from None
