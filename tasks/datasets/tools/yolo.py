@@ -113,6 +113,8 @@ def write_yolo_annotations(folder: Path, images: Sequence[AnnotatedImage], class
     seen: dict[PurePosixPath, str] = {}
     for image in images:
         text = PurePosixPath(image.file).with_suffix(".txt")
+        below = not text.is_absolute() and ".." not in text.parts
+        require(below, f"{image.file} lies outside of the folder of images", "put it there")
         other = seen.setdefault(text, image.file)
         require(
             other == image.file, f"{other} and {image.file} would have one text file, {text}", "rename one of the two"

@@ -139,6 +139,8 @@ def test_an_address_becomes_the_path_of_the_image(tmp_path: Path) -> None:
     assert named_by("/data/upload/12/0123abcd-my-pic.jpg") == "my-pic.jpg"
     assert named_by("/data/upload/12/nothexad-my-pic.jpg") == "data/upload/12/nothexad-my-pic.jpg"
     assert named_by("https://example.com/x/%C3%A4.png?sig=1#2") == "x/ä.png"
+    assert named_by("https://example.com/x.png?d=1") == "x.png"
+    assert named_by("http://[not-an-address") == "http://[not-an-address"
     assert named_by("s3://bucket/x/y.jpg") == "x/y.jpg"
     found = read(
         tmp_path,
@@ -209,6 +211,16 @@ def test_json_min_gives_the_same(tmp_path: Path) -> None:
 def test_two_texts_of_json_min_are_not_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has the texts choice, note; export it as JSON"):
         read(tmp_path, {"image": "a.jpg", "id": 1, "choice": "day", "note": "wet", "annotator": 1, "annotation_id": 1})
+
+
+def test_json_min_in_another_order_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="entry 0: its keys are not in the order of Label Studio"):
+        read(tmp_path, dict(sorted(MINIMAL[2].items())))
+
+
+def test_the_choices_that_the_configuration_names_are_the_class(tmp_path: Path) -> None:
+    entry = {"image": "a.jpg", "id": 1, "note": "wet", "choices": "day", "annotator": 1, "annotation_id": 1}
+    assert read(tmp_path, entry).images[0].choices == ("day",)
 
 
 def test_strokes_are_packed_as_they_are_unpacked() -> None:
@@ -316,6 +328,7 @@ FAULTS: dict[str, tuple[object, str]] = {
     "classes alike": ([task(annotation(rectangle(), rectangle("s", rectanglelabels=["Car "])))], "'Car ' and 'car' differ in case"),
     "no width": ([task(annotation(rectangle(width="40")))], r"region r: x, y, width, height, rotation are"),
     "NaN": ([task(annotation(rectangle(x=float("nan"))))], "region r: x, y"),
+    "a number of many digits": ([task(annotation(rectangle(x=10**400)))], "region r: x, y"),
     "no size": ([task(annotation(rectangle() | {"original_width": None}))], "region r: .*width and height, which are missing"),
     "a size of 0": ([task(annotation(rectangle() | {"original_width": 0}))], "original_width"),
     "two sizes": ([task(annotation(rectangle(), rectangle("s") | {"original_width": 50}))], "its regions say that the image has"),

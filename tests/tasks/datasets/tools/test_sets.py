@@ -100,6 +100,13 @@ def test_two_images_cannot_have_one_text_file(tmp_path: Path) -> None:
         write_yolo_annotations(tmp_path, [AnnotatedImage("a.jpg"), AnnotatedImage("a.png")], NAMES)
 
 
+@pytest.mark.parametrize("file", ["../a.jpg", "/a.jpg"])
+def test_nothing_is_written_outside_of_the_folder(file: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a.jpg lies outside of the folder of images"):
+        write_yolo_annotations(tmp_path / "out", [AnnotatedImage(file)], NAMES)
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_of_voc_are_read(tmp_path: Path) -> None:
     found = read_voc_annotations(write_voc(tmp_path) / "VOC2007")
     assert [(image.file, image.size) for image in found.images] == [("a", SIZE), ("b", SIZE), ("c", SIZE)]
