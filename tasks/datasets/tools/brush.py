@@ -15,8 +15,6 @@ A picture is a row of values, each of the four channels of a pixel after the oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool
 
@@ -51,18 +49,18 @@ class _Bits:
         return groups @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
 
 
-def unpacked(content: Sequence[int], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def unpacked(content: bytes, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """The pixels of a stroke: those that are half opaque or more.
 
     Args:
-        content: bytes as numbers.
+        content: the bytes.
         size: width and height of the image.
 
     Raises:
         ValueError: these are no run lengths, or of another number of pixels.
     """
     width, height = size
-    bits = _Bits(bytes(content))
+    bits = _Bits(content)
     total = bits.number(32)
     if total != width * height * CHANNELS:
         msg = f"it has {total // CHANNELS:,} pixels, and the image {width}x{height}"

@@ -13,6 +13,7 @@ from tasks.datasets.coco import CocoEntry, check_ids, coco_entries, coco_lists
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
+from tasks.datasets.tools.label_studio import named_by
 from tasks.datasets.tools.shapes import Mask, coco_mask, from_runs, known_size, outlined
 from tasks.datasets.tools.writing import write_json
 from tasks.errors import require
@@ -30,6 +31,12 @@ class _Image(CocoEntry):
     file_name: str = Field(min_length=1, max_length=1000)
     width: Number | None = None
     height: Number | None = None
+
+    @property
+    def name(self) -> str:
+        """Its file; Label Studio writes the addresses of images that it does not export."""
+        address = self.file_name.startswith("/data/") or "://" in self.file_name
+        return named_by(self.file_name) if address else self.file_name
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -112,7 +119,7 @@ def _image(
     points: list[LabeledPoint] = []
     regions: list[LabeledRegion] = []
     for place, each in annotations:
-        where, category = f"{path}, {image.file_name}, {place}", categories[each.category_id]
+        where, category = f"{path}, {image.name}, {place}", categories[each.category_id]
         require(each.bbox or each.segmentation or each.keypoints, f"{where} has no box, mask or keypoints", "remove it")
         if each.bbox and not each.iscrowd:
             require(
@@ -126,7 +133,7 @@ def _image(
             regions.append(LabeledRegion(category.name, _mask(each.segmentation, image.size, where)))
         person = len({point.person for point in points})
         points += _joints(each.keypoints or (), category, person, where)
-    return AnnotatedImage(image.file_name, image.size, (), tuple(boxes), tuple(points), tuple(regions))
+    return AnnotatedImage(image.name, image.size, (), tuple(boxes), tuple(points), tuple(regions))
 
 
 def _mask(segmentation: list[list[float]] | dict[str, Any], size: tuple[int, int] | None, where: str) -> Mask:
@@ -193,12 +200,19 @@ def _of_shapes(image: AnnotatedImage, ids: dict[str, int]) -> Iterator[dict[str,
 
 
 def _of_persons(image: AnnotatedImage, joints: Sequence[str]) -> Iterator[dict[str, Any]]:
+    width, height = known_size(image.size, image.file)
     for person in dict.fromkeys(point.person for point in image.points):
         found = {point.label: point for point in image.points if point.person == person}
         triples = [(found[joint].x, found[joint].y, VISIBLE) if joint in found else (0, 0, 0) for joint in joints]
-        across, down = [point.x for point in found.values()], [point.y for point in found.values()]
-        wide, high = max(across) - min(across), max(down) - min(down)
+        spans = (([point.x for point in found.values()], width), ([point.y for point in found.values()], height))
+        (left, wide), (top, high) = (_around(places, most) for places, most in spans)
         yield {
-            "category_id": 1, "bbox": [min(across), min(down), wide, high], "area": wide * high, "num_keypoints": len(found),
+            "category_id": 1, "bbox": [left, top, wide, high], "area": wide * high, "num_keypoints": len(found),
             "keypoints": [value for triple in triples for value in triple],
         }  # fmt: skip
+
+
+def _around(places: Sequence[float], most: int) -> tuple[float, float]:
+    """Start and length of the span of some places, half a pixel wider on each side within the image: one joint has no area."""
+    start, end = max(min(places) - 0.5, 0.0), min(max(places) + 0.5, float(most))
+    return start, end - start

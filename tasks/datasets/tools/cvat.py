@@ -175,6 +175,8 @@ def _floats(texts: Sequence[str], where: str) -> list[float]:
 def write_cvat(path: Path, images: Sequence[AnnotatedImage], class_names: Sequence[str]) -> None:
     """Write predictions as CVAT reads them into a task with these images and labels. Places are rounded to hundredths of a pixel.
 
+    Empty regions and scores are left out.
+
     Args:
         path: of the file.
         images: with their sizes; those without are written without.

@@ -24,6 +24,8 @@ from tasks.notices import notice
 FORM = "export it from Label Studio as JSON or JSON-MIN"
 UPLOAD_HEX = 8
 """Digits, and a dash, that Label Studio puts before the name of a file that is uploaded."""
+ABOUT_ANNOTATION = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
+"""Keys of JSON-MIN that say who annotated, and when."""
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
@@ -119,11 +121,15 @@ def _task(given: dict[str, Any], where: str) -> _Task:
 
 def _minimal_results(entry: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """What an entry of JSON-MIN says: its data, `id`, a key for each control, and from `annotator` on, who and when."""
-    keys = list(entry)
-    first, last = (keys.index(key) if key in entry else None for key in ("id", "annotator"))
-    texts = [key for key, value in entry.items() if isinstance(value, str) and key not in {IMAGE, FILE}]
-    controls = keys[(-1 if first is None else first) + 1 : last]
-    chosen = ["choices"] if "choices" in texts else [key for key in controls if key in texts]
+    keys = [key for key in entry if key not in ABOUT_ANNOTATION]
+    in_order = list(entry)
+    if not {"id", "annotator"} - entry.keys():
+        first, last = in_order.index("id"), in_order.index("annotator")
+        require(first < last, f"{where}: its keys are not in the order of Label Studio", FORM)
+        keys = [key for key in in_order[first + 1 : last] if key in keys]
+    controls = [key for key in keys if key not in {IMAGE, FILE}]
+    texts = [key for key in controls if isinstance(entry[key], str)]
+    chosen = ["choices"] if "choices" in texts else texts
     require(len(chosen) <= 1, f"{where} has the texts {', '.join(chosen)}", "export it as JSON, which tells the class")
     for key in chosen:
         yield {"value": {"choices": [entry[key]]}}
@@ -156,10 +162,13 @@ def named_by(address: str) -> str:
     That is the value of `d` for a local file, and the name without eight hexadecimal digits for one that was uploaded to Label
     Studio.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # it looks like an address, but is none
+        return address
     path = PurePosixPath(unquote(parts.path).lstrip("/"))
-    if path.parts[-2:] == ("data", "local-files") or "d" in parse_qs(parts.query):
-        return parse_qs(parts.query).get("d", [""])[0].lstrip("/")
+    if path.parts[-2:] == ("data", "local-files"):
+        return parse_qs(parts.query).get("d", [""])[0].replace("\\", "/").lstrip("/")
     digits, _, name = path.name.partition("-")
     uploaded = "upload" in path.parts and len(digits) == UPLOAD_HEX and set(digits) <= set("0123456789abcdef")
     return name if uploaded and name else str(path)

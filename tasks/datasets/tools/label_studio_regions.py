@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +14,11 @@ from tasks.datasets.tools.brush import unpacked
 from tasks.datasets.tools.label_studio_tasks import PERSON
 from tasks.datasets.tools.shapes import encoded, known_size, outlined, upright
 from tasks.errors import DataError, require
-from tasks.settings import Whole
 
 LABEL_KEYS = ("rectanglelabels", "polygonlabels", "brushlabels", "keypointlabels", "labels")
 """Keys of a region's value that hold its classes."""
+LARGEST = 1e9
+"""Percent of an image. More, infinite and NaN are no place."""
 
 
 class Result(BaseModel):
@@ -29,11 +29,11 @@ class Result(BaseModel):
     id: str | None = None
     type: str = "region"
     value: dict[str, Any] = Field(default_factory=dict)
-    original_width: Whole | None = Field(default=None, ge=1)
-    original_height: Whole | None = Field(default=None, ge=1)
-    image_rotation: float = 0
+    original_width: int | None = Field(default=None, ge=1)
+    original_height: int | None = Field(default=None, ge=1)
+    image_rotation: float | None = None
     parent: str | None = Field(default=None, alias="parentID")
-    meta: dict[str, Any] = Field(default_factory=dict)
+    meta: dict[str, Any] | None = None
 
     @property
     def place(self) -> str:
@@ -101,7 +101,9 @@ class _Regions:
         """Add what a result says, once for each of its classes."""
         width, height = known_size(self._size, region)
         require(
-            not result.image_rotation % 360, f"{region} is on an image that was turned", "turn it back in Label Studio"
+            not (result.image_rotation or 0) % 360,
+            f"{region} is on an image that was turned",
+            "turn it back in Label Studio",
         )
         value = result.value
         if kind == "rectangle":
@@ -129,8 +131,11 @@ class _Regions:
         )
 
     def _stroke(self, value: dict[str, Any], region: str) -> dict[str, Any]:
+        require(
+            isinstance(value["rle"], list), f"{region}: its brush strokes are {shown(value['rle'])}", "export it again"
+        )
         try:
-            return encoded(unpacked(value["rle"], known_size(self._size, region)))
+            return encoded(unpacked(bytes(value["rle"]), known_size(self._size, region)))
         except (ValueError, TypeError) as error:
             fault = f"{region}: its brush strokes cannot be read ({error})"
             raise error if isinstance(error, DataError) else DataError(fault, "export it again") from None
@@ -160,7 +165,7 @@ def _size(results: Sequence[Result], where: str) -> tuple[int, int] | None:
 
 def _person(result: Result) -> str:
     """Tells the persons of an image apart."""
-    texts = result.meta.get("text")
+    texts = (result.meta or {}).get("text")
     notes = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
     return next((text for text in notes if text.startswith(PERSON)), result.parent or "")
 
@@ -178,7 +183,7 @@ def _texts(given: object, region: str) -> list[str]:
 
 def _numbers(value: dict[Any, Any], keys: Sequence[object], region: str) -> list[float]:
     found = [value.get(key) for key in keys]
-    numbers = [float(each) for each in found if isinstance(each, int | float) and math.isfinite(each)]
+    numbers = [float(each) for each in found if isinstance(each, int | float) and abs(each) < LARGEST]
     require(
         len(numbers) == len(found), f"{region}: {', '.join(map(str, keys))} are {shown(found)}", "correct or remove it"
     )

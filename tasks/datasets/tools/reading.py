@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lossbench.files import parsed_json, shown
 from tasks.datasets.tools.annotated import Annotations
 from tasks.datasets.tools.coco import read_coco_annotations
 from tasks.datasets.tools.cvat import read_cvat
@@ -43,9 +42,12 @@ def read_annotations(path: Path, images: Path | None = None) -> Annotations:
         return _folder(path, images)
     if path.suffix.lower() in {".csv", ".parquet"}:
         return read_label_table(path)
-    start = read_data(path, "the labels")[:START].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start[:1] in {b"[", b"{"}:
-        return _json(path)
+    content = read_data(path, "the labels")
+    start = content[:START].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"["):
+        return read_label_studio(path)
+    if start.startswith(b"{") and b'"images"' in content:
+        return read_coco_annotations(path)
     if start.startswith(b"<"):
         require(b"<annotation>" not in start, f"{path} is one annotation of VOC", "give the folder of all of them")
         return read_cvat(path)
@@ -64,23 +66,6 @@ def _folder(path: Path, images: Path | None) -> Annotations:
     if any(each.is_dir() for each in path.iterdir()) and any(is_image(each) for each in path.rglob("*")):
         return read_class_folders(path)
     raise _unknown(path)
-
-
-def _json(path: Path) -> Annotations:
-    """A file that begins as JSON does."""
-    try:
-        content = parsed_json(read_data(path, "the labels"))
-    except ValueError as error:
-        fault = f"{path} is not JSON ({error})"
-        raise error if isinstance(error, DataError) else DataError(fault, "export it again") from None
-    if isinstance(content, dict):
-        require(
-            "images" in content or "annotations" in content,
-            f"{path} holds the keys {shown(list(content))}",
-            f"give {FORMS}",
-        )
-        return read_coco_annotations(path)
-    return read_label_studio(path)
 
 
 def _unknown(path: Path) -> DataError:

@@ -35,7 +35,9 @@ def read_voc_annotations(folder: Path) -> Annotations:
 def _image(file: Path, folder: Path) -> AnnotatedImage:
     root = annotation_root(file, ADVICE)
     given = (root.findtext("filename") or "").strip().replace("\\", "/")
-    name = PurePosixPath(file.relative_to(folder).parent.as_posix()) / (PurePosixPath(given).name or file.stem)
+    parts = file.relative_to(folder).parent.parts
+    after = len(parts) - parts[::-1].index(FOLDER) if FOLDER in parts else 0
+    name = PurePosixPath(*parts[after:], PurePosixPath(given).name or file.stem)
     boxes = []
     for number, element in enumerate(root.findall("object"), 1):
         label = (element.findtext("name") or "").strip()

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import yaml
 
-from lossbench.files import shown
+from lossbench.files import decoded_text, shown
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.tools.shapes import known_size
 from tasks.datasets.tools.writing import write_text
-from tasks.datasets.yolo import YoloTable, labels_of, listed_images, objects_of, read_yaml
+from tasks.datasets.yolo import labels_of, listed_images, objects_of, read_yaml
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import SUFFIXES, image_size
 
 SPLITS = ("train", "val", "test")
 IMAGES = "images"
-"""The folder of images; that of text files, beside it, is `labels`."""
+LABELS = "labels"
+"""Folders of images and of their text files, one beside the other."""
 CLASSES = "classes.txt"
 """The class names, one in each line, where there is no YAML file: Label Studio writes so."""
 
@@ -31,13 +32,18 @@ def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations
     path from the folder `images`, or that of its split there; elsewhere from the folder of the set.
 
     Args:
-        path: the YAML file, or a folder with `classes.txt` and the folders `images` and `labels`, as Label Studio exports.
+        path: the YAML file, or a folder with `classes.txt` and the folders `images` and `labels`, as Label Studio exports it: there
+            the images count that have a text file.
         images: the folder of images for those that do not lie where the set says; tools export sets without them.
 
     Raises:
         DataError: a file is missing or malformed, or one of the faults of `checked`.
     """
-    table = _listed_classes(path) if path.is_dir() else read_yaml(path)
+    if path.is_dir():
+        names = _listed_classes(path / CLASSES)
+        found = [_image(here, name, text, names) for here, name, text in _beside(path, images)]
+        return checked(path, found, names)
+    table = read_yaml(path)
     splits = [split for split in SPLITS if table.content.get(split)]
     require(splits, f"{path} has none of {', '.join(SPLITS)}", "name the images of one of them")
     found = []
@@ -45,29 +51,40 @@ def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations
         for file in listed_images(table.root, table.content[split], f"{path}: {split}"):
             name = _name(file, table.root, split)
             here = file if images is None or file.exists() else images / name
-            size = image_size(here, "an image of the YOLO set")
-            text = labels_of(file)
-            labels, corners = objects_of(text, len(table.class_names), size) if text.exists() else ([], [])
-            boxes = (
-                LabeledBox(table.class_names[label], *map(float, box))
-                for label, box in zip(labels, corners, strict=True)
-            )
-            found.append(AnnotatedImage(name, size, boxes=tuple(boxes)))
+            found.append(_image(here, name, labels_of(file), table.class_names))
     return checked(path, found, table.class_names)
 
 
-def _listed_classes(folder: Path) -> YoloTable:
-    """The classes of a set without a YAML file."""
-    file = folder / CLASSES
+def _image(here: Path, name: str, text: Path, class_names: Sequence[str]) -> AnnotatedImage:
+    size = image_size(here, "an image of the YOLO set")
+    labels, corners = objects_of(text, len(class_names), size) if text.exists() else ([], [])
+    boxes = (LabeledBox(class_names[label], *map(float, box)) for label, box in zip(labels, corners, strict=True))
+    return AnnotatedImage(name, size, boxes=tuple(boxes))
+
+
+def _beside(folder: Path, images: Path | None) -> Iterator[tuple[Path, str, Path]]:
+    """For each text file in `labels` the image of the same name, its path from its folder, and the text file."""
+    roots = [folder / IMAGES, *([] if images is None else [images])]
+    labels = require_path(folder / LABELS, "the text files of the YOLO set")
+    for text in sorted(labels.rglob("*.txt")):
+        stem = text.relative_to(labels)
+        names = [stem.with_suffix(each) for suffix in SUFFIXES for each in (suffix, suffix.upper())]
+        here = next(((root / name, name) for root in roots for name in names if (root / name).exists()), None)
+        if here is None:
+            fault = f"no image for {text} in {' or '.join(map(str, roots))}"
+            raise DataError(fault, "put it there, or remove the text file")
+        yield here[0], here[1].as_posix(), text
+
+
+def _listed_classes(file: Path) -> tuple[str, ...]:
+    content = read_data(file, "the classes of the YOLO set")
     try:
-        text = read_data(file, "the classes of the YOLO set").decode()
-    except UnicodeDecodeError:
-        fault = f"{file} is not text in UTF-8"
-        raise DataError(fault, "save it so") from None
-    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+        names = tuple(line.strip() for line in decoded_text(content).splitlines() if line.strip())
+    except ValueError as error:
+        fault = f"{file} is {error}"
+        raise DataError(fault) from None
     check_names(names, str(file))
-    require_path(folder / IMAGES, "the folder of images of the YOLO set")
-    return YoloTable(names, folder, {"train": IMAGES})
+    return names
 
 
 def _name(file: Path, root: Path, split: str) -> str:
@@ -96,6 +113,8 @@ def write_yolo_annotations(folder: Path, images: Sequence[AnnotatedImage], class
     seen: dict[PurePosixPath, str] = {}
     for image in images:
         text = PurePosixPath(image.file).with_suffix(".txt")
+        below = not text.is_absolute() and ".." not in text.parts
+        require(below, f"{image.file} lies outside of the folder of images", "put it there")
         other = seen.setdefault(text, image.file)
         require(
             other == image.file, f"{other} and {image.file} would have one text file, {text}", "rename one of the two"

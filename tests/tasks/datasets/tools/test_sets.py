@@ -1,0 +1,203 @@
+"""YOLO sets, folders of VOC's files, tables and class folders as exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from annotated_images import NAMES, SIZE, assert_same_boxes, boxed, chosen
+from object_files import BOXES, draw, write_voc, write_yolo
+from PIL import Image
+
+from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.datasets.tools.table import read_class_folders, read_label_table
+from tasks.datasets.tools.voc import read_voc_annotations
+from tasks.datasets.tools.yolo import read_yolo_annotations, write_yolo_annotations
+from tasks.errors import DataError
+
+Objects = list[tuple[str, tuple[int, ...]]]
+
+
+def objects(image: AnnotatedImage) -> Objects:
+    return [(box.label, tuple(round(side, 4) for side in box[1:5])) for box in image.boxes]
+
+
+@pytest.mark.parametrize("splits", [["train"], ["val"], ["test"], ["train", "val"]])
+def test_a_yolo_set_may_have_any_splits(splits: list[str], tmp_path: Path) -> None:
+    places = {"train": "train", "val": "val", "test": "val"}
+    path = write_yolo(
+        tmp_path, "names: [car, bus]\n" + "".join(f"{split}: images/{places[split]}\n" for split in splits)
+    )
+    if len(splits) == len(("train", "val")):
+        with pytest.raises(DataError, match=r"own.yaml, a.jpg: the image is there twice"):
+            read_yolo_annotations(path)
+        return
+    found = read_yolo_annotations(path)
+    assert found.class_names == ("car", "bus")
+    assert [image.file.rpartition("/")[2] for image in found.images] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [objects(image) for image in found.images] == list(BOXES.values())
+    assert {image.size for image in found.images} == {SIZE}
+
+
+def test_a_written_yolo_set_is_read_with_the_images_elsewhere(tmp_path: Path) -> None:
+    for image in boxed():
+        file = tmp_path / "photos" / image.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE).save(file)
+    write_yolo_annotations(tmp_path / "out", boxed(), NAMES)
+    assert yaml.safe_load((tmp_path / "out/data.yaml").read_text())["names"] == dict(enumerate(NAMES))
+    found = read_yolo_annotations(tmp_path / "out/data.yaml", tmp_path / "photos")
+    assert found.class_names == NAMES
+    for image, wanted in zip(found.images, boxed(), strict=True):
+        assert image[:2] == wanted[:2]
+        assert_same_boxes(image, wanted, 40e-6)
+    with pytest.raises(DataError, match=r"an image of the YOLO set not found: .*images/train/sub dir/ä&b.jpg"):
+        read_yolo_annotations(tmp_path / "out/data.yaml")
+
+
+def test_a_set_with_a_list_of_classes_counts_images_with_text_files(tmp_path: Path) -> None:
+    draw(tmp_path / "photos", "abc")
+    (tmp_path / "export/labels").mkdir(parents=True)
+    (tmp_path / "export/classes.txt").write_text("bus\ncar\n")
+    (tmp_path / "export/labels/b.txt").write_text("")
+    (tmp_path / "export/labels/a.txt").write_text("1 0.25 0.4 0.3 0.4\n0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    found = read_yolo_annotations(tmp_path / "export", tmp_path / "photos")
+    assert [(image.file, objects(image)) for image in found.images] == [
+        ("a.jpg", [("car", (4, 6, 16, 18)), ("bus", (4, 3, 20, 15))]), ("b.jpg", [])
+    ]  # fmt: skip
+    assert found.class_names == ("bus", "car")
+    with pytest.raises(DataError, match=r"no image for .*a.txt in .*images"):
+        read_yolo_annotations(tmp_path / "export")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2 0.5 0.5 0.2 0.2", "has the class 2"),
+        ("0 0.9 0.5 0.4 0.2", "c.jpg: the box .* lies outside"),
+        ("\x00", "line 1 is"),
+    ],
+)
+def test_what_is_wrong_with_a_text_file_is_named(text: str, wanted: str, tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (tmp_path / "labels/train/c.txt").write_text(text)
+    with pytest.raises(DataError, match=wanted) as caught:
+        read_yolo_annotations(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_text_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (tmp_path / "labels/train/c.txt").write_bytes(b"\xff\xfe0\x00")
+    with pytest.raises(DataError, match=r"c.txt is not text in UTF-8"):
+        read_yolo_annotations(path)
+
+
+def test_two_images_cannot_have_one_text_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a.jpg and a.png would have one text file, a.txt"):
+        write_yolo_annotations(tmp_path, [AnnotatedImage("a.jpg"), AnnotatedImage("a.png")], NAMES)
+
+
+@pytest.mark.parametrize("file", ["../a.jpg", "/a.jpg"])
+def test_nothing_is_written_outside_of_the_folder(file: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a.jpg lies outside of the folder of images"):
+        write_yolo_annotations(tmp_path / "out", [AnnotatedImage(file)], NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_of_voc_are_read(tmp_path: Path) -> None:
+    found = read_voc_annotations(write_voc(tmp_path) / "VOC2007")
+    assert [(image.file, image.size) for image in found.images] == [("a", SIZE), ("b", SIZE), ("c", SIZE)]
+    assert [objects(image) for image in found.images] == list(BOXES.values())
+
+
+def voc(folder: Path, name: str, box: tuple[int, ...], head: str, label: str = "car") -> None:
+    sides = "".join(
+        f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<annotation>{head}<object><name>{label}</name><bndbox>{sides}</bndbox></object></annotation>")
+
+
+SIZED = "<size><width>40</width><height>30</height></size>"
+
+
+def test_what_tools_write_for_voc_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    voc(tmp_path, "1.xml", (0, 0, 40, 30), f"<filename>C:\\photos\\1.jpg</filename>{SIZED}")
+    voc(tmp_path, "sub/2.xml", (1, 1, 900, 800), "<filename>2.png</filename>")
+    voc(tmp_path, "sub/3.xml", (1, 1, 900, 800), SIZED.replace("40", "0"))
+    found = read_voc_annotations(tmp_path)
+    assert [(image.file, image.size, objects(image)) for image in found.images] == [
+        ("1.jpg", (40, 30), [("car", (0, 0, 40, 30))]),
+        ("sub/2.png", None, [("car", (0, 0, 900, 800))]),
+        ("sub/3", None, [("car", (0, 0, 900, 800))]),
+    ]
+    assert "1 box reaches beyond an image by a pixel at most" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("box", "label", "wanted"),
+    [
+        ((3, 1, 42, 30), "car", r"1.jpg: the box from \(2, 0, 42, 30\) lies outside its image of 40x30"),
+        ((9, 1, 3, 30), "car", "1.jpg: the box .* has no area"),
+        ((1, 1, 3, 30), " ", "1.xml: object 1 has no name"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_voc_is_named(
+    box: tuple[int, ...], label: str, wanted: str, tmp_path: Path
+) -> None:
+    voc(tmp_path, "1.xml", box, f"<filename>1.jpg</filename>{SIZED}", label)
+    with pytest.raises(DataError, match=wanted):
+        read_voc_annotations(tmp_path)
+
+
+def test_an_inverted_box_is_refused_without_a_size(tmp_path: Path) -> None:
+    voc(tmp_path, "1.xml", (9, 1, 3, 30), "<filename>1.jpg</filename>")
+    with pytest.raises(DataError, match=r"1.jpg: the box from \(8, 0, 3, 30\) has no area"):
+        read_voc_annotations(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("column", ["file", "path"])
+def test_tables_are_read(form: str, column: str, tmp_path: Path) -> None:
+    images = chosen()
+    table = pd.DataFrame(
+        {
+            "rank": [1, 2, 3],
+            column: [*(image.file for image in images), "c.jpg"],
+            "label": [*(image.choices[0] for image in images), None],
+        }
+    )
+    path = tmp_path / f"labels.{form}"
+    table.to_csv(path, index=False) if form == "csv" else table.to_parquet(path)
+    found = read_label_table(path)
+    assert list(found.images) == images
+    assert (found.class_names, found.skipped) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a,b\n1,2\n", "has the columns a, b; columns are file or path, and label"),
+        ("file,label\n,car\n", "row 1 names no image"),
+        ("file,label\na.jpg,car\na.jpg,bus\n", "a.jpg: the image is there twice"),
+        ("file,label\na.jpg,car\nb.jpg,Car\n", "'Car' and 'car' differ in case"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named(text: str, wanted: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(DataError, match=wanted):
+        read_label_table(tmp_path / "labels.csv")
+
+
+def test_class_folders_are_read(tmp_path: Path) -> None:
+    draw(tmp_path / "car", "ab")
+    draw(tmp_path / "bus", "a")
+    found = read_class_folders(tmp_path)
+    assert [(image.file, image.choices) for image in found.images] == [
+        ("bus/a.jpg", ("bus",)), ("car/a.jpg", ("car",)), ("car/b.jpg", ("car",))
+    ]  # fmt: skip
+    assert found.class_names == ("bus", "car")
