@@ -129,9 +129,9 @@ def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> Classi
     if source.labeled:
         return decode_labeled(load_labeled(source.labeled, data, "choices"), side)
     if source.folder:
-        return load_files(class_folders(data / source.folder), side, source.test)
+        return load_files(class_folders(data / source.folder), side, source.test, cache)
     if source.table:
-        return load_files(class_table(data / source.table), side, source.test)
+        return load_files(class_table(data / source.table), side, source.test, cache)
     if source.torchvision:
         return load_torchvision(source.torchvision, data / TORCHVISION_FOLDER, side, source.test)
     return load_cifar10(data)

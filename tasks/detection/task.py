@@ -27,8 +27,8 @@ from tasks.detection.settings import DetectionSettings, RowSettings
 from tasks.detection.sources import source_of
 from tasks.errors import advising
 from tasks.images import augment
-from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
+from tasks.images.squares import decoded
 from tasks.models.factories.detectors import Detector, DetectorFactory
 from tasks.training.pretraining import pretrained
 
@@ -104,7 +104,7 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         stored_pixels = settings.data.stored_pixels or settings.model.pixels
         pool, test, advice = source.read()
         with advising(advice):
-            stored = decode_squares(pool.files + test.files, stored_pixels).to(device)
+            stored = decoded(pool.files + test.files, stored_pixels, cache).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test), **self._models.fingerprints}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil, floor
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import torch
@@ -17,6 +21,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tasks.errors import DataError, require, require_file
+from tasks.progress import report
 
 Box = Float[np.ndarray, "4"]
 """Left, top, right, bottom in pixels of the image, borders of pixels counting from 0. It may reach beyond the image."""
@@ -47,7 +52,7 @@ def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
     Raises:
         DataError: the file is missing, is not an image, or holds more than `MOST_PIXELS`.
     """
-    with _opened(require_file(path, description)) as image:
+    with _refusing_bombs(), _opened(require_file(path, description)) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in TURNED else (width, height)
 
@@ -66,16 +71,70 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
     Raises:
         DataError: files are truncated or no images, or boxes are too large: the message names up to five of them.
     """
-    squares = np.empty((len(paths), 3, side, side), dtype=np.uint8)
-    faults: dict[Path, DataError] = {}
-    for number, path in enumerate(paths):
-        try:
-            with _opened(path) as image:
-                squares[number] = scaled(image, side) if boxes is None else _cropped(image, side, boxes[number], path)
-        except DataError as error:
-            faults.setdefault(path, error)
+    return torch.from_numpy(decode_part(paths, range(len(paths)), side, boxes))
+
+
+def decode_part(
+    paths: Sequence[Path], part: range, side: int, boxes: Sequence[Box] | None = None
+) -> UInt8[np.ndarray, "_ 3 s s"]:
+    """The squares of a part of the images, as `decode_squares` gives them.
+
+    Args:
+        paths: all image files.
+        part: numbers of the images that are wanted, one after another.
+        side: of the squares, in pixels.
+        boxes: of all images.
+
+    Raises:
+        DataError: an image of the part cannot be read; then the others are looked at, too, and it names those of all images.
+    """
+    squares = np.empty((len(part), 3, side, side), dtype=np.uint8)
+    faults = _fill(squares, paths, part, boxes)
+    if faults and len(part) < len(paths):
+        report("an image cannot be read; looking for others")
+        parts = [range(first, min(first + len(part), len(paths))) for first in range(0, len(paths), len(part))]
+        faults = {path: error for each in parts for path, error in _fill(squares, paths, each, boxes).items()}
     _raise_all(list(faults.values()), len(set(paths)))
-    return torch.from_numpy(squares)
+    return squares
+
+
+def _fill(
+    squares: UInt8[np.ndarray, "_ 3 s s"], paths: Sequence[Path], part: range, boxes: Sequence[Box] | None
+) -> dict[Path, DataError]:
+    """Decode images into the first squares; what is wrong with some of them, in their order.
+
+    Threads share the work: Pillow decodes and scales without Python's lock.
+    """
+    threads, stopped = _threads(len(part)), Event()
+
+    def decode_every(first: int) -> dict[int, DataError]:
+        faults: dict[int, DataError] = {}
+        for row in range(first, len(part), threads):
+            if stopped.is_set():
+                break
+            path, box = paths[part[row]], None if boxes is None else boxes[part[row]]
+            try:
+                with _opened(path) as image:
+                    side = squares.shape[-1]
+                    squares[row] = scaled(image, side) if box is None else _cropped(image, side, box, path)
+            except DataError as error:
+                faults[row] = error
+        return faults
+
+    with _refusing_bombs(), ThreadPoolExecutor(threads) as pool:
+        try:
+            found = {row: error for faults in pool.map(decode_every, range(threads)) for row, error in faults.items()}
+        finally:
+            stopped.set()  # Ctrl-C ends the threads, too
+    return {paths[part[row]]: found[row] for row in sorted(found)}
+
+
+def _threads(images: int) -> int:
+    """As many as this process may use cores; one in a worker of a sweep, which has others beside it."""
+    if parent_process() is not None:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, images))
 
 
 def decode_upright(path: Path) -> Image.Image:
@@ -101,7 +160,7 @@ def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         DataError: the file is missing, truncated or not an image, or its pixels are no class numbers.
     """
-    with _opened(require_file(path, "a mask")) as image:
+    with _refusing_bombs(), _opened(require_file(path, "a mask")) as image:
         advice = "save class numbers as a grey or palette PNG of 8 bits"
         require(image.mode in {"L", "P"}, f"{path} holds no class numbers: its mode is {image.mode}", advice)
         require(
@@ -111,16 +170,22 @@ def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 
 @contextmanager
+def _refusing_bombs() -> Iterator[None]:
+    """Pillow's warning about huge images is an error in the block. Not to be entered by several threads at once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An open image. What the block raises while it decodes becomes a DataError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(require_file(path, "an image"), formats=FORMATS) as image:
-                width, height = image.size
-                fault = f"{path} cannot be decoded (it has {width}x{height} pixels, more than {MOST_PIXELS:,})"
-                require(width * height <= MOST_PIXELS, fault, "make it smaller")
-                yield image
+        with Image.open(require_file(path, "an image"), formats=FORMATS) as image:
+            width, height = image.size
+            fault = f"{path} cannot be decoded (it has {width}x{height} pixels, more than {MOST_PIXELS:,})"
+            require(width * height <= MOST_PIXELS, fault, "make it smaller")
+            yield image
     except DataError:
         raise
     except UnidentifiedImageError:

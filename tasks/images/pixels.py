@@ -1,4 +1,4 @@
-"""Images in memory. All tasks read and augment their images here."""
+"""Decoded images, in memory or in files. All tasks read and augment their images here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
+
+from tasks.images.squares import Squares, StoredSquares, parts
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,19 @@ class Colors:
 
 
 class Pixels:
-    """Square images, decoded once and stored as uint8.
+    """Square images, decoded once and stored as uint8, in memory or in files.
 
     The *frame* of an image is the part that the model sees at test time: the middle of the stored square. The square may
     be larger, so that rotations show pixels instead of the fill color. Coordinates in [0, 1] are relative to the frame.
 
     Args:
-        stored: the decoded squares. They stay on their device.
+        stored: the decoded squares. Those in memory stay on their device.
         size: side of the model's input, in pixels.
         colors: normalization and fill color; ImageNet's by default.
         margin: side of the stored square over side of the frame, at least 1.
     """
 
-    def __init__(
-        self, stored: UInt8[Tensor, "n 3 s s"], size: int, colors: Colors | None = None, margin: float = 1.0
-    ) -> None:
+    def __init__(self, stored: Squares, size: int, colors: Colors | None = None, margin: float = 1.0) -> None:
         colors = colors or Colors()
         self.size = size
         self._stored = stored
@@ -60,14 +60,15 @@ class Pixels:
 
     def digest(self) -> str:
         """SHA-256 of the stored squares and of what decides which part of them is the frame, in hexadecimal."""
-        content = self._stored.cpu().contiguous().numpy()
-        return hashlib.sha256(
-            repr((content.shape, self._margin)).encode() + hashlib.sha256(content.data).digest()
-        ).hexdigest()
+        content = hashlib.sha256()
+        for part in parts(self._stored):
+            content.update(part.data)
+        words = repr((tuple(self._stored.shape), self._margin)).encode()
+        return hashlib.sha256(words + content.digest()).hexdigest()
 
     @property
     def device(self) -> torch.device:
-        """The device on which the images are stored."""
+        """The device on which batches are."""
         return self._stored.device
 
     def read(self, ids: NDArray[np.int64]) -> Float[Tensor, "n 3 h w"]:
@@ -117,6 +118,8 @@ class Pixels:
         return warped.add_(fill).squeeze(1).long()
 
     def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
+        if isinstance(self._stored, StoredSquares):
+            return self._stored[ids]
         return self._stored[on_device(np.asarray(ids), self.device)]
 
     def _centered(self, transforms: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n 2 3"]:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import Timeout
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.errors import DataError
-from tasks.locks import locked
-from tasks.progress import report
+from tasks.shards import Sharding, load_shards, taken
 
 SHARD_ROWS = 2048
 SHARD_BYTES = 96 * 2**20
 """The largest number of rows in a file, and its size where rows are long."""
 TRUNK_BATCH = 64
-DIGEST_LETTERS = 32
-LOCK_SECONDS = 0.5
-"""How long a process waits for a file that another one makes before it looks for more to do."""
 
 Float16Rows = NDArray[np.float16]
 Trunk = Callable[[Tensor], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
@@ -144,18 +136,11 @@ class FeatureStore:
             view: which view to take, of all or of each image.
         """
         places = np.asarray(ids) + np.asarray(view) * self.count
-        per_shard, width = self.shards[0].shape
-        rows = np.empty((len(places), width), np.float16)
-        for row, place in enumerate(places.tolist()):  # row by row: a batch has few rows in each of many files
-            rows[row] = self.shards[place // per_shard][place % per_shard]
-        return torch.from_numpy(rows).float()
+        return torch.from_numpy(taken(self.shards, places)).float()
 
 
 def feature_store(folder: Path, views: Views) -> FeatureStore:
-    """The store in a folder; what is missing there is computed.
-
-    A file's name holds the SHA-256 of its content: a file that is cut off or changed is computed again. Processes that
-    need the same store share the work, file by file. A process that is killed loses the work on one file.
+    """The store in a folder; what is missing there is computed, and shared with other processes: see `load_shards`.
 
     Args:
         folder: of this store alone; its name must change with whatever changes the rows.
@@ -163,56 +148,7 @@ def feature_store(folder: Path, views: Views) -> FeatureStore:
 
     Raises:
         DataError: a row is not finite.
-        OSError: a file cannot be written, for instance because the disk is full; nothing half-written stays.
+        OSError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    count = math.ceil(views.total / views.shard_rows)
-    missing = list(range(count))
-    shards: dict[int, Float16Rows] = {}
-    begun, computed = time.monotonic(), 0
-    while missing:
-        for number in list(missing):
-            shard = _intact(folder, number)
-            if shard is None and _computed(folder, number, views, wait=number == missing[-1]):
-                shard = _intact(folder, number)
-                computed += 0 if shard is None else len(shard)
-                speed = computed / max(time.monotonic() - begun, 1e-9)
-                report(f"frozen features: {100 * (len(shards) + 1) // count} %, {speed:.0f} images/s")
-            if shard is not None:
-                shards[number] = shard
-                missing.remove(number)
-    return FeatureStore(tuple(shards[number] for number in sorted(shards)), views.count)
-
-
-def _intact(folder: Path, number: int) -> Float16Rows | None:
-    """A file's rows, memory-mapped; None where there is no such file, or its content is not what its name says."""
-    for path in folder.glob(f"{number:05}-*.npy"):
-        if hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_LETTERS] == path.stem.partition("-")[2]:
-            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # a memmap itself is slow to index
-        report(f"{path.name} of the frozen features is damaged; it is computed again")
-        path.unlink(missing_ok=True)
-    return None
-
-
-def _computed(folder: Path, number: int, views: Views, *, wait: bool) -> bool:
-    """Compute the rows of a file and write them; False where another process does, after waiting for it a little."""
-    try:
-        with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0.0):
-            if not any(folder.glob(f"{number:05}-*.npy")):
-                start = number * views.shard_rows
-                _write(folder, number, views.rows(start, min(start + views.shard_rows, views.total)))
-            return True
-    except Timeout:
-        return False
-
-
-def _write(folder: Path, number: int, rows: Float16Rows) -> None:
-    content = io.BytesIO()
-    np.save(content, rows, allow_pickle=False)
-    digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGEST_LETTERS]
-    beside = folder / f"{number:05}.part"
-    try:
-        beside.write_bytes(content.getbuffer())
-        beside.replace(folder / f"{number:05}-{digest}.npy")
-    finally:
-        beside.unlink(missing_ok=True)
+    sharding = Sharding("frozen features", views.total, views.shard_rows, views.rows)
+    return FeatureStore(load_shards(folder, sharding), views.count)

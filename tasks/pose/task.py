@@ -19,8 +19,8 @@ from tasks.datasets.persons import Person
 from tasks.datasets.scenes import MPII_LAYOUT, materialize
 from tasks.errors import advising, require
 from tasks.images import augment
-from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
+from tasks.images.squares import decoded
 from tasks.models.factories.poses import PoseFactory
 from tasks.models.frozen import FeatureStore
 from tasks.pose.heatmaps import peaks
@@ -106,7 +106,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
             )
             crops = pool.crops + test.crops
             boxes = [crop.box(source.margin) for crop in crops]
-            stored = decode_squares([crop.file for crop in crops], round(pixels * source.margin), boxes)
+            stored = decoded([crop.file for crop in crops], round(pixels * source.margin), cache, boxes)
         pool.skeleton.require_joints("counted_joints", settings.counted_joints)
         self.settings, self.skeleton = settings, pool.skeleton
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)

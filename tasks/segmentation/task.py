@@ -25,8 +25,8 @@ from tasks.datasets.masks import (
 from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
 from tasks.errors import advising, require
 from tasks.images import augment
-from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels, on_device
+from tasks.images.squares import decoded
 from tasks.models.factories.segmenters import SegmenterFactory
 from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
 from tasks.segmentation.label_noise import mislabeled
@@ -86,7 +86,7 @@ class SegmentationTask(Task[Tensor, Tensor]):
             splits = splits or _splits(source, root)
             _check_splits(*splits)
             labels = [decode_labels(split, side, numbering) for split in splits]
-            stored = decode_squares(joined(splits).images, side).to(device)
+            stored = decoded(joined(splits).images, side, cache).to(device)
         self.pool_size, self.test_size = (len(split.images) for split in splits)
         self.annotations = np.concatenate(labels)
         digests = map(fingerprint, splits, labels)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tasks.datasets.classes.classified import ClassifiedImages, check_classes, held_out
+from tasks.datasets.classes.classified import ClassifiedImages, check_classes, held_out, split_order
 from tasks.errors import DataError, require, require_file, require_path
-from tasks.images.decoding import SUFFIXES, decode_squares
+from tasks.images.decoding import SUFFIXES
+from tasks.images.squares import decoded
 
 POOL, TEST = "train", "test"
 """The splits, as folders and tables name them."""
@@ -77,13 +78,14 @@ def class_table(file: Path) -> LabeledFiles:
     )
 
 
-def load_files(found: LabeledFiles, side: int, share: float) -> ClassifiedImages:
+def load_files(found: LabeledFiles, side: int, share: float, cache: Path) -> ClassifiedImages:
     """Decode all images to squares.
 
     Args:
         found: the files.
         side: of the squares, in pixels.
         share: of each class that is kept for testing where the data has no split.
+        cache: where the squares are kept if they are many; see `tasks.images.squares.decoded`.
 
     Raises:
         DataError: files are missing or cannot be decoded (names them), class names differ in case or white space alone,
@@ -94,7 +96,9 @@ def load_files(found: LabeledFiles, side: int, share: float) -> ClassifiedImages
     labels = np.array([names.index(label) for label in found.labels])
     test = held_out(labels, share) if found.splits is None else np.array(found.splits) == TEST
     check_classes(labels, names, test)
-    return ClassifiedImages.of(decode_squares(found.files, side), labels, names, test)
+    order, pool_size = split_order(test)
+    pixels = decoded([found.files[place] for place in order], side, cache)
+    return ClassifiedImages.ordered(pixels, labels[order], names, pool_size)
 
 
 def _folders(root: Path) -> list[Path]:

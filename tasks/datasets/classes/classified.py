@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 from tasks.errors import DataError, require
+from tasks.images.squares import Squares, parts
 
 SPLIT_SEED = 0  # the images that are held out for testing are the same in every run
 
@@ -19,7 +20,7 @@ SPLIT_SEED = 0  # the images that are held out for testing are the same in every
 class ClassifiedImages(NamedTuple):
     """Labeled images: the pool first, then the test images."""
 
-    pixels: UInt8[Tensor, "n 3 h w"]
+    pixels: Squares
     labels: Int[np.ndarray, " n"]
     """Class indices."""
     class_names: tuple[str, ...]
@@ -47,12 +48,24 @@ class ClassifiedImages(NamedTuple):
             DataError: there is one class, or a class is in one of the splits alone.
         """
         check_classes(labels, class_names, test)
-        order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
-        pixels, labels, pool_size = pixels[torch.from_numpy(order)], labels[order], int((~test).sum())
+        order, pool_size = split_order(test)
+        return cls.ordered(pixels[torch.from_numpy(order)], labels[order], class_names, pool_size)
+
+    @classmethod
+    def ordered(
+        cls, pixels: Squares, labels: Int[np.ndarray, " n"], class_names: Sequence[str], pool_size: int
+    ) -> ClassifiedImages:
+        """Images that are in order, with a fingerprint."""
         digest = hashlib.sha256(repr((tuple(pixels.shape), tuple(class_names), pool_size)).encode())
         digest.update(np.ascontiguousarray(labels, "<i8").data)
-        digest.update(pixels.numpy().data)
+        for part in parts(pixels):
+            digest.update(part.data)
         return cls(pixels, labels, tuple(class_names), pool_size, digest.hexdigest())
+
+
+def split_order(test: Bool[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], int]:
+    """The places of the images, the pool first, and the size of the pool."""
+    return np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)]), int((~test).sum())
 
 
 def check_classes(labels: Int[np.ndarray, " n"], class_names: Sequence[str], test: Bool[np.ndarray, " n"]) -> None:

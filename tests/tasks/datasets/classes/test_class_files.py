@@ -52,16 +52,16 @@ def test_class_folders_become_pool_and_test(folder: Path) -> None:
     (folder / "cat/0.png").rename(folder / "cat/deeper/0.PNG")
     (folder / "cat/notes.txt").write_text("no image")
     (folder / ".cache").mkdir()
-    found = load_files(class_folders(folder), 8, 0.2)
+    found = load_files(class_folders(folder), 8, 0.2, folder)
     assert found.class_names == ("cat", "dog", "eel")
     assert found.pixels.shape == (15, 3, 8, 8)
     assert found.pool_size == 12
     assert np.bincount(found.labels[12:]).tolist() == [1, 1, 1], "a fifth of each class"
     assert colors_match(found)
-    again = load_files(class_folders(folder), 8, 0.2)
+    again = load_files(class_folders(folder), 8, 0.2, folder)
     assert again.fingerprint == found.fingerprint
     draw(folder / "dog/0.png", "eel")
-    assert load_files(class_folders(folder), 8, 0.2).fingerprint != found.fingerprint
+    assert load_files(class_folders(folder), 8, 0.2, folder).fingerprint != found.fingerprint
 
 
 def test_folders_of_both_splits_are_kept(folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_folders_of_both_splits_are_kept(folder: Path) -> None:
         draw(folder / "train" / name / "a.png", name)
         draw(folder / "train" / name / "b.png", name)
         draw(folder / "test" / name / "c.png", name)
-    found = load_files(class_folders(folder), 8, 0.9)
+    found = load_files(class_folders(folder), 8, 0.9, folder)
     assert (len(found.labels), found.pool_size) == (9, 6)
     assert colors_match(found)
 
@@ -82,14 +82,14 @@ def test_a_table_gives_paths_labels_and_splits(suffix: str, folder: Path) -> Non
         pytest.importorskip("pyarrow")
         pd.read_csv(file).to_parquet(folder / "own.parquet")
         file = folder / "own.parquet"
-    found = load_files(class_table(file), 8, 0.5)
+    found = load_files(class_table(file), 8, 0.5, folder)
     assert (len(found.labels), found.pool_size) == (15, 12)
     assert colors_match(found)
 
 
 def test_numbers_as_labels_are_names(folder: Path) -> None:
     numbers = {"cat": "07", "dog": "7", "eel": "NA"}
-    found = load_files(class_table(write_table(folder, [(path, numbers[name]) for path, name in ROWS])), 8, 0.2)
+    found = load_files(class_table(write_table(folder, [(path, numbers[name]) for path, name in ROWS])), 8, 0.2, folder)
     assert found.class_names == ("07", "7", "NA")
 
 
@@ -123,7 +123,7 @@ def test_what_is_wrong_with_folders_is_one_line(fault: str, folder: Path) -> Non
     change, wanted = FOLDER_FAULTS[fault]
     change(folder)
     with pytest.raises(DataError, match=wanted) as caught:
-        load_files(class_folders(folder), 8, 0.2)
+        load_files(class_folders(folder), 8, 0.2, folder)
     assert "\n" not in str(caught.value)
 
 
@@ -131,7 +131,7 @@ def test_many_bad_images_are_summed_up(folder: Path) -> None:
     for path, _ in ROWS[:9]:
         (folder / path).write_bytes(b"")
     with pytest.raises(DataError, match=r"9 of 15 images cannot be read: .*cat/0.png.*; and 4 more; replace"):
-        load_files(class_folders(folder), 8, 0.2)
+        load_files(class_folders(folder), 8, 0.2, folder)
 
 
 TABLE_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -171,7 +171,7 @@ def _bytes(root: Path, name: str = "own.csv") -> Path:
 def test_what_is_wrong_with_a_table_is_one_line(fault: str, folder: Path) -> None:
     make, wanted = TABLE_FAULTS[fault]
     with pytest.raises(DataError, match=wanted) as caught:
-        load_files(class_table(make(folder)), 8, 0.2)
+        load_files(class_table(make(folder)), 8, 0.2, folder)
     assert "\n" not in str(caught.value)
 
 
@@ -277,6 +277,6 @@ def test_a_wrong_source_is_one_line(data: str, wanted: str, folder: Path, lossbe
 
 
 def test_images_are_read_in_the_size_of_the_model(folder: Path) -> None:
-    found = load_files(class_folders(folder), 24, 0.2)
+    found = load_files(class_folders(folder), 24, 0.2, folder)
     assert found.pixels.dtype == torch.uint8
     assert found.pixels.shape[-2:] == (24, 24)

@@ -1,0 +1,137 @@
+"""Rows of numbers that take long to compute or do not fit memory: computed once, and kept in files of equally many rows."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import mmap
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import Timeout
+from numpy.typing import NDArray
+
+from tasks.locks import locked
+from tasks.progress import report
+
+DIGEST_LETTERS = 32
+LOCK_SECONDS = 0.5
+"""How long a process waits for a file that another one makes before it looks for more to do."""
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """The rows of a store, and how to compute them.
+
+    Args:
+        title: what the rows are, as the start of a report.
+        count: of the rows.
+        per_file: rows in each file but the last.
+        compute: gives the rows from one place to before another.
+    """
+
+    title: str
+    count: int
+    per_file: int
+    compute: Callable[[int, int], Rows]
+
+    def rows(self, number: int) -> Rows:
+        """Compute the rows of a file."""
+        return self.compute(number * self.per_file, min((number + 1) * self.per_file, self.count))
+
+
+def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
+    """The files of the store in a folder, memory-mapped; what is missing there is computed.
+
+    A file's name holds the SHA-256 of its content: a file that is cut off or changed is computed again. Processes that
+    need the same store share the work, file by file. A process that is killed loses the work on one file.
+
+    Args:
+        folder: of this store alone; its name must change with whatever changes the rows.
+        sharding: the rows.
+
+    Raises:
+        OSError: a file cannot be written, for instance because the disk is full; nothing half-written stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    count = math.ceil(sharding.count / sharding.per_file)
+    missing = list(range(count))
+    shards: dict[int, Rows] = {}
+    begun, computed = time.monotonic(), 0
+    while missing:
+        for number in list(missing):
+            shard = _intact(folder, number, sharding.title)
+            if shard is None and _computed(folder, number, sharding, wait=number == missing[-1]):
+                shard = _intact(folder, number, sharding.title)
+                computed += 0 if shard is None else len(shard)
+                speed = computed / max(time.monotonic() - begun, 1e-9)
+                report(f"{sharding.title}: {100 * (len(shards) + 1) // count} %, {speed:.0f} images/s")
+            if shard is not None:
+                shards[number] = shard
+                missing.remove(number)
+    return tuple(shards[number] for number in sorted(shards))
+
+
+def taken(shards: Sequence[Rows], places: NDArray[np.int64]) -> Rows:
+    """Copies of some rows of a store."""
+    per_file, *shape = shards[0].shape
+    rows = np.empty((len(places), *shape), shards[0].dtype)
+    for row, place in enumerate(places.tolist()):  # row by row: a batch has few rows in each of many files
+        rows[row] = shards[place // per_file][place % per_file]
+    return rows
+
+
+def release(shards: Iterable[Rows]) -> None:
+    """Stop counting what was read of these files as memory of this process. They stay readable, and the system may keep them."""
+    for shard in shards:
+        if (
+            isinstance(shard.base, np.memmap)
+            and isinstance(shard.base.base, mmap.mmap)
+            and hasattr(mmap, "MADV_DONTNEED")
+        ):
+            shard.base.base.madvise(mmap.MADV_DONTNEED)
+
+
+def _intact(folder: Path, number: int, title: str) -> Rows | None:
+    """A file's rows, memory-mapped; None where there is no such file, or its content is not what its name says."""
+    for path in folder.glob(f"{number:05}-*.npy"):
+        if _digest(path) == path.stem.partition("-")[2]:
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # a memmap itself is slow to index
+        report(f"{path.name} of the {title} is damaged; it is computed again")
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _computed(folder: Path, number: int, sharding: Sharding, *, wait: bool) -> bool:
+    """Compute the rows of a file and write them; False where another process does, after waiting for it a little."""
+    try:
+        with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0.0):
+            if not any(folder.glob(f"{number:05}-*.npy")):
+                _write(folder, number, sharding.rows(number))
+            return True
+    except Timeout:
+        return False
+
+
+def _write(folder: Path, number: int, rows: Rows) -> None:
+    beside = folder / f"{number:05}.part"
+    try:
+        with beside.open("wb") as file:  # not by np.save, whose error on a full disk does not say that it is full
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(rows))
+            file.write(np.ascontiguousarray(rows).data)
+        beside.replace(folder / f"{number:05}-{_digest(beside)}.npy")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(beside)) from None  # a full disk names no file
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LETTERS]
