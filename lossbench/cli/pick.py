@@ -173,7 +173,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     screen = console()
     with SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, paths, workers, progress)
-    report(records, {}, paths.out, screen, [job.strategy() for job in runs if job.fingerprints])
+    report(records, (), paths.out, screen, [job.strategy() for job in runs if job.fingerprints])
 
 
 def _show(outcome: Outcome, out: Path) -> None:

@@ -189,7 +189,7 @@ class LabelingRound:
         candidates = _apart(groups, division)
         self._check_candidates(len(candidates), len(division.unlabeled))
         report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
-        committee = (self._pretrained(),) if first else self._trained(strategy)
+        committee = (self._untrained(strategy),) if first else self._trained(strategy)
         metrics: dict[str, float] = {}
         if len(division.held_out):
             report("evaluating")
@@ -218,8 +218,10 @@ class LabelingRound:
         msg = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}; lower --budget"
         raise ConfigError(msg)
 
-    def _pretrained(self) -> Learner:
-        return Learner(self.task.unlabeled, self.task.pretrained_model().placed(self.device).eval())
+    def _untrained(self, strategy: Strategy) -> Learner:
+        """The model before a first label; random picks do not need one whose embeddings say something."""
+        model = self.task.build_model() if strategy.name == Random.name else self.task.pretrained_model()
+        return Learner(self.task.unlabeled, model.placed(self.device).eval())
 
     def _trained(self, strategy: Strategy) -> tuple[Learner, ...]:
         plan = TrainingPlan.of(strategy, self.settings.loss_prediction, "shared")

@@ -22,6 +22,19 @@ learning_rate = 1e-3
 """
 """A settings file with a classifier that trains in a second."""
 
+SMALL_DETECTOR = """
+[task.model]
+kind = "resnet18"
+width = 8
+pixels = 64
+
+[task.recipe]
+epochs = 2
+batch = 8
+optimizer = "adamw"
+learning_rate = 1e-3
+"""
+
 
 def photograph(number: int, side: int = 40) -> Image.Image:
     """An image with a disk, or with a bar where the number is odd, at a place that the number decides."""
@@ -29,11 +42,24 @@ def photograph(number: int, side: int = 40) -> Image.Image:
     pixels = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     image = np.array(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
     rows, columns = np.mgrid[:side, :side]
-    y, x = rng.uniform(0.3 * side, 0.7 * side, 2)
+    x, y = (side * place for place in center_of(number))
     disk = (rows - y) ** 2 + (columns - x) ** 2 < (0.2 * side) ** 2
     bar = (abs(rows - y) < 0.06 * side) & (abs(columns - x) < 0.3 * side)
     image[bar if number % 2 else disk] = rng.integers(0, 256, 3)
     return Image.fromarray(image)
+
+
+def center_of(number: int) -> tuple[float, float]:
+    """x and y of the object in an image, in [0, 1]."""
+    x, y = np.random.default_rng([number, 1]).uniform(0.3, 0.7, 2)
+    return float(x), float(y)
+
+
+def box_of(number: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the object in an image, in [0, 1]."""
+    x, y = center_of(number)
+    wide, high = (0.3, 0.06) if number % 2 else (0.2, 0.2)
+    return x - wide, y - high, x + wide, y + high
 
 
 def photographs(folder: Path, count: int) -> list[str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from tasks.datasets.classes.classified import ClassifiedImages, check_classes
 from tasks.datasets.labeled_folder import LabeledImages
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.errors import require
-from tasks.images.decoding import decode_squares
+from tasks.images.squares import decoded
 
 UNLABELED = -1
 """Instead of a class index."""
 
 
-def decode_labeled(found: LabeledImages, side: int) -> ClassifiedImages:
+def decode_labeled(found: LabeledImages, side: int, cache: Path) -> ClassifiedImages:
     """Decode all images to squares. Those without a class are `UNLABELED`.
 
     Raises:
@@ -25,7 +27,7 @@ def decode_labeled(found: LabeledImages, side: int) -> ClassifiedImages:
     test = np.arange(len(labels)) >= found.pool_size
     if test.any():
         check_classes(labels, found.class_names, test)
-    pixels = decode_squares(found.files, side)
+    pixels = decoded(found.files, side, cache)
     return ClassifiedImages(pixels, labels, found.class_names, found.pool_size, found.fingerprint)
 
 
