@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,16 +19,13 @@ from tasks.notices import notice
 from tasks.settings import Number, Whole
 
 
-class CocoEntry(BaseModel):
+class Table(BaseModel):
     """What is read of an entry; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-Entry = TypeVar("Entry", bound=CocoEntry)
-
-
-class Image(CocoEntry):
+class Image(Table):
     """An entry of `images`."""
 
     id: Whole
@@ -36,56 +34,102 @@ class Image(CocoEntry):
     height: Whole = Field(ge=1)
 
 
-class Category(CocoEntry):
+class Category(Table):
     """An entry of `categories`."""
 
     id: Whole
     name: str = Field(max_length=1000)
 
 
-class Annotation(CocoEntry):
-    """An entry of `annotations`: an object."""
+class Entry(Table):
+    """An entry of `annotations`."""
 
     id: Whole | None = None
     image_id: Whole
     category_id: Whole
-    bbox: tuple[Number, Number, Number, Number]
-    """Left, top, width and height in pixels."""
     iscrowd: Whole = Field(default=0, ge=0, le=1)
 
 
-class CocoFile(NamedTuple):
+class Annotation(Entry):
+    """An object in a box."""
+
+    bbox: tuple[Number, Number, Number, Number]
+    """Left, top, width and height in pixels."""
+
+
+T = TypeVar("T", bound=Table)
+A = TypeVar("A", bound=Entry)
+C = TypeVar("C", bound=Category)
+
+
+@dataclass(frozen=True)
+class CocoFile(Generic[A, C]):
     """The content of a file, checked entry by entry."""
 
     path: Path
     images: tuple[Image, ...]
-    categories: tuple[Category, ...]
-    annotations: tuple[Annotation, ...]
+    categories: tuple[C, ...]
+    annotations: tuple[A, ...]
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """In the order of the file."""
         return tuple(category.name for category in self.categories)
 
+    def by_image(self) -> dict[int, list[A]]:
+        """The annotations of each image by its id, in the order of the file.
 
-def read_coco(path: Path) -> CocoFile:
+        Raises:
+            DataError: an annotation is of an unknown image or category.
+        """
+        known, found = {each.id for each in self.categories}, {each.id: [] for each in self.images}
+        for annotation in self.annotations:
+            where = f"{self.path}: the annotation {annotation.id}"
+            require(annotation.image_id in found, f"{where} is of image {annotation.image_id}, which is not listed")
+            require(
+                annotation.category_id in known, f"{where} is of category {annotation.category_id}, which is not listed"
+            )
+            found[annotation.image_id].append(annotation)
+        return found
+
+    def checked_image(self, image: Image, folder: Path) -> Path:
+        """The file of an image; a DataError if it is missing or of another size than the COCO file says."""
+        path, size = folder / image.file_name, (image.width, image.height)
+        real = image_size(path, "an image of the COCO file")
+        require(real == size, f"{path} has {real[0]}x{real[1]} pixels, and {self.path} says {size[0]}x{size[1]}")
+        return path
+
+
+def read_coco(path: Path) -> CocoFile[Annotation, Category]:
+    """Read a file with objects in boxes; raises as `read_entries`."""
+    return read_entries(path, Annotation, Category)
+
+
+def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile[A, C]:
     """Read a file of COCO's form.
+
+    Args:
+        path: of the file.
+        annotation: what is read of an entry of `annotations`.
+        category: what is read of an entry of `categories`.
 
     Raises:
         DataError: it is missing, no JSON of this form, has no categories, or an id twice.
     """
     content = coco_lists(path, ("images", "categories", "annotations"))
     images = coco_entries(content["images"], Image, f"{path}: images")
-    categories = coco_entries(content["categories"], Category, f"{path}: categories")
-    annotations = coco_entries(content["annotations"], Annotation, f"{path}: annotations")
+    categories = coco_entries(content["categories"], category, f"{path}: categories")
+    annotations = coco_entries(content["annotations"], annotation, f"{path}: annotations")
     for entries, name in ((images, "image"), (categories, "category")):
         check_ids([entry.id for entry in entries], f"{path}: the {name}")
-    check_names([category.name for category in categories], str(path))
+    check_names([each.name for each in categories], str(path))
     require(images, f"{path} has no images")
     return CocoFile(path, tuple(images), tuple(categories), tuple(annotations))
 
 
-def load_coco(file: CocoFile, folder: Path, classes: Sequence[str], *, need_object: bool) -> ObjectSplit:
+def load_coco(
+    file: CocoFile[Annotation, Category], folder: Path, classes: Sequence[str], *, need_object: bool
+) -> ObjectSplit:
     """The images of a file, and the objects of each. Crowds are `difficult`.
 
     Args:
@@ -98,25 +142,14 @@ def load_coco(file: CocoFile, folder: Path, classes: Sequence[str], *, need_obje
         DataError: an image is missing or of another size, an object is of an unknown image or category, or its box is wrong.
     """
     labels = {each.id: classes.index(each.name) for each in file.categories if each.name in classes}
-    known, images = {each.id for each in file.categories}, {each.id for each in file.images}
-    objects: dict[int, list[Annotation]] = {}
-    for annotation in file.annotations:
-        where = f"{file.path}: the annotation {annotation.id}"
-        require(annotation.image_id in images, f"{where} is of image {annotation.image_id}, which is not listed")
-        require(
-            annotation.category_id in known, f"{where} is of category {annotation.category_id}, which is not listed"
-        )
-        if annotation.category_id in labels:
-            objects.setdefault(annotation.image_id, []).append(annotation)
+    objects = file.by_image()
     kept: list[tuple[Path, Objects]] = []
     cut = 0
     for image in file.images:
-        mine = objects.get(image.id, [])
+        mine = [each for each in objects[image.id] if each.category_id in labels]
         if need_object and all(each.iscrowd for each in mine):
             continue
-        path, size = folder / image.file_name, (image.width, image.height)
-        real = image_size(path, "an image of the COCO file")
-        require(real == size, f"{path} has {real[0]}x{real[1]} pixels, and {file.path} says {size[0]}x{size[1]}")
+        path, size = file.checked_image(image, folder), (image.width, image.height)
         corners = np.array([each.bbox for each in mine], dtype=np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
         border = inside(corners, size, f"{file.path}, {image.file_name}")
@@ -151,7 +184,7 @@ def coco_lists(path: Path, names: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def coco_entries(given: list[Any], table: type[Entry], where: str) -> list[Entry]:
+def coco_entries(given: list[Any], table: type[T], where: str) -> list[T]:
     """The entries of a list; a DataError names the first that is malformed."""
     found = []
     for number, entry in enumerate(given):

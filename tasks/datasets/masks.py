@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,8 +112,19 @@ def decode_labels(split: MaskedImages, side: int, numbering: Numbering) -> UInt8
     Raises:
         DataError: a mask is missing, is no image of class numbers, has another size than its image or an unknown number.
     """
-    labels = np.empty((len(split.masks), side, side), np.uint8)
-    for number, full in enumerate(label_maps(split, numbering)):
+    return shrunk(label_maps(split, numbering), len(split.masks), side)
+
+
+def shrunk(maps: Iterable[UInt8[np.ndarray, "_ _"]], count: int, side: int) -> UInt8[np.ndarray, "n s s"]:
+    """Label maps of any sizes, scaled to squares; each pixel has the class at its center.
+
+    Args:
+        maps: one after another, so that one of full size is held at a time.
+        count: of the maps.
+        side: of the squares, in pixels.
+    """
+    labels = np.empty((count, side, side), np.uint8)
+    for number, full in enumerate(maps):
         rows, columns = (((np.arange(side) + 0.5) * length / side).astype(np.int64) for length in full.shape)
         labels[number] = full[rows[:, None], columns]
     return labels
@@ -139,10 +150,10 @@ def label_maps(split: MaskedImages, numbering: Numbering) -> Iterator[UInt8[np.n
         yield full
 
 
-def fingerprint(split: MaskedImages, labels: UInt8[np.ndarray, "n s s"]) -> str:
+def fingerprint(images: Sequence[Path], labels: UInt8[np.ndarray, "n s s"]) -> str:
     """SHA-256 over the names of all images and their label maps."""
     digest = hashlib.sha256()
-    for file in split.images:
+    for file in images:
         digest.update(f"{file.parent.name}/{file.name}\0".encode())
     digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()

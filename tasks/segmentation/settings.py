@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.datasets.names import CAMVID_CLASSES, CAMVID_VOID
 from tasks.models.settings import LibrarySegmenterSettings, SegmenterSettings
@@ -56,12 +56,39 @@ class CityscapesData(DataSource):
     """As of `FolderData`."""
 
 
+class CocoMaskData(DataSource):
+    """Polygons and run lengths in COCO's JSON form. Paths start in --data."""
+
+    layout: Literal["coco"]
+    pool: FileName
+    pool_images: FileName
+    test: FileName
+    test_images: FileName
+    """The two files, and the folders of their images."""
+    classes: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=MOST_CLASSES), Distinct] | None = None
+    """By default all categories of the files. Regions of others count as uncovered."""
+    background: FileName | None = None
+    """The class of pixels that no region covers; by default they are of no class, neither trained nor evaluated."""
+    stored_pixels: Whole | None = Field(None, ge=16, le=4096)
+    """As of `FolderData`."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> CocoMaskData:
+        if self.scenes:
+            msg = "scenes and coco are two sources of images; keep one"
+            raise ValueError(msg)
+        return self
+
+
 def _layout_of(data: Any) -> object:
     return data.get("layout", "folders") if isinstance(data, dict) else getattr(data, "layout", "folders")
 
 
 SegmentationData = Annotated[
-    Annotated[FolderData, Tag("folders")] | Annotated[CityscapesData, Tag("cityscapes")], Discriminator(_layout_of)
+    Annotated[FolderData, Tag("folders")]
+    | Annotated[CityscapesData, Tag("cityscapes")]
+    | Annotated[CocoMaskData, Tag("coco")],
+    Discriminator(_layout_of),
 ]
 
 
@@ -76,7 +103,7 @@ class CellSettings(Settings):
 
 
 class SegmentationSettings(TaskSettings):
-    """The `task` table of a segmentation protocol: CamVid, Cityscapes, folders of images and masks, or rendered scenes."""
+    """The `task` table of a segmentation protocol: CamVid, Cityscapes, folders of images and masks, COCO, or rendered scenes."""
 
     kind: Literal["segmentation"]
     data: SegmentationData

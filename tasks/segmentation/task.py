@@ -11,18 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, Task, UnlabeledTask
-from tasks.datasets.masks import (
-    VOID,
-    MaskedImages,
-    Numbering,
-    cityscapes_numbering,
-    decode_labels,
-    fingerprint,
-    joined,
-    load_cityscapes,
-    load_folder,
-)
-from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
+from tasks.datasets.masks import VOID, fingerprint
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
@@ -32,7 +21,8 @@ from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
 from tasks.segmentation.label_noise import mislabeled
 from tasks.segmentation.losses import enlarged, pixel_losses
 from tasks.segmentation.metrics import confusion, segmentation_metrics
-from tasks.segmentation.settings import CellSettings, CityscapesData, FolderData, SegmentationSettings
+from tasks.segmentation.settings import CellSettings, SegmentationSettings
+from tasks.segmentation.sources import source_of
 
 
 class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):
@@ -64,32 +54,26 @@ class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):
 
 
 class SegmentationTask(Task[Tensor, Tensor]):
-    """CamVid, Cityscapes, or data in their forms, segmented by an encoder-decoder. Annotations are label maps."""
+    """CamVid, Cityscapes, COCO, or data in their forms, segmented by an encoder-decoder. Annotations are label maps."""
 
     metric = Metric("mIoU", "mean over classes")
     unlabeled: UnlabeledSegmentation
     settings: SegmentationSettings
 
     def __init__(self, settings: SegmentationSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source = settings.data
+        source = source_of(settings.data, data, cache)  # data that is missing ends here, before weights are fetched
         self.settings = settings
-        numbering = _numbering(source)
-        self.group_names = numbering.classes
-        splits = (
-            () if source.scenes else _splits(source, data)
-        )  # data that is missing ends here, before weights are fetched
+        self.group_names = source.class_names
         self._models = SegmenterFactory(settings.model, len(self.group_names))
         _check_grid(settings.cells.grid, self._models.side)
-        root = materialize(MASKS_LAYOUT, source.scenes, cache) if source.scenes else data
-        side = source.stored_pixels or settings.model.pixels
-        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
-            splits = splits or _splits(source, root)
-            _check_splits(*splits)
-            labels = [decode_labels(split, side, numbering) for split in splits]
-            stored = decoded(joined(splits).images, side, cache).to(device)
+        side = settings.data.stored_pixels or settings.model.pixels
+        splits = source.pool, source.test
+        with advising(source.advice):
+            labels = [split.labels(side) for split in splits]
+            stored = decoded(source.pool.images + source.test.images, side, cache).to(device)
         self.pool_size, self.test_size = (len(split.images) for split in splits)
         self.annotations = np.concatenate(labels)
-        digests = map(fingerprint, splits, labels)
+        digests = (fingerprint(split.images, maps) for split, maps in zip(splits, labels, strict=True))
         self.fingerprints = {**dict(zip(("pool", "test"), digests, strict=True)), **self._models.fingerprints}
         pixels = Pixels(stored, settings.model.pixels, self._models.colors)
         self._store = self._models.freeze(pixels, cache)
@@ -158,34 +142,6 @@ class SegmentationTask(Task[Tensor, Tensor]):
             counts += confusion(self.predictions(raw), labels, classes)
             done += len(raw)
         return segmentation_metrics(counts)
-
-
-def _numbering(source: FolderData | CityscapesData) -> Numbering:
-    if source.scenes:
-        return Numbering.of(MASK_CLASSES, ())
-    return cityscapes_numbering() if isinstance(source, CityscapesData) else Numbering.of(source.classes, source.void)
-
-
-def _splits(source: FolderData | CityscapesData, root: Path) -> tuple[MaskedImages, MaskedImages]:
-    """The images of the pool and of the test."""
-    if source.scenes:
-        pool, test = (load_folder(root / images, root / masks) for images, masks in MASK_FOLDERS)
-        return pool, test
-    if isinstance(source, CityscapesData):
-        pool, test = (
-            [load_cityscapes(root / source.folder, name) for name in names] for names in (source.pool, source.test)
-        )
-    else:
-        pool, test = (
-            [load_folder(root / each.images, root / each.masks, each.suffix) for each in folders]
-            for folders in (source.pool, source.test)
-        )
-    return joined(pool), joined(test)
-
-
-def _check_splits(pool: MaskedImages, test: MaskedImages) -> None:
-    in_both = set(pool.images) & set(test.images)
-    require(not in_both, f"{min(in_both, default='')} is in both the pool and the test", "remove it from one of them")
 
 
 def _check_grid(grid: int, side: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tasks.datasets.coco import CocoEntry, check_ids, coco_entries, coco_lists
+from tasks.datasets.coco import Table, check_ids, coco_entries, coco_lists
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
@@ -26,7 +26,7 @@ VISIBLE = 2
 """Of a joint; 1 is marked, but covered, and 0 is not marked."""
 
 
-class _Image(CocoEntry):
+class _Image(Table):
     id: Whole
     file_name: str = Field(min_length=1, max_length=1000)
     width: Number | None = None
@@ -45,14 +45,14 @@ class _Image(CocoEntry):
         return (width, height) if width > 0 and height > 0 else None
 
 
-class _Category(CocoEntry):
+class _Category(Table):
     id: Whole
     name: str = Field(max_length=1000)
     keypoints: tuple[str, ...] = ()
     """Names of joints."""
 
 
-class _Annotation(CocoEntry):
+class _Annotation(Table):
     id: Whole | None = None
     image_id: Whole
     category_id: Whole
