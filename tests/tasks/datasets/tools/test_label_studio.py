@@ -255,7 +255,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     write_tasks(
         path,
         images,
-        [float(n) for n in range(len(images))],
+        [n / 10 for n in range(len(images))],
         model_version="m",
         prefix="photos/",
         data=[{"rank": 1}] * len(images),
@@ -264,7 +264,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     assert tasks[0]["data"] == {
         "image": "/data/local-files/?d=photos/0/sub%20dir/%C3%A4%26b.jpg", "file": "0/sub dir/ä&b.jpg", "rank": 1
     }  # fmt: skip
-    assert [each["predictions"][0]["score"] for each in tasks] == list(range(len(images)))
+    assert [each["predictions"][0]["score"] for each in tasks] == [n / 10 for n in range(len(images))]
     assert tasks[0]["predictions"][0]["model_version"] == "m"
     assert tasks[0]["predictions"][0]["result"][0]["score"] == 0.75
     ids = [each["id"] for each in tasks[0]["predictions"][0]["result"]]
@@ -280,7 +280,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_name_in_an_address_comes_back_without_the_key_file(tmp_path: Path) -> None:
     path = tmp_path / "label_studio.json"
-    write_tasks(path, boxed(), [1.0, 2.0], model_version="m", prefix="photos/")
+    write_tasks(path, boxed(), [0.0, 1.0], model_version="m", prefix="photos/")
     tasks = json.loads(path.read_text())
     for each in tasks:
         del each["data"]["file"]
@@ -308,6 +308,12 @@ def test_the_configuration_has_a_control_for_each_kind_of_shape(tmp_path: Path) 
     tasks = json.loads((tmp_path / "t.json").read_text())
     used = {each["from_name"] for one in tasks for each in one["predictions"][0]["result"]}
     assert used == {control.get("name") for control in controls} - {"outlines"}
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_label_studio_refuses_scores_outside_of_0_to_1(score: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scores lie in \[0, 1\]"):
+        write_tasks(tmp_path / "t.json", chosen(), [0.5, score], model_version="m")
 
 
 def test_shapes_without_a_size_are_refused(tmp_path: Path) -> None:
