@@ -166,6 +166,15 @@ def test_labels_may_stand_in_a_result_of_their_own(tmp_path: Path) -> None:
     assert found.boxes == (("car", 4, 6, 16, 18, None),)
 
 
+def test_choices_of_a_region_are_not_of_the_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sides = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
+    found = read_one(
+        tmp_path, rectangle(), region("choices", **sides, choices=["old"]), choice("new") | {"id": "r"}, choice("wet")
+    )
+    assert (found.choices, len(found.boxes)) == (("wet",), 1)
+    assert "2 annotations of the type choices" in caplog.text
+
+
 def test_what_is_not_read_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ellipse = region("ellipselabels", "e", x=50, y=50, radiusX=5, radiusY=5, ellipselabels=["car"])
     text = {"id": "t", "from_name": "note", "to_name": "image", "type": "textarea", "value": {"text": ["wet"]}}
@@ -235,6 +244,15 @@ def test_strokes_are_packed_as_they_are_unpacked() -> None:
         content = packed(pixels)
         assert all(0 <= byte < 256 for byte in content)
         assert (unpacked(bytes(content), pixels.shape[::-1]) == pixels).all()
+    one_pixel, two_pixels = (f"1{0:02b}{4 * n - 1:03b}{255:08b}" for n in (1, 2))
+    head = f"{4 * 2:032b}{7:05b}" + f"{2:04b}{3:04b}{7:04b}{15:04b}"
+    for runs, right in ((one_pixel * 2, True), (two_pixels, True), (one_pixel + two_pixels, False)):
+        content = int((head + runs).ljust(96, "0"), 2).to_bytes(12, "big")
+        if right:
+            assert unpacked(content, (2, 1)).tolist() == [[True, True]]
+        else:
+            with pytest.raises(ValueError, match="more values than it says"):
+                unpacked(content, (2, 1))
     mask = unpacked(bytes(STROKE), (40, 30))
     assert mask[5:20, 10:33].sum() == mask.sum()
 
@@ -301,6 +319,7 @@ def test_the_configuration_has_a_control_for_each_kind_of_shape(tmp_path: Path) 
         "BrushLabels",
         "PolygonLabels",
     ]
+    assert controls[0].get("choice") == "single"
     for control in controls:
         assert control.get("toName") == image.get("name")
         assert [each.get("value") for each in control] == ['a<"&', *NAMES]
