@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
 
+from tasks.datasets.masks import nearest
 from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.datasets.tools.shapes import decoded
 from tasks.images.decoding import decode_upright
 from tasks.images.drawing import COLORS, DARK_COLORS
 
@@ -33,7 +34,7 @@ def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) ->
     drawn = pil_to_tensor(image.resize((width, height), Image.Resampling.BILINEAR))
     color: dict[str, Color] = {name: COLORS[place % len(COLORS)] for place, name in enumerate(class_names)}
     if labels.regions:
-        masks = [_reduced(region.mask, width, height) for region in labels.regions]
+        masks = [nearest(decoded(region.mask), height, width) for region in labels.regions]
         colors: list[Color] = [color[region.label] for region in labels.regions]
         drawn = draw_segmentation_masks(drawn, torch.from_numpy(np.stack(masks)), OPACITY, colors)
     if labels.boxes:
@@ -50,13 +51,3 @@ def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) ->
     content = io.BytesIO()
     to_pil_image(drawn).save(content, "JPEG", quality=JPEG_QUALITY)
     return content.getvalue()
-
-
-def _reduced(mask: dict[str, object], width: int, height: int) -> np.ndarray:
-    """The pixels of a mask in another size, each as its nearest one."""
-    full = coco_mask.decode(mask)  # pyright: ignore[reportArgumentType] - its stubs have another name for it
-    rows, columns = (
-        ((np.arange(length) + 0.5) * of / length).astype(int)
-        for length, of in zip((height, width), full.shape, strict=True)
-    )
-    return full[rows[:, None], columns].astype(bool)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from pycocotools import mask as coco_mask
 from pydantic import Field
 
 from lossbench.words import plural
 from tasks.datasets.coco import Category, CocoFile, Entry, Table, read_entries
 from tasks.datasets.masks import VOID, shrunk
-from tasks.datasets.objects import MOST_BEYOND, ROUNDING
-from tasks.errors import DataError, require
+from tasks.datasets.tools.shapes import decoded, from_runs, outlined
+from tasks.errors import require
 from tasks.notices import notice
 from tasks.settings import Number, Whole
-
-CORNERS = 3
-MOST_BITS = 40
-"""Of a run length: more than an image has pixels."""
-FIRST_LETTER, DIGIT_BITS, MORE, NEGATIVE = 48, 5, 32, 16
-"""Of COCO's run lengths as text: each letter has five bits of a number; one more says that it goes on. The last has its sign."""
 
 
 class RunLengths(Table):
@@ -106,57 +99,10 @@ def _label_maps(split: CocoMasks) -> Iterator[UInt8[np.ndarray, "h w"]]:
 
 def _inside(region: Region, height: int, width: int, where: str) -> Bool[np.ndarray, "h w"]:
     """Which pixels of its image a region covers."""
-    if isinstance(region.segmentation, RunLengths):
-        return _unrolled(region.segmentation, height, width, where)
-    return _filled(region.segmentation, height, width, where)
-
-
-def _filled(polygons: tuple[tuple[float, ...], ...], height: int, width: int, where: str) -> Bool[np.ndarray, "h w"]:
-    """The pixels of polygons. What reaches beyond the image by a pixel at most is cut."""
-    require(polygons, f"{where}: the segmentation is empty", "draw the region, or remove the annotation")
-    cut = []
-    for polygon in polygons:
-        right = len(polygon) >= 2 * CORNERS and len(polygon) % 2 == 0
-        require(right, f"{where}: a polygon has {len(polygon)} numbers", "it needs x and y of three corners or more")
-        points, limits = np.array(polygon).reshape(-1, 2), np.array([width, height], np.float64)
-        outside = float(np.maximum(-points, points - limits).max())
-        fault = f"{where}: a polygon reaches {outside:g} pixels beyond its image of {width}x{height}"
-        require(outside <= MOST_BEYOND + ROUNDING, fault, "correct it")
-        cut.append(points.clip(0, limits).ravel().tolist())
-    merged: Any = coco_mask.merge(coco_mask.frPyObjects(cut, height, width))
-    return _unrolled(RunLengths(size=(height, width), counts=merged["counts"].decode()), height, width, where)
-
-
-def _unrolled(runs: RunLengths, height: int, width: int, where: str) -> Bool[np.ndarray, "h w"]:
-    """The pixels of a mask. Not by pycocotools, which reads and writes beyond its memory where run lengths are wrong."""
-    right = runs.size == (height, width)
-    fault = f"{where}: the mask is of {runs.size[1]}x{runs.size[0]} pixels, and the image has {width}x{height}"
-    require(right, fault, "put the mask there that is of this image")
-    counts = _numbers(runs.counts, where) if isinstance(runs.counts, str) else list(runs.counts)
-    fills = min(counts, default=0) >= 0 and sum(counts) == height * width
-    require(fills, f"{where}: the run lengths do not add up to {width}x{height} pixels", "export the file again")
-    inside = np.arange(len(counts)) % 2 == 1
-    return np.repeat(inside, counts).reshape(width, height).T
-
-
-def _numbers(text: str, where: str) -> list[int]:
-    """The run lengths in COCO's text. From the fourth on, the text holds differences to the last but one."""
-    counts: list[int] = []
-    value = shift = 0
-    for letter in text:
-        bits = ord(letter) - FIRST_LETTER
-        require(
-            0 <= bits < 2 * MORE and shift < MOST_BITS,
-            f"{where}: the run lengths are not in COCO's text, at {letter!r}",
-            "export the file again",
-        )
-        value |= (bits & (MORE - 1)) << shift
-        shift += DIGIT_BITS
-        if not bits & MORE:
-            value -= (1 << shift) if bits & NEGATIVE else 0
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))  # noqa: PLR2004
-            value = shift = 0
-    if shift:
-        fault = f"{where}: the run lengths end within a number"
-        raise DataError(fault, "export the file again")
-    return counts
+    drawn = region.segmentation
+    if not isinstance(drawn, RunLengths):
+        return decoded(outlined(drawn, (width, height), where))
+    fault = f"{where}: the mask is of {drawn.size[1]}x{drawn.size[0]} pixels, and the image has {width}x{height}"
+    require(drawn.size == (height, width), fault, "put the mask there that is of this image")
+    counts = drawn.counts if isinstance(drawn.counts, str) else list(drawn.counts)
+    return decoded(from_runs(counts, (width, height), where))

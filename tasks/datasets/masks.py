@@ -125,9 +125,17 @@ def shrunk(maps: Iterable[UInt8[np.ndarray, "_ _"]], count: int, side: int) -> U
     """
     labels = np.empty((count, side, side), np.uint8)
     for number, full in enumerate(maps):
-        rows, columns = (((np.arange(side) + 0.5) * length / side).astype(np.int64) for length in full.shape)
-        labels[number] = full[rows[:, None], columns]
+        labels[number] = nearest(full, side, side)
     return labels
+
+
+def nearest(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map in another size: each pixel has the value at its center."""
+    rows, columns = (
+        ((np.arange(length) + 0.5) * old / length).astype(np.int64)
+        for length, old in zip((height, width), pixels.shape, strict=True)
+    )
+    return pixels[rows[:, None], columns]
 
 
 def label_maps(split: MaskedImages, numbering: Numbering) -> Iterator[UInt8[np.ndarray, "h w"]]:

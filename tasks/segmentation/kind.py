@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.datasets.tools.annotated import AnnotatedImage, LabeledRegion
 from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.segmentation.settings import SegmentationSettings
 from tasks.tiny import TINY_DATA, TINY_RECIPE
@@ -35,12 +36,28 @@ class Segmentation(TaskKind[SegmentationSettings]):
         "class_accuracy": SHARE,
         "loss": NOT_NEGATIVE,
     }
+    shape = "regions"
 
     def build(self, settings: SegmentationSettings, data: Path, cache: Path, device: torch.device) -> SegmentationTask:
         """Load images and masks or rendered objects; the model is an encoder-decoder."""
         from tasks.segmentation.task import SegmentationTask
 
         return SegmentationTask(settings, data, cache, device)
+
+    def as_labels(
+        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]
+    ) -> AnnotatedImage:
+        """One region for each class that is predicted, without that of the background."""
+        import numpy as np
+
+        from tasks.datasets.labeled_regions import BACKGROUND
+        from tasks.datasets.masks import nearest
+        from tasks.datasets.tools.shapes import encoded
+
+        full = nearest(prediction, size[1], size[0])
+        shown = [number for number in np.unique(full) if group_names[number] != BACKGROUND]
+        regions = (LabeledRegion(group_names[number], encoded(full == number)) for number in shown)
+        return AnnotatedImage(file, size, regions=tuple(regions))
 
     def draw(
         self, image: UInt8[Tensor, "3 c c"], annotation: Any, group_names: tuple[str, ...]

@@ -12,6 +12,8 @@ from jaxtyping import UInt8
 
 from lossbench.words import suggestion
 from tasks.datasets.coco_masks import CocoMasks, decode_regions, load_masks, read_regions
+from tasks.datasets.labeled_folder import LabeledImages, load_labeled
+from tasks.datasets.labeled_regions import labeled_maps
 from tasks.datasets.masks import (
     MaskedImages,
     Numbering,
@@ -58,6 +60,8 @@ def source_of(settings: FolderData | CityscapesData | CocoMaskData, data: Path, 
     """
     if settings.scenes:
         source = _rendered(settings.scenes, cache)
+    elif settings.labeled:
+        source = _labeled(load_labeled(settings.labeled, data, "regions"))
     elif isinstance(settings, CityscapesData):
         root = data / settings.folder
         pool, test = (
@@ -92,6 +96,12 @@ def _of_files(numbering: Numbering, pool: MaskedImages, test: MaskedImages) -> S
     return Source(numbering.classes, of_pool, of_test)
 
 
+def _labeled(found: LabeledImages) -> Source:
+    """A folder of images, some of them labeled."""
+    pool, test = (Split(found.files[part], partial(labeled_maps, found, part)) for part in found.parts)
+    return Source(_classes(found.class_names, None), pool, test)
+
+
 def _coco(settings: CocoMaskData, data: Path) -> Source:
     pool, test = read_regions(data / settings.pool), read_regions(data / settings.test)
     same = pool.class_names == test.class_names
@@ -115,7 +125,7 @@ def _classes(names: Sequence[str], background: str | None) -> tuple[str, ...]:
     """The classes, with that of the background first where it is none of the others."""
     classes = (background, *names) if background and background not in names else tuple(names)
     fault = f"there is one class alone, {classes[0]!r}"
-    require(len(classes) > 1, fault, "name another, or task.data.background")
+    require(len(classes) > 1, fault, "name another, such as that of the background")
     fault = f"there are {len(classes)} classes, and a label map holds {MOST_CLASSES}"
     require(len(classes) <= MOST_CLASSES, fault, "name the classes in task.data.classes")
     return classes

@@ -50,7 +50,7 @@ def write_tasks(
     Args:
         path: of the file.
         images: what is predicted of each, possibly nothing. Regions become strokes of a brush.
-        scores: of each image.
+        scores: of each image, in [0, 1], as Label Studio demands.
         model_version: names the model in Label Studio.
         prefix: folders between Label Studio's folder of local files and the images' folder, ending in a slash.
         address: what begins the address of an image; then follow prefix and file, quoted.
@@ -58,7 +58,11 @@ def write_tasks(
 
     Raises:
         DataError: an image with boxes, points or regions has no size.
+        ValueError: a score lies outside of [0, 1].
     """
+    if not all(0 <= score <= 1 for score in scores):
+        msg = f"scores lie in [0, 1], not from {min(scores)} to {max(scores)}"
+        raise ValueError(msg)
     tasks = []
     for number, (image, score) in enumerate(zip(images, scores, strict=True)):
         named = {IMAGE: address + quote(prefix + image.file), FILE: image.file}

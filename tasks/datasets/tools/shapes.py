@@ -54,6 +54,7 @@ def outlined(outlines: Sequence[Sequence[float]], size: tuple[int, int] | None, 
     """
     width, height = known_size(size, where)
     require(outlines, f"{where} has no outline", "outline it, or remove it")
+    cut = []
     for outline in outlines:
         fits = len(outline) % 2 == 0 and len(outline) >= 2 * FEWEST_CORNERS
         require(
@@ -61,7 +62,8 @@ def outlined(outlines: Sequence[Sequence[float]], size: tuple[int, int] | None, 
         )
         points = np.array(outline, dtype=np.float64).reshape(-1, 2)
         inside(np.concatenate([points.min(0), points.max(0)])[None], (width, height), where)
-    return coco_mask.merge(coco_mask.frPyObjects([list(map(float, outline)) for outline in outlines], height, width))
+        cut.append(points.clip(0, (width, height)).ravel().tolist())
+    return coco_mask.merge(coco_mask.frPyObjects(cut, height, width))
 
 
 def encoded(pixels: Bool[np.ndarray, "h w"]) -> Mask:

@@ -44,6 +44,7 @@ def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations
         found = [_image(here, name, text, names) for here, name, text in _beside(path, images)]
         return checked(path, found, names)
     table = read_yaml(path)
+    require("kpt_shape" not in table.content, f"{path} is a set of poses", "export them in COCO's form")
     splits = [split for split in SPLITS if table.content.get(split)]
     require(splits, f"{path} has none of {', '.join(SPLITS)}", "name the images of one of them")
     found = []

@@ -166,6 +166,15 @@ def test_labels_may_stand_in_a_result_of_their_own(tmp_path: Path) -> None:
     assert found.boxes == (("car", 4, 6, 16, 18, None),)
 
 
+def test_choices_of_a_region_are_not_of_the_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sides = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
+    found = read_one(
+        tmp_path, rectangle(), region("choices", **sides, choices=["old"]), choice("new") | {"id": "r"}, choice("wet")
+    )
+    assert (found.choices, len(found.boxes)) == (("wet",), 1)
+    assert "2 annotations of the type choices" in caplog.text
+
+
 def test_what_is_not_read_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ellipse = region("ellipselabels", "e", x=50, y=50, radiusX=5, radiusY=5, ellipselabels=["car"])
     text = {"id": "t", "from_name": "note", "to_name": "image", "type": "textarea", "value": {"text": ["wet"]}}
@@ -235,6 +244,15 @@ def test_strokes_are_packed_as_they_are_unpacked() -> None:
         content = packed(pixels)
         assert all(0 <= byte < 256 for byte in content)
         assert (unpacked(bytes(content), pixels.shape[::-1]) == pixels).all()
+    one_pixel, two_pixels = (f"1{0:02b}{4 * n - 1:03b}{255:08b}" for n in (1, 2))
+    head = f"{4 * 2:032b}{7:05b}" + f"{2:04b}{3:04b}{7:04b}{15:04b}"
+    for runs, right in ((one_pixel * 2, True), (two_pixels, True), (one_pixel + two_pixels, False)):
+        content = int((head + runs).ljust(96, "0"), 2).to_bytes(12, "big")
+        if right:
+            assert unpacked(content, (2, 1)).tolist() == [[True, True]]
+        else:
+            with pytest.raises(ValueError, match="more values than it says"):
+                unpacked(content, (2, 1))
     mask = unpacked(bytes(STROKE), (40, 30))
     assert mask[5:20, 10:33].sum() == mask.sum()
 
@@ -255,7 +273,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     write_tasks(
         path,
         images,
-        [float(n) for n in range(len(images))],
+        [n / 10 for n in range(len(images))],
         model_version="m",
         prefix="photos/",
         data=[{"rank": 1}] * len(images),
@@ -264,7 +282,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     assert tasks[0]["data"] == {
         "image": "/data/local-files/?d=photos/0/sub%20dir/%C3%A4%26b.jpg", "file": "0/sub dir/ä&b.jpg", "rank": 1
     }  # fmt: skip
-    assert [each["predictions"][0]["score"] for each in tasks] == list(range(len(images)))
+    assert [each["predictions"][0]["score"] for each in tasks] == [n / 10 for n in range(len(images))]
     assert tasks[0]["predictions"][0]["model_version"] == "m"
     assert tasks[0]["predictions"][0]["result"][0]["score"] == 0.75
     ids = [each["id"] for each in tasks[0]["predictions"][0]["result"]]
@@ -280,7 +298,7 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_name_in_an_address_comes_back_without_the_key_file(tmp_path: Path) -> None:
     path = tmp_path / "label_studio.json"
-    write_tasks(path, boxed(), [1.0, 2.0], model_version="m", prefix="photos/")
+    write_tasks(path, boxed(), [0.0, 1.0], model_version="m", prefix="photos/")
     tasks = json.loads(path.read_text())
     for each in tasks:
         del each["data"]["file"]
@@ -301,6 +319,7 @@ def test_the_configuration_has_a_control_for_each_kind_of_shape(tmp_path: Path) 
         "BrushLabels",
         "PolygonLabels",
     ]
+    assert controls[0].get("choice") == "single"
     for control in controls:
         assert control.get("toName") == image.get("name")
         assert [each.get("value") for each in control] == ['a<"&', *NAMES]
@@ -308,6 +327,12 @@ def test_the_configuration_has_a_control_for_each_kind_of_shape(tmp_path: Path) 
     tasks = json.loads((tmp_path / "t.json").read_text())
     used = {each["from_name"] for one in tasks for each in one["predictions"][0]["result"]}
     assert used == {control.get("name") for control in controls} - {"outlines"}
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_label_studio_refuses_scores_outside_of_0_to_1(score: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scores lie in \[0, 1\]"):
+        write_tasks(tmp_path / "t.json", chosen(), [0.5, score], model_version="m")
 
 
 def test_shapes_without_a_size_are_refused(tmp_path: Path) -> None:

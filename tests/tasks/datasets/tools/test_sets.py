@@ -88,6 +88,15 @@ def test_what_is_wrong_with_a_text_file_is_named(text: str, wanted: str, tmp_pat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [("", "own.yaml has none of train, val, test"), ("kpt_shape: [2, 3]", "own.yaml is a set of poses")],
+)
+def test_what_is_wrong_with_a_set_is_named(more: str, wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=wanted):
+        read_yolo_annotations(write_yolo(tmp_path, f"names: [car, bus]\n{more}\n"))
+
+
 def test_a_text_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = write_yolo(tmp_path)
     (tmp_path / "labels/train/c.txt").write_bytes(b"\xff\xfe0\x00")
