@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,11 @@ OPACITY = 0.45
 Color = str | tuple[int, int, int]
 
 
+def class_colors(class_names: Sequence[str]) -> dict[str, Color]:
+    """The color of each class; from the ninth on they repeat."""
+    return {name: COLORS[place % len(COLORS)] for place, name in enumerate(class_names)}
+
+
 def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) -> bytes:
     """A JPEG of an image, reduced, with boxes, joints and regions drawn in."""
     image = decode_upright(path)
@@ -32,7 +38,7 @@ def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) ->
     width, height = (max(1, round(side * scale)) for side in image.size)
     across, down = width / image.width, height / image.height
     drawn = pil_to_tensor(image.resize((width, height), Image.Resampling.BILINEAR))
-    color: dict[str, Color] = {name: COLORS[place % len(COLORS)] for place, name in enumerate(class_names)}
+    color = class_colors(class_names)
     if labels.regions:
         masks = [nearest(decoded(region.mask), height, width) for region in labels.regions]
         colors: list[Color] = [color[region.label] for region in labels.regions]

@@ -7,6 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.site.tables import number
+from lossbench.labeling.drawing import Color, class_colors
 from lossbench.labeling.round import Outcome, Pick
 from lossbench.words import plural
 
@@ -22,7 +23,9 @@ def page(outcome: Outcome) -> str:
     )  # fmt: skip
     environment.filters |= {"plural": plural, "number": number, "picture": picture_name}
     style = files("leaderboard.site").joinpath("templates/style.css").read_text(encoding="utf-8")
-    return environment.get_template("round.html").render(round=outcome, style=style, classes=_classes(outcome))
+    return environment.get_template("round.html").render(
+        round=outcome, style=style, classes=_classes(outcome), legend=_legend(outcome)
+    )
 
 
 def picture_name(pick: Pick) -> str:
@@ -39,3 +42,9 @@ def _classes(outcome: Outcome) -> list[tuple[str, float, float]]:
         if name in pool or name in picks
     ]
     return sorted(rows, key=lambda row: -abs(row[2] - row[1]))[:SHOWN_CLASSES]
+
+
+def _legend(outcome: Outcome) -> dict[str, Color]:
+    """The colors of what is drawn without a name beside it: regions and joints."""
+    unnamed = any(pick.prediction.regions or pick.prediction.points for pick in outcome.picks)
+    return class_colors(outcome.class_names) if unnamed else {}
