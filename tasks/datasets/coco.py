@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ class CocoFile(Generic[A, C]):
     images: tuple[Image, ...]
     categories: tuple[C, ...]
     annotations: tuple[A, ...]
+    digest: str
+    """SHA-256 of the file."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -115,8 +118,9 @@ def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile
     Raises:
         DataError: it is missing, no JSON of this form, has no categories, or an id twice.
     """
+    raw = read_data(path, "the COCO file")
     try:
-        content = parsed_json(read_data(path, "the COCO file"))
+        content = parsed_json(raw)
     except ValueError as error:
         fault = f"the COCO file {path} is {error}"
         raise DataError(fault) from None
@@ -131,7 +135,7 @@ def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile
         _check_ids([entry.id for entry in entries], f"{path}: the {name}")
     check_names([each.name for each in categories], str(path))
     require(images, f"{path} has no images")
-    return CocoFile(path, tuple(images), tuple(categories), tuple(annotations))
+    return CocoFile(path, tuple(images), tuple(categories), tuple(annotations), hashlib.sha256(raw).hexdigest())
 
 
 def load_coco(

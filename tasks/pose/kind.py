@@ -31,12 +31,13 @@ class Pose(TaskKind[PoseSettings]):
     }
     bounds: ClassVar[Mapping[str, Bounds]] = {
         "PCKh": SHARE,
+        "PCK": SHARE,
         "loss": NOT_NEGATIVE,
     }
     one_group = True
 
     def build(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> PoseTask:
-        """Load data in MPII's form or rendered figures; the model is a stacked hourglass."""
+        """Load data in MPII's or COCO's form or rendered figures; the model is a stacked hourglass."""
         from tasks.pose.task import PoseTask
 
         return PoseTask(settings, data, cache, device)
