@@ -13,7 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -185,7 +185,7 @@ class UnlabeledTask(ABC, Generic[Raw, Target]):
 class Task(ABC, Generic[Raw, Target]):
     """A recognition task with its labels."""
 
-    metric: ClassVar[Metric]
+    metric: Metric
     settings: TaskSettings
     """The protocol's `task` table: with the labels and the initial weights, all that determines a trained model."""
     stress: Stress = CLEAN

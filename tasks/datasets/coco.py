@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,8 @@ class CocoFile(Generic[A, C]):
     images: tuple[Image, ...]
     categories: tuple[C, ...]
     annotations: tuple[A, ...]
+    digest: str
+    """SHA-256 of the file."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -124,7 +127,8 @@ def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile
         check_ids([entry.id for entry in entries], f"{path}: the {name}")
     check_names([each.name for each in categories], str(path))
     require(images, f"{path} has no images")
-    return CocoFile(path, tuple(images), tuple(categories), tuple(annotations))
+    digest = hashlib.sha256(read_data(path, "the COCO file")).hexdigest()
+    return CocoFile(path, tuple(images), tuple(categories), tuple(annotations), digest)
 
 
 def load_coco(

@@ -16,7 +16,7 @@ class Skeleton(NamedTuple):
     """The joints of a form of data."""
 
     joints: tuple[str, ...]
-    """Names; those of the two sides of the body begin with "left" and "right"."""
+    """Names; those of the two sides of the body have "left" and "right" in them."""
     mirrored: tuple[int, ...]
     """For each joint the index of its counterpart in a horizontally flipped image."""
     limbs: tuple[tuple[int, int], ...]
@@ -24,7 +24,8 @@ class Skeleton(NamedTuple):
 
     def side(self, name: str) -> list[int]:
         """The joints of one side of the body, `left` or `right`."""
-        return [index for index, joint in enumerate(self.joints) if joint.startswith(name)]
+        paired = [index for index, twin in enumerate(self.mirrored) if twin != index]
+        return [index for index in paired if name in self.joints[index].casefold()]
 
     def require_joints(self, setting: str, indices: tuple[int, ...]) -> None:
         """Raise a DataError if a protocol's setting names a joint that there is not."""
@@ -45,6 +46,8 @@ class Person(NamedTuple):
     head_size: float
     """Relative to the side of the frame; NaN if the data gives none."""
     skeleton: Skeleton
+    box_size: float = float("nan")
+    """The longer side of the person's box, relative to the side of the frame; NaN if the data has no boxes."""
 
 
 class Crop(NamedTuple):

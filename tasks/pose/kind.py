@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tasks.datasets.tools.annotated import AnnotatedImage, LabeledPoint
 from tasks.kind import NOT_NEGATIVE, SHARE, Bounds, TaskKind
 from tasks.pose.settings import PoseSettings
 from tasks.tiny import TINY_DATA, TINY_RECIPE
@@ -31,15 +32,32 @@ class Pose(TaskKind[PoseSettings]):
     }
     bounds: ClassVar[Mapping[str, Bounds]] = {
         "PCKh": SHARE,
+        "PCK": SHARE,
         "loss": NOT_NEGATIVE,
     }
     one_group = True
+    shape = "points"
 
     def build(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> PoseTask:
-        """Load data in MPII's form or rendered figures; the model is a stacked hourglass."""
+        """Load data in MPII's or COCO's form or rendered figures; the model is a stacked hourglass."""
         from tasks.pose.task import PoseTask
 
         return PoseTask(settings, data, cache, device)
+
+    def as_labels(
+        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]  # noqa: ARG002
+    ) -> AnnotatedImage:
+        """The joints that lie in the image."""
+        from tasks.datasets.labeled_points import whole_frame
+
+        x, y, side = whole_frame(size)
+        places = ((prediction.joints.astype(float) - 0.5) * side + (x, y)).tolist()
+        points = (
+            LabeledPoint(name, *place)
+            for name, place in zip(prediction.skeleton.joints, places, strict=True)
+            if all(0 <= value <= length for value, length in zip(place, size, strict=True))
+        )
+        return AnnotatedImage(file, size, points=tuple(points))
 
     def draw(
         self,

@@ -14,9 +14,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask, as_annotations
-from tasks.datasets.mpii import load_list
 from tasks.datasets.persons import Person
-from tasks.datasets.scenes import MPII_LAYOUT, materialize
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
@@ -26,12 +24,14 @@ from tasks.models.frozen import FeatureStore
 from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
-from tasks.pose.metrics import pckh
-from tasks.pose.settings import PoseSettings
+from tasks.pose.metrics import BOX_SHARE, pck, pckh
+from tasks.pose.settings import MPII_COUNTED, PoseSettings
+from tasks.pose.sources import source_of
 from tasks.training.pretraining import pretrained
 
 MIN_PROBABILITY = 1e-6  # added to every cell before normalizing, so that a heatmap without a positive cell is uniform
 POSE_GROUPS = 8
+BOX_METRIC = Metric("PCK", f"{BOX_SHARE} of the box, share of joints")
 
 
 class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
@@ -79,36 +79,23 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
 
 
 class PoseTask(Task[Tensor, PoseTargets]):
-    """MPII, or data in its form: one person per image."""
+    """MPII, COCO, or data in their forms: one person per image."""
 
     metric = Metric("PCKh", "0.5, share of joints")
     unlabeled: UnlabeledPose
     settings: PoseSettings
 
     def __init__(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> None:
-        source = settings.data
-        root = materialize(MPII_LAYOUT, source.scenes, cache) if source.scenes else data
-        pixels = settings.model.pixels
-        with advising(f"delete {root}: it is rendered again" if source.scenes else None):
-            pool, test = (
-                load_list(
-                    root / source.images,
-                    root / file,
-                    center_shift=source.center_shift,
-                    need_head=need_head,
-                    frame=source.frame,
-                )
-                for file, need_head in ((source.pool, False), (source.test, True))
-            )
-            in_both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
-            require(
-                not in_both, f"{min(in_both, default='')} is in both the pool and the test file", "remove it from one"
-            )
+        source, pixels = settings.data, settings.model.pixels
+        pool, test, advice = source_of(source, data, cache)
+        with advising(advice):
             crops = pool.crops + test.crops
             boxes = [crop.box(source.margin) for crop in crops]
             stored = decoded([crop.file for crop in crops], round(pixels * source.margin), cache, boxes)
-        pool.skeleton.require_joints("counted_joints", settings.counted_joints)
         self.settings, self.skeleton = settings, pool.skeleton
+        self._counted = self._counted_joints()
+        if settings.normalized_by == "box":
+            self.metric = BOX_METRIC
         self.pool_size, self.test_size = len(pool.crops), len(test.crops)
         self.annotations = as_annotations(pool.persons + test.persons)
         self.group_names = tuple(f"pose {number + 1}" for number in range(POSE_GROUPS))
@@ -120,7 +107,10 @@ class PoseTask(Task[Tensor, PoseTargets]):
         self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
             other = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
-            self._pretrained_weights, digest = pretrained(PoseTask(other, data, cache, device), other, cache)
+            others = PoseTask(other, data, cache, device)
+            same = others.skeleton.joints == self.skeleton.joints
+            require(same, "the data of task.pretraining has other joints", "use data with the same joints")
+            self._pretrained_weights, digest = pretrained(others, other, cache)
             self.fingerprints["trunk"] = digest
 
     def build_model(self) -> TapModel:
@@ -132,7 +122,8 @@ class PoseTask(Task[Tensor, PoseTargets]):
 
     def pretrained_model(self) -> TapModel:
         """The trunk with the protocol's weights, and heatmaps that are not trained."""
-        return self._models.pretrained() or super().pretrained_model()
+        pretrained = self.build_model() if self._pretrained_weights else self._models.pretrained()
+        return pretrained or super().pretrained_model()
 
     def targets(self, ids: Ids) -> PoseTargets:
         """Heatmaps of the annotated joints."""
@@ -193,14 +184,25 @@ class PoseTask(Task[Tensor, PoseTargets]):
         return as_annotations([Person(joints, visible, float("nan"), self.skeleton) for joints in persons])
 
     def metrics(self, raws: Iterable[Float[Tensor, "_ s j h w"]], ids: Ids) -> dict[str, float]:
-        """PCKh over the joints that the protocol counts."""
+        """PCKh or PCK over the joints that the protocol counts."""
         predicted = np.concatenate([peaks(raw[:, -1].float().cpu().numpy()) for raw in raws])
         joints, visible = self._labels(ids)
+        if self.settings.normalized_by == "box":
+            boxes = np.array([person.box_size for person in self.annotations[ids]])
+            return {BOX_METRIC.name: pck(predicted, joints, visible, boxes, self._counted)}
         heads = np.array([person.head_size for person in self.annotations[ids]])
         require(
             np.isfinite(heads).all(), "an evaluated image has no head_size or headbox, and PCKh needs one", "add it"
         )
-        return {"PCKh": pckh(predicted, joints, visible, heads, self.settings.counted_joints)}
+        return {"PCKh": pckh(predicted, joints, visible, heads, self._counted)}
+
+    def _counted_joints(self) -> tuple[int, ...]:
+        """The joints over which the metric is measured."""
+        counted = self.settings.counted_joints
+        if self.settings.data.has_boxes and counted == MPII_COUNTED:
+            return tuple(range(len(self.skeleton.joints)))
+        self.skeleton.require_joints("counted_joints", counted)
+        return counted
 
     def _labels(self, ids: Ids) -> tuple[Float[np.ndarray, "n j 2"], Bool[np.ndarray, "n j"]]:
         """The joints and their visibility."""

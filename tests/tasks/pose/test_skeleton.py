@@ -15,6 +15,7 @@ from tasks.base import DataError
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.images.drawing import CELL_PIXELS, COLORS
 from tasks.kinds import kind_named
+from tasks.pose import sources
 from tasks.pose import task as pose
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.settings import PoseSettings
@@ -40,7 +41,7 @@ def a_task(root: Path, **changed: Any) -> pose.PoseTask:
 
 @pytest.fixture(autouse=True)
 def _other_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pose, "load_list", a_list)
+    monkeypatch.setattr(sources, "load_list", a_list)
 
 
 def test_it_is_trained_and_measured_with_its_own_joints(tmp_path: Path) -> None:
