@@ -27,6 +27,8 @@ SETTINGS_FILE = "round.toml"
 SIMULATION = "own-images"
 """Name of the protocol of simulated rounds."""
 MOST_DIFFERENT_BITS = 16
+OUTLINED = ("points", "regions")
+"""Labels around which tools write boxes, too."""
 
 
 class RoundSettings(Settings):
@@ -173,6 +175,8 @@ def _kind(name: str | None, labels: Sequence[AnnotatedImage]) -> TaskKind[Any]:
             raise ConfigError(msg)
         return kind
     fits = [kind for kind in able if kind.shape is not None and shown_classes(labels, kind.shape)]
+    if any(kind.shape in OUTLINED for kind in fits):
+        fits = [kind for kind in fits if kind.shape != "boxes"]
     if len(fits) == 1:
         return fits[0]
     reason = f"the labels fit {_names(fits)}" if fits else "no label says which"

@@ -41,6 +41,24 @@ def test_the_labels_say_the_kind_and_a_kind_that_is_named_wins(labels: str) -> N
     assert plan_round(Request("photos", (labels,), "detection", ("a",), WHO)).task.kind == "detection"
 
 
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"segmentation": [[1, 1, 9, 1, 9, 9]]}, "segmentation"),
+        ({"keypoints": [5, 5, 2], "num_keypoints": 1}, "pose"),
+        ({}, "detection"),
+    ],
+    ids=["regions", "joints", "boxes"],
+)
+def test_boxes_around_regions_and_joints_are_no_other_kind(tmp_path: Path, more: dict[str, Any], kind: str) -> None:
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "iscrowd": 0, **more}
+    category = {"id": 1, "name": "a", **({"keypoints": ["nose"]} if kind == "pose" else {})}
+    image = {"id": 1, "file_name": "a.png", "width": 40, "height": 40}
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": [image], "categories": [category], "annotations": [annotation]}))
+    assert plan_round(Request("photos", (str(path),), table=WHO)).task.kind == kind
+
+
 def test_more_labels_have_fewer_epochs(tmp_path: Path) -> None:
     few = label_table(tmp_path / "few.csv", [f"{number:03}.png" for number in range(200)])
     many = label_table(tmp_path / "many.csv", [f"{number:03}.png" for number in range(201)])
