@@ -34,7 +34,9 @@ def picture_name(pick: Pick) -> str:
 
 
 def _classes(outcome: Outcome) -> list[tuple[str, float, float]]:
-    """Classes with their shares of the labels predicted in the pool and in the picks."""
+    """Classes with their shares of the labels predicted in the pool and in the picks; none of joints, which all images have."""
+    if any(pick.prediction.points for pick in outcome.picks):
+        return []
     pool, picks = outcome.pool_classes, outcome.pick_classes
     rows = [
         (name, pool.get(name, 0.0), picks.get(name, 0.0))

@@ -45,7 +45,11 @@ class Pose(TaskKind[PoseSettings]):
         return PoseTask(settings, data, cache, device)
 
     def as_labels(
-        self, prediction: Any, file: str, size: tuple[int, int], group_names: tuple[str, ...]  # noqa: ARG002
+        self,
+        prediction: Any,
+        file: str,
+        size: tuple[int, int],
+        group_names: tuple[str, ...],  # noqa: ARG002
     ) -> AnnotatedImage:
         """The joints that lie in the image."""
         from tasks.datasets.labeled_points import whole_frame

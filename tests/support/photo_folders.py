@@ -35,6 +35,37 @@ optimizer = "adamw"
 learning_rate = 1e-3
 """
 
+SMALL_POSE = """
+[task.model]
+kind = "hourglass"
+stacks = 1
+width = 16
+depth = 2
+pixels = 32
+
+[task.recipe]
+epochs = 2
+batch = 8
+optimizer = "adamw"
+learning_rate = 1e-3
+"""
+SMALL_SEGMENTER = """
+[task.model]
+kind = "resnet18"
+width = 8
+channels = 16
+pixels = 32
+
+[task.cells]
+grid = 4
+
+[task.recipe]
+epochs = 2
+batch = 8
+optimizer = "adamw"
+learning_rate = 1e-3
+"""
+
 
 def photograph(number: int, side: int = 40) -> Image.Image:
     """An image with a disk, or with a bar where the number is odd, at a place that the number decides."""
