@@ -42,6 +42,19 @@ class Selection(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Oracle:
+    """What only a strategy with `cheats` may ask: answers that use the labels of candidates and of held-out images."""
+
+    losses: Callable[[Ids], Float[Tensor, " n"]]
+    """Gives the true losses of any images."""
+    score_after: Callable[[Ids], float]
+    """Trains a model on the labeled images and these, and gives the task's metric on held-out images; larger is better.
+
+    Raises a SelectionError where no model can be trained.
+    """
+
+
+@dataclass(frozen=True)
 class Context:
     """All that a strategy may read in one round. The labels of the candidates are not part of it."""
 
@@ -54,8 +67,8 @@ class Context:
     rng: np.random.Generator
     labeled_groups: Callable[[], Bool[Tensor, "l g"]]
     """Gives the groups (class, classes present, pose cluster) of each labeled image, in the order of `labeled`."""
-    oracle: Callable[[Ids], Float[Tensor, " n"]] | None = None
-    """Gives the true losses of any images; only for a strategy with `cheats`, else None."""
+    oracle: Oracle | None = None
+    """Only for a strategy with `cheats`, else None."""
 
     def __post_init__(self) -> None:
         if self.budget > len(self.candidates):
@@ -113,7 +126,7 @@ class Strategy(BaseModel, ABC):
     cold_start: ClassVar[bool] = False
     """Whether it can pick before anything is labeled: it reads embeddings alone."""
     cheats: ClassVar[bool] = False
-    """Whether it reads true losses of candidates; such a strategy is a reference and not ranked."""
+    """Whether it asks the context's oracle; such a strategy is a reference and not ranked."""
 
     @field_validator("*", mode="before")
     @classmethod

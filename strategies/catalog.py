@@ -9,6 +9,7 @@ from strategies.bait import Bait
 from strategies.balanced_random import BalancedRandom
 from strategies.bald import Bald
 from strategies.base import Strategy
+from strategies.boss import BoSS
 from strategies.cdal import CDAL
 from strategies.clue import Clue
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
@@ -74,4 +75,5 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     CoreGCN,
     UncertainGCN,
     TrueLoss,
+    BoSS,
 )

@@ -26,4 +26,4 @@ class TrueLoss(Strategy):
         if ctx.oracle is None:
             msg = "true-loss reads the true losses of the candidates, and this context has no oracle"
             raise SelectionError(msg)
-        return highest(ctx, ctx.oracle(ctx.candidates))
+        return highest(ctx, ctx.oracle.losses(ctx.candidates))

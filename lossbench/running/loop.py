@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from lossbench.running.pool import Pool, with_label_noise
 from lossbench.running.streams import stream
 from lossnet import LossPredictor, ranking_accuracy
 from strategies import Context, Selection, SelectionError, Strategy
+from strategies.base import Oracle
 from tasks.base import Ids, Task
 from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
@@ -140,13 +141,31 @@ class Run:
         now, budget = labeled[-1], self.protocol.budget
         candidates = self.pool.candidates(self.seed, number, now, budget.subset)
         rng = stream(self.seed, "select", number)
+        plan = TrainingPlan.of(self.strategy, self.protocol.loss_prediction, self.track)
         return selection_context(
-            self.asked, self.strategy, committee, budget.step, candidates, rng, labeled=now, first_labeled=labeled[0]
+            self.asked,
+            self.strategy,
+            committee,
+            budget.step,
+            candidates,
+            rng,
+            labeled=now,
+            first_labeled=labeled[0],
+            trials=Trials(plan, self.seed, self.pool.validation),
         )
 
     def where(self, number: int) -> str:
         """The strategy, the protocol and the round, for messages."""
         return f"{self.strategy.name} on {self.protocol.name}, round {number}"
+
+
+class Trials(NamedTuple):
+    """How an oracle trains models on labels that it tries."""
+
+    plan: TrainingPlan
+    seed: int
+    held_out: Ids
+    """What they are measured on."""
 
 
 def selection_context(
@@ -159,6 +178,7 @@ def selection_context(
     *,
     labeled: Ids,
     first_labeled: Ids | None = None,
+    trials: Trials | None = None,
 ) -> Context:
     """What a strategy sees of a round.
 
@@ -171,6 +191,7 @@ def selection_context(
         rng: the strategy's own source of chance.
         labeled: sorted or not; `labeled_groups` answers in this order.
         first_labeled: from which groups are learned where the task does not give them; `labeled` where not given.
+        trials: for a strategy that cheats and trains models on labels that it tries.
     """
     reference = labeled if first_labeled is None else first_labeled
     return Context(
@@ -180,8 +201,30 @@ def selection_context(
         committee=committee,
         rng=rng,
         labeled_groups=lambda: task.groups(labeled, reference),
-        oracle=(lambda ids: true_losses(task, committee[0], ids)) if strategy.cheats else None,
+        oracle=oracle_of(task, committee[0], labeled, trials) if strategy.cheats else None,
     )
+
+
+def oracle_of(task: Task[Any, Any], learner: Learner, labeled: Ids, trials: Trials | None) -> Oracle:
+    """What a strategy that cheats may ask.
+
+    Args:
+        task: with the labels of all images.
+        learner: whose true losses are given.
+        labeled: what models are trained on, beside the picks that are tried.
+        trials: how; None where no model can be trained.
+    """
+
+    def score_after(picks: Ids) -> float:
+        if trials is None or not len(trials.held_out):
+            msg = "picks can be tried in a run alone, and on a protocol with a validation slice"
+            raise SelectionError(msg)
+        cache = ModelCache(Path(), task, trials.seed, trials.plan, Clock(task.unlabeled.device))
+        found = cache.tried(np.concatenate([labeled, picks]))
+        score = evaluate(task, found, trials.held_out)[task.metric.name]
+        return score if task.metric.larger_is_better else -score
+
+    return Oracle(lambda ids: true_losses(task, learner, ids), score_after)
 
 
 def checked(selection: object, ctx: Context, where: str) -> Ids:

@@ -99,8 +99,17 @@ class ModelCache:
                 self._train(model, attachments, rounds, member)
                 seconds = self.clock.seconds.pop("fit")
                 save_weights(dict(_named(model, attachments)), path, {"seconds": repr(seconds)})
+        return self._learner(model, attachments), seconds
+
+    def tried(self, labeled: Ids) -> Learner:
+        """A learner of one labeled set that is trained now and kept nowhere; under a warm start, too, from the first weights."""
+        model, attachments = self._untrained(len(labeled), 0)
+        self._fit(model, attachments, labeled, 0)
+        return self._learner(model, attachments)
+
+    def _learner(self, model: TapModel, attachments: dict[str, Attachment]) -> Learner:
         modules = {name: each.module.eval() for name, each in attachments.items()}
-        learner = Learner(
+        return Learner(
             self.task.unlabeled,
             model.eval(),
             lossnet=modules.get("lossnet"),
@@ -108,7 +117,6 @@ class ModelCache:
             precision=self.task.recipe.precision,
             clock=self.clock,
         )
-        return learner, seconds
 
     def metrics(self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]) -> Measured:
         """The metrics of the first member on a split, and the seconds that they took, now or earlier.
@@ -186,7 +194,9 @@ class ModelCache:
         if self.task.recipe.warm_start and len(rounds) > 1:
             self.learner(rounds[:-1], member)
             _restore(self.path(rounds[:-1], member), _named(model, attachments))
-        labeled = rounds[-1]
+        self._fit(model, attachments, rounds[-1], member)
+
+    def _fit(self, model: TapModel, attachments: dict[str, Attachment], labeled: Ids, member: int) -> None:
         words = (member, len(labeled))
         rate, device = self.plan.dropout, self.task.unlabeled.device
         streams = Streams(

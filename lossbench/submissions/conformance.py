@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.config import Protocol
-from lossbench.running.loop import checked, selection_context
+from lossbench.running.loop import Trials, checked, selection_context
 from lossbench.running.machine import memory_growth
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.streams import stream
@@ -28,6 +28,8 @@ from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
 LABELED = np.arange(12)
+LAST = np.arange(12, 60)
+"""Of these, what is no candidate is held out for an oracle."""
 CANDIDATE_COUNT = 30
 MAX_SECONDS, MAX_MEBIBYTES = 30.0, 2048.0
 """Limits of one selection of 6 among 30 tiny images, at the strategy's `smoke` sizes: far more than any strategy here needs."""
@@ -83,8 +85,9 @@ class Trial:
     def context(self, seed: int = 0) -> Context:
         """The context that the loop would hand to the strategy under this seed."""
         rng = stream(seed, "select", 0)
+        trials = Trials(TrainingPlan(None, None, auxiliary_detached=False), seed, np.setdiff1d(LAST, self.candidates))
         return selection_context(
-            self.task, self.strategy, self.committee, self.budget, self.candidates, rng, labeled=LABELED
+            self.task, self.strategy, self.committee, self.budget, self.candidates, rng, labeled=LABELED, trials=trials
         )
 
     def select(self, seed: int = 0) -> Selection:

@@ -21,6 +21,7 @@ from lossbench.running.machine import memory_growth
 from lossbench.running.model_cache import TrainingPlan
 from lossbench.running.streams import stream
 from strategies import STRATEGIES, Context, Strategy
+from strategies.base import Oracle
 from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.training.learner import Learner
@@ -106,7 +107,9 @@ def test_a_strategy_picks_at_paper_size(
         committee=committee,
         rng=stream(0, "select"),
         labeled_groups=lambda: task.groups(LABELED, LABELED),
-        oracle=(lambda ids: true_losses(task, committee[0], ids)) if chosen.cheats else None,
+        oracle=Oracle(lambda ids: true_losses(task, committee[0], ids), lambda ids: float(ids.sum()))
+        if chosen.cheats
+        else None,
     )
     start = time.perf_counter()
     with memory_growth(torch.device("cpu")) as grown:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from lossbench.submissions.conformance import Trial
 from strategies import Context, Selection, SelectionError, Strategy
 from strategies.bald import Bald
+from strategies.base import Oracle
 from strategies.committee import CommitteeDisagreement, CommitteeVoteEntropy, VariationRatio
 from strategies.gradient_length import ExpectedGradientLength
 from strategies.least_confidence import LeastConfidence
@@ -205,4 +206,4 @@ def test_true_loss_needs_an_oracle(trials: Trials) -> None:
     with pytest.raises(SelectionError, match="no oracle"):
         TrueLoss().select(replace(ctx, oracle=None))
     with pytest.raises(SelectionError, match="30 of 30 scores are not a number"):
-        TrueLoss().select(replace(ctx, oracle=lambda ids: torch.full((len(ids),), torch.nan)))
+        TrueLoss().select(replace(ctx, oracle=Oracle(lambda ids: torch.full((len(ids),), torch.nan), float)))

@@ -96,7 +96,7 @@ SELECTING: dict[str, tuple[str, tuple[str, ...]]] = {
     "sys.exit with words": ("import sys; sys.exit('bye')", ("mine.py", "exit")),
     "quit()": ("raise SystemExit", ("mine.py", "exit")),
     "an attribute that is not there": ("return ctx.no_such", ("mine.py", "no_such")),
-    "labels of candidates": ("return ctx.oracle(ctx.candidates)", ("mine.py",)),
+    "labels of candidates": ("return ctx.oracle.losses(ctx.candidates)", ("mine.py",)),
     "a change of itself": ("self.size = 3", ("mine.py",)),
     "nothing": ("pass", ("mine", "Selection")),
     "a list": ("return ctx.candidates[:ctx.budget].tolist()", ("mine", "Selection")),

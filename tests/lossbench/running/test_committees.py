@@ -81,6 +81,32 @@ def test_a_cheating_strategy_gets_true_losses(task: Task, kind: str, tmp_path: P
     assert list(first.picked) == best.tolist()
 
 
+class Trier(Strategy):
+    """Asks what the first candidates would give."""
+
+    name: ClassVar[str] = "trier"
+    cheats: ClassVar[bool] = True
+    scores: ClassVar[list[float]] = []
+
+    def select(self, ctx: Context) -> Selection:
+        assert ctx.oracle is not None
+        picks = ctx.candidates[: ctx.budget]
+        self.scores.append(ctx.oracle.score_after(picks))
+        return Selection(picks)
+
+
+@FAST_ON_ONE_KIND
+def test_an_oracle_tells_the_score_that_the_next_round_then_has_on_the_validation_slice(
+    task: Task, kind: str, tmp_path: Path
+) -> None:
+    Trier.scores.clear()
+    run = Run(task, tiny_protocol(kind), Trier(), 0, "shared", "validation", tmp_path)
+    first, second, _ = run.rounds()
+    assert Trier.scores[0] == second.metrics[task.metric.name]
+    assert len(first.picked) == 6
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3, "what was only tried is not kept"
+
+
 @FAST_ON_ONE_KIND
 def test_nobody_else_is_given_the_oracle(task: Task, kind: str, tmp_path: Path) -> None:
     Onlooker.shown.clear()
