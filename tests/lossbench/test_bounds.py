@@ -39,7 +39,7 @@ TABLES["sweep"] = (
     | {"split": "test", "parameters": {"c": {"passes": 2}}, "full_pool_seeds": [2, 3]}
     | {"contrasts": [["c", "d"], ["d", "c"]]},
 )
-MAY_BE_LEFT_OUT = {"base", "folder", "suffix", "table", "torchvision", "yolo"}
+MAY_BE_LEFT_OUT = {"background", "base", "category", "folder", "suffix", "table", "torchvision", "yolo"}
 FREE = {("parameters", "c", "passes")}
 """Numbers that a strategy judges."""
 WRONG_NUMBERS = (

@@ -92,6 +92,21 @@ TASKS: dict[str, dict[str, Any]] = {
         "counted_joints": [1, 2],
         "pretraining": {"data": DATA, "recipe": RECIPE},
     },
+    "pose of COCO files": {
+        "kind": "pose",
+        "model": {"kind": "hourglass", "stacks": 1, "width": 8, "depth": 1, "pixels": 64},
+        "data": {
+            "coco": {"pool": "a.json", "pool_images": "a", "test": "b.json", "test_images": "b", "category": "cat"},
+            "validation": 9,
+        },
+        "normalized_by": "box",
+    },
+    "segmentation of COCO files": {
+        "kind": "segmentation",
+        "model": {"kind": "resnet18", "width": 8, "pixels": 32},
+        "data": {"layout": "coco", "pool": "a.json", "pool_images": "a", "test": "b.json", "test_images": "b"}
+        | {"scenes": None, "classes": ["cat", "car"], "background": "sky", "stored_pixels": 64, "validation": 9},
+    },
     "pose by timm": {
         "kind": "pose",
         "model": {

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from full_disks import full_disk
+from joint_files import many, written
 from PIL import Image
 
 from tasks.datasets.classes.class_files import LabeledFiles, load_files
@@ -23,6 +24,7 @@ from tasks.images import decoding, squares
 from tasks.images.decoding import decode_squares
 from tasks.images.pixels import Pixels
 from tasks.images.squares import StoredSquares, decoded
+from tasks.kinds import build_task
 from tasks.progress import listening
 
 SIDE, COUNT, PER_FILE = 8, 11, 3
@@ -192,6 +194,19 @@ def test_a_task_is_the_same_on_both(photos: list[Path], tmp_path: Path, monkeypa
     assert isinstance(held.pixels, torch.Tensor)
     assert torch.equal(kept.pixels[np.arange(COUNT)], held.pixels)
     assert (kept.fingerprint, kept.pool_size, kept.labels.tolist()) == (held.fingerprint, 7, held.labels.tolist())
+
+
+def test_batches_are_the_same_on_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = written(tmp_path, many(7), many(3), data={"margin": 1.25})
+    kept = build_task(settings, tmp_path, tmp_path, torch.device("cpu"))
+    assert list(tmp_path.glob("squares/*/*.npy"))
+    monkeypatch.setattr(squares, "LARGEST_IN_MEMORY", 2**30)
+    held = build_task(settings, tmp_path, tmp_path / "empty", torch.device("cpu"))
+    ids = np.array([8, 2, 2, 0])
+    assert torch.equal(kept.unlabeled.images(ids), held.unlabeled.images(ids))
+    for mine, other in zip(*(each.augmented(ids, np.random.default_rng(0)) for each in (kept, held)), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+    assert kept.fingerprints == held.fingerprints
 
 
 def mapped_kibibytes() -> int:
