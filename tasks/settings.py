@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
@@ -105,9 +105,13 @@ class LabeledFolder(Settings):
 
     images: FileName
     """Searched with all folders in it."""
-    labels: tuple[FileName, ...] = Field((), max_length=100)
+    labels: Annotated[tuple[FileName, ...], Distinct] = Field(
+        (), min_length=1, max_length=100, exclude_if=lambda exports: not exports
+    )
     """Exports in any form of `tasks.datasets.tools`; of an image in several of them the last one counts."""
-    classes: Annotated[tuple[FileName, ...], Field(max_length=1000), Distinct] = ()
+    classes: Annotated[tuple[FileName, ...], Distinct] = Field(
+        (), min_length=1, max_length=1000, exclude_if=lambda names: not names
+    )
     """Names of the classes or joints; by default those of the exports."""
     held_out: Number = Field(0.2, ge=0, lt=1)
     """Share of the labeled images that are for testing alone, by a hash of their names: a label that is added moves no image."""
@@ -118,12 +122,23 @@ class LabeledFolder(Settings):
 class DataSource(Settings):
     """Where a task's images come from: files in the data folder, or rendered scenes."""
 
+    forms: ClassVar[tuple[str, ...]] = ("scenes", "labeled")
+    """Fields of which one at most may be given: each names the source of all images."""
+
     scenes: SceneSettings | None = None
     """Render scenes instead of reading the data folder."""
     labeled: LabeledFolder | None = Field(default=None, exclude_if=lambda folder: folder is None)
     """Read a folder of images, and exports of annotation tools."""
     validation: Whole = Field(ge=0, le=MOST_IMAGES)
     """The number of pool images held out for validation: never candidates, never labeled."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSource:
+        given = [form for form in self.forms if getattr(self, form) is not None]
+        if len(given) > 1:
+            msg = f"{' and '.join(given)} are {len(given)} sources of images; keep one"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _pool_holds_the_validation_slice(self) -> DataSource:

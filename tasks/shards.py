@@ -6,9 +6,12 @@ import hashlib
 import math
 import mmap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -33,17 +36,24 @@ class Sharding:
         title: what the rows are, as the start of a report.
         count: of the rows.
         per_file: rows in each file but the last.
-        compute: gives the rows from one place to before another.
+        compute: gives the rows from one place to before another, part by part.
+        threads: how many files are computed at once; 1 where that uses all cores already.
     """
 
     title: str
     count: int
     per_file: int
-    compute: Callable[[int, int], Rows]
+    compute: Callable[[int, int], Iterator[Rows]]
+    threads: int = 1
 
-    def rows(self, number: int) -> Rows:
-        """Compute the rows of a file."""
-        return self.compute(number * self.per_file, min((number + 1) * self.per_file, self.count))
+    def rows(self, number: int, stopped: Event) -> Rows:
+        """Compute the rows of a file; `CancelledError` once the event is set."""
+        parts = []
+        for part in self.compute(number * self.per_file, min((number + 1) * self.per_file, self.count)):
+            if stopped.is_set():
+                raise CancelledError
+            parts.append(part)
+        return np.concatenate(parts)
 
 
 def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
@@ -61,21 +71,30 @@ def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = math.ceil(sharding.count / sharding.per_file)
-    missing = list(range(count))
     shards: dict[int, Rows] = {}
-    begun, computed = time.monotonic(), 0
-    while missing:
-        for number in list(missing):
-            shard = _intact(folder, number, sharding.title)
-            if shard is None and _computed(folder, number, sharding, wait=number == missing[-1]):
-                shard = _intact(folder, number, sharding.title)
-                computed += 0 if shard is None else len(shard)
-                speed = computed / max(time.monotonic() - begun, 1e-9)
-                report(f"{sharding.title}: {100 * (len(shards) + 1) // count} %, {speed:.0f} images/s")
-            if shard is not None:
-                shards[number] = shard
-                missing.remove(number)
-    return tuple(shards[number] for number in sorted(shards))
+    begun, computed, stopped = time.monotonic(), 0, Event()
+    with ThreadPoolExecutor(sharding.threads) as pool:
+        try:
+            while missing := [number for number in range(count) if number not in shards]:
+                obtain = partial(_obtained, folder, sharding, stopped=stopped, last=missing[-1])
+                for number, (shard, new) in zip(missing, pool.map(obtain, missing), strict=True):
+                    if shard is None:
+                        continue
+                    shards[number] = shard
+                    computed += len(shard) if new else 0
+                    speed = computed / max(time.monotonic() - begun, 1e-9)
+                    report(f"{sharding.title}: {100 * len(shards) // count} %, {speed:.0f} images/s")
+        finally:
+            stopped.set()  # Ctrl-C ends the threads, too
+    return tuple(shards[number] for number in range(count))
+
+
+def _obtained(folder: Path, sharding: Sharding, number: int, *, stopped: Event, last: int) -> tuple[Rows | None, bool]:
+    """A file's rows, and whether they were computed now; None where another process is computing them."""
+    shard = _intact(folder, number, sharding.title)
+    if shard is None and not stopped.is_set() and _computed(folder, number, sharding, stopped, wait=number == last):
+        return _intact(folder, number, sharding.title), True
+    return shard, False
 
 
 def taken(shards: Sequence[Rows], places: NDArray[np.int64]) -> Rows:
@@ -108,12 +127,12 @@ def _intact(folder: Path, number: int, title: str) -> Rows | None:
     return None
 
 
-def _computed(folder: Path, number: int, sharding: Sharding, *, wait: bool) -> bool:
+def _computed(folder: Path, number: int, sharding: Sharding, stopped: Event, *, wait: bool) -> bool:
     """Compute the rows of a file and write them; False where another process does, after waiting for it a little."""
     try:
         with locked(folder / f"{number:05}", LOCK_SECONDS if wait else 0.0):
             if not any(folder.glob(f"{number:05}-*.npy")):
-                _write(folder, number, sharding.rows(number))
+                _write(folder, number, sharding.rows(number, stopped))
             return True
     except Timeout:
         return False

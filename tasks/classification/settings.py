@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tasks.models.settings import ClassifierSettings, LibrarySettings
 from tasks.settings import DataSource, FileName, Number, TaskSettings
 
-FORMS = ("scenes", "labeled", "folder", "table", "torchvision")
-
 
 class ClassificationData(DataSource):
     """Where images and classes come from: one of the forms below, or CIFAR-10 in its official files. Paths start in --data."""
+
+    forms: ClassVar[tuple[str, ...]] = ("scenes", "labeled", "folder", "table", "torchvision")
 
     folder: FileName | None = Field(default=None, exclude_if=lambda folder: folder is None)
     """Holds `train/CLASS/` and `test/CLASS/`, or `CLASS/` alone, with image files."""
@@ -23,14 +23,6 @@ class ClassificationData(DataSource):
     """The name of a data set of torchvision, such as SVHN, below the folder `torchvision`."""
     test: Number = Field(default=0.2, gt=0, lt=1, exclude_if=lambda share: share == 0.2)  # noqa: PLR2004 - the default
     """Share of the images of each class that is kept for testing, where the data has no split."""
-
-    @model_validator(mode="after")
-    def _one_form(self) -> ClassificationData:
-        given = [form for form in FORMS if getattr(self, form) is not None]
-        if len(given) > 1:
-            msg = f"{' and '.join(given)} are two sources of images; keep one"
-            raise ValueError(msg)
-        return self
 
 
 class ClassificationSettings(TaskSettings):

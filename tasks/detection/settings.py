@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,8 @@ class CocoFiles(Settings):
 class DetectionData(DataSource):
     """PASCAL VOC in the data folder, other files, or rendered scenes."""
 
+    forms: ClassVar[tuple[str, ...]] = ("scenes", "labeled", "coco", "yolo")
+
     coco: CocoFiles | None = Field(default=None, exclude_if=lambda files: files is None)
     """Read these files instead of VOC's; without `classes`, all their classes."""
     yolo: FileName | None = Field(default=None, exclude_if=lambda file: file is None)
@@ -42,14 +44,6 @@ class DetectionData(DataSource):
     """Leave out images without an object of these classes that is not difficult."""
     stored_pixels: Whole | None = Field(None, ge=32, le=4096)
     """Side of the squares held in memory; by default that of the model's input."""
-
-    @model_validator(mode="after")
-    def _one_form(self) -> DetectionData:
-        given = [form for form in ("scenes", "labeled", "coco", "yolo") if getattr(self, form) is not None]
-        if len(given) > 1:
-            msg = f"{' and '.join(given)} are two sources of images; keep one"
-            raise ValueError(msg)
-        return self
 
 
 class RowSettings(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
@@ -10,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil, floor
-from multiprocessing import parent_process
 from pathlib import Path
 from threading import Event
 
@@ -20,6 +18,7 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from tasks.cores import threads_for
 from tasks.errors import DataError, require, require_file
 from tasks.progress import report
 
@@ -105,7 +104,7 @@ def _fill(
 
     Threads share the work: Pillow decodes and scales without Python's lock.
     """
-    threads, stopped = _threads(len(part)), Event()
+    threads, stopped = threads_for(len(part)), Event()
 
     def decode_every(first: int) -> dict[int, DataError]:
         faults: dict[int, DataError] = {}
@@ -127,14 +126,6 @@ def _fill(
         finally:
             stopped.set()  # Ctrl-C ends the threads, too
     return {paths[part[row]]: found[row] for row in sorted(found)}
-
-
-def _threads(images: int) -> int:
-    """As many as this process may use cores; one in a worker of a sweep, which has others beside it."""
-    if parent_process() is not None:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, images))
 
 
 def decode_upright(path: Path) -> Image.Image:

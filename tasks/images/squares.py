@@ -83,9 +83,11 @@ def decoded(paths: Sequence[Path], side: int, cache: Path, boxes: Sequence[Box] 
     if len(paths) * 3 * side**2 <= LARGEST_IN_MEMORY:
         return decode_squares(paths, side, boxes)
     per_file = max(FILE_BYTES // (3 * side**2), ceil(len(paths) / MOST_FILES), 1)
-    sharding = Sharding(
-        "decoded images", len(paths), per_file, lambda start, stop: decode_part(paths, range(start, stop), side, boxes)
-    )
+
+    def compute(start: int, stop: int) -> Iterator[UInt8[np.ndarray, "_ 3 s s"]]:
+        yield decode_part(paths, range(start, stop), side, boxes)
+
+    sharding = Sharding("decoded images", len(paths), per_file, compute)
     return StoredSquares(load_shards(cache / "squares" / _key(paths, side, boxes, per_file), sharding))
 
 

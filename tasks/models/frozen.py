@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,27 +97,25 @@ class Views:
         """The number of rows: those of the first view, then those of the next."""
         return len(self.read) * self.count
 
-    def rows(self, start: int, stop: int) -> Float16Rows:
-        """Compute some rows.
+    def rows(self, start: int, stop: int) -> Iterator[Float16Rows]:
+        """Compute some rows, batch by batch.
 
         Raises:
             DataError: a number is not finite, or too large for fp16; names the first such image.
         """
-        parts = []
         for first in range(start, stop, TRUNK_BATCH):
             places = np.arange(first, min(first + TRUNK_BATCH, stop))
             views = places // self.count
             images = torch.cat([self.read[view](places[views == view] % self.count) for view in np.unique(views)])
             with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
                 packed = self.layout.pack(*self.trunk(images))
-            parts.append(packed.half().cpu().numpy())
-        rows = np.concatenate(parts)
-        bad = ~np.isfinite(rows).all(1)
-        if bad.any():
-            image = (start + int(bad.argmax())) % self.count
-            msg = f"the frozen trunk gives numbers for image {image} that are not finite in fp16; use other weights"
-            raise DataError(msg)
-        return rows
+            rows = packed.half().cpu().numpy()
+            bad = ~np.isfinite(rows).all(1)
+            if bad.any():
+                image = int(places[bad.argmax()]) % self.count
+                msg = f"the frozen trunk gives numbers for image {image} that are not finite in fp16; use other weights"
+                raise DataError(msg)
+            yield rows
 
 
 @dataclass(frozen=True)
@@ -139,16 +137,17 @@ class FeatureStore:
         return torch.from_numpy(taken(self.shards, places)).float()
 
 
-def feature_store(folder: Path, views: Views) -> FeatureStore:
+def feature_store(folder: Path, views: Views, threads: int = 1) -> FeatureStore:
     """The store in a folder; what is missing there is computed, and shared with other processes: see `load_shards`.
 
     Args:
         folder: of this store alone; its name must change with whatever changes the rows.
         views: what to compute.
+        threads: how many of its files are computed at once.
 
     Raises:
         DataError: a row is not finite.
         OSError: a file cannot be written.
     """
-    sharding = Sharding("frozen features", views.total, views.shard_rows, views.rows)
+    sharding = Sharding("frozen features", views.total, views.shard_rows, views.rows, threads)
     return FeatureStore(load_shards(folder, sharding), views.count)

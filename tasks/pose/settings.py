@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,8 @@ class CocoPersons(Settings):
 class PoseData(DataSource):
     """Annotations in MPII's or COCO's JSON form in the data folder, or rendered scenes. Paths are relative to the data folder."""
 
+    forms: ClassVar[tuple[str, ...]] = ("scenes", "labeled", "coco")
+
     coco: CocoPersons | None = Field(default=None, exclude_if=lambda files: files is None)
     """Read these files instead of MPII's: any joints, with names and limbs from the file."""
     images: FileName = "pose/images"
@@ -50,11 +52,7 @@ class PoseData(DataSource):
         return self.coco is not None or self.labeled is not None
 
     @model_validator(mode="after")
-    def _one_form(self) -> PoseData:
-        given = [form for form in ("scenes", "labeled", "coco") if getattr(self, form) is not None]
-        if len(given) > 1:
-            msg = f"{' and '.join(given)} are two sources of images; keep one"
-            raise ValueError(msg)
+    def _center_fits(self) -> PoseData:
         if self.has_boxes and self.center_shift:
             msg = "center_shift is of MPII's form; remove it"
             raise ValueError(msg)

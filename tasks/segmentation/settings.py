@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from tasks.datasets.names import CAMVID_CLASSES, CAMVID_VOID
 from tasks.models.settings import LibrarySegmenterSettings, SegmenterSettings
@@ -47,6 +47,8 @@ class FolderData(DataSource):
 class CityscapesData(DataSource):
     """Cityscapes in its official layout in the data folder, with its 19 classes, or rendered scenes."""
 
+    forms: ClassVar[tuple[str, ...]] = ("layout", "labeled")
+
     layout: Literal["cityscapes"]
     folder: FileName = "cityscapes"
     """Holds `leftImg8bit` and `gtFine`."""
@@ -58,6 +60,8 @@ class CityscapesData(DataSource):
 
 class CocoMaskData(DataSource):
     """Polygons and run lengths in COCO's JSON form. Paths start in --data."""
+
+    forms: ClassVar[tuple[str, ...]] = ("layout", "scenes", "labeled")
 
     layout: Literal["coco"]
     pool: FileName
@@ -71,13 +75,6 @@ class CocoMaskData(DataSource):
     """The class of pixels that no region covers; by default they are of no class, neither trained nor evaluated."""
     stored_pixels: Whole | None = Field(None, ge=16, le=4096)
     """As of `FolderData`."""
-
-    @model_validator(mode="after")
-    def _one_form(self) -> CocoMaskData:
-        if self.scenes:
-            msg = "scenes and coco are two sources of images; keep one"
-            raise ValueError(msg)
-        return self
 
 
 def _layout_of(data: Any) -> object:

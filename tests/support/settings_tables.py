@@ -8,6 +8,7 @@ RECIPE = {"epochs": 1, "batch": 2, "optimizer": "sgd", "learning_rate": 0.1, "mo
 RECIPE |= {"milestones": [0.2, 0.5], "warm_start": True, "fused": True}
 DATA = {"scenes": {"seed": 1, "pool": 60, "test": 9}, "validation": 9}
 CLASSIFIER = {"kind": "classification", "model": {"kind": "resnet18", "width": 8, "stem": "imagenet", "pixels": 32}}
+LABELED = {"images": "a", "labels": ["b.json"], "classes": ["cat", "car"], "held_out": 0.3, "unlabeled": True}
 TASKS: dict[str, dict[str, Any]] = {
     "classification": CLASSIFIER,
     "classification by timm": {
@@ -27,6 +28,23 @@ TASKS: dict[str, dict[str, Any]] = {
     "classification of folders": CLASSIFIER | {"data": {"folder": "a", "validation": 9, "test": 0.3}},
     "classification of a table": CLASSIFIER | {"data": {"table": "a.csv", "validation": 9, "test": 0.3}},
     "classification of torchvision": CLASSIFIER | {"data": {"torchvision": "SVHN", "validation": 9, "test": 0.3}},
+    "classification of a labeled folder": CLASSIFIER | {"data": {"labeled": LABELED, "validation": 9, "test": 0.3}},
+    "detection of a labeled folder": {
+        "kind": "detection",
+        "model": {"kind": "resnet18", "width": 8, "pixels": 64},
+        "data": {"labeled": LABELED, "validation": 9},
+    },
+    "pose of a labeled folder": {
+        "kind": "pose",
+        "model": {"kind": "hourglass", "stacks": 1, "width": 8, "depth": 1, "pixels": 64},
+        "data": {"labeled": LABELED, "validation": 9},
+        "normalized_by": "box",
+    },
+    "segmentation of a labeled folder": {
+        "kind": "segmentation",
+        "model": {"kind": "resnet18", "width": 8, "pixels": 32},
+        "data": {"labeled": LABELED, "validation": 9},
+    },
     "classification by a file": {
         "kind": "classification",
         "model": {"kind": "file", "name": "two-stages", "pixels": 32},
@@ -105,7 +123,14 @@ TASKS: dict[str, dict[str, Any]] = {
         "kind": "segmentation",
         "model": {"kind": "resnet18", "width": 8, "pixels": 32},
         "data": {"layout": "coco", "pool": "a.json", "pool_images": "a", "test": "b.json", "test_images": "b"}
-        | {"scenes": None, "classes": ["cat", "car"], "background": "sky", "stored_pixels": 64, "validation": 9},
+        | {
+            "scenes": None,
+            "labeled": None,
+            "classes": ["cat", "car"],
+            "background": "sky",
+            "stored_pixels": 64,
+            "validation": 9,
+        },
     },
     "pose by timm": {
         "kind": "pose",
@@ -157,7 +182,14 @@ TASKS: dict[str, dict[str, Any]] = {
             "channels": 8,
         },
         "data": DATA
-        | {"layout": "cityscapes", "folder": "a", "pool": ["train", "b"], "test": ["val"], "stored_pixels": 64},
+        | {
+            "labeled": None,
+            "layout": "cityscapes",
+            "folder": "a",
+            "pool": ["train", "b"],
+            "test": ["val"],
+            "stored_pixels": 64,
+        },
     },
     "pose by mmpose": {
         "kind": "pose",

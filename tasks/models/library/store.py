@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import math
 from pathlib import Path
+from threading import local
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from tasks.cores import threads_for
 from tasks.images.pixels import Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, Views, feature_store
+from tasks.models.frozen import FeatureStore, RowLayout, Trunk, Views, feature_store
 from tasks.models.library.backbone import LastTaps, LibraryBackbone
 from tasks.models.settings import LibrarySettings
 from tasks.models.weights import digest
@@ -39,5 +44,18 @@ def library_store(
     )
     folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
     reads = (pixels.read, lambda ids: pixels.read(ids).flip(3)) if settings.mirrored else (pixels.read,)
-    views = Views(reads, len(pixels), trunk, layout, bf16=settings.trunk_precision == "bf16")
-    return feature_store(folder, views), layout
+    views = Views(reads, len(pixels), _for_each_thread(trunk), layout, bf16=settings.trunk_precision == "bf16")
+    threads = threads_for(math.ceil(views.total / views.shard_rows)) if pixels.device.type == "cpu" else 1
+    return feature_store(folder, views, threads), layout
+
+
+def _for_each_thread(trunk: nn.Module) -> Trunk:
+    """A copy of a trunk for every thread: taps are collected by hooks, which threads would mix up."""
+    copies = local()
+
+    def forward(images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        if not hasattr(copies, "trunk"):
+            copies.trunk = copy.deepcopy(trunk)
+        return copies.trunk(images)
+
+    return forward

@@ -18,6 +18,7 @@ from full_disks import full_disk
 from joint_files import many, written
 from PIL import Image
 
+from tasks import cores
 from tasks.datasets.classes.class_files import LabeledFiles, load_files
 from tasks.errors import DataError
 from tasks.images import decoding, squares
@@ -233,7 +234,7 @@ def test_a_large_store_has_few_files(photos: list[Path], tmp_path: Path, monkeyp
 
 
 def test_workers_of_a_sweep_decode_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "parent_process", lambda: None)
-    assert decoding._threads(1000) == len(os.sched_getaffinity(0))
-    monkeypatch.setattr(decoding, "parent_process", object)
-    assert decoding._threads(1000) == 1
+    monkeypatch.setattr(cores, "parent_process", lambda: None)
+    assert cores.threads_for(1000) == len(os.sched_getaffinity(0))
+    monkeypatch.setattr(cores, "parent_process", object)
+    assert cores.threads_for(1000) == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -13,9 +15,16 @@ from full_disks import full_disk
 from torch import Tensor
 
 from tasks.errors import DataError
+from tasks.images.pixels import Pixels
 from tasks.models import frozen
 from tasks.models.frozen import RowLayout, Views, feature_store
+from tasks.models.library import store
+from tasks.models.library.backbone import LibraryBackbone
+from tasks.models.library.store import library_store
+from tasks.models.settings import LibrarySettings
 from tasks.progress import listening
+from tasks.shards import Sharding, load_shards
+from tasks.training.seeding import seeded
 
 COUNT = 25
 IDS = np.array([3, 24, 0, 3, 11])
@@ -145,3 +154,44 @@ def test_whoever_listens_hears_how_far_it_is(trunk: Trunk, tmp_path: Path) -> No
         feature_store(tmp_path, views(trunk))
     feature_store(tmp_path / "unheard", views(trunk))
     assert [line.split(",")[0] for line in said] == [f"frozen features: {share} %" for share in (25, 50, 75, 100)]
+
+
+def test_threads_compute_the_rows_that_one_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a library's trunk, whose taps are collected by hooks: threads that share it would mix their images."""
+    monkeypatch.setattr(frozen, "SHARD_ROWS", 8)
+    settings = LibrarySettings.model_validate(
+        {"kind": "timm", "name": "test_resnet", "pixels": 32, "freeze": True, "trunk_precision": "fp32"}
+    )
+    with seeded(np.random.default_rng(0)):
+        backbone = LibraryBackbone(settings).eval()
+    images = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (96, 3, 32, 32), dtype=np.uint8))
+    stores = []
+    for threads in (1, 6):
+        monkeypatch.setattr(store, "threads_for", lambda _, threads=threads: threads)
+        stores.append(library_store(backbone, settings, Pixels(images, 32), "data", tmp_path / str(threads))[0])
+    alone, together = (each.rows(np.arange(96)) for each in stores)
+    torch.testing.assert_close(together, alone, rtol=0, atol=0)
+
+
+def test_a_stop_ends_all_threads_and_keeps_what_is_finished(tmp_path: Path) -> None:
+    begun = Event()
+
+    def compute(start: int, stop: int) -> Iterator[np.ndarray]:
+        yield np.full((1, 1), start)
+        if start:
+            begun.set()
+            for _ in range(1000):
+                time.sleep(0.01)
+                yield np.full((1, 1), start)
+        yield np.full((stop - start - 1, 1), start)
+
+    def stopping(text: str) -> None:
+        assert "33 %" in text
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with listening(stopping), pytest.raises(KeyboardInterrupt):
+        load_shards(tmp_path, Sharding("rows", 6, 2, compute, threads=3))
+    assert time.monotonic() - start < 5
+    assert [path.name[:5] for path in tmp_path.iterdir()] == ["00000"]

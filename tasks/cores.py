@@ -1,0 +1,14 @@
+"""How many threads a process may use for work that needs no lock of Python: decoding, and networks without gradients."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import parent_process
+
+
+def threads_for(parts: int) -> int:
+    """As many as this process may use cores, but not more than parts of work; one in a worker of a sweep, which has others beside it."""
+    if parent_process() is not None:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, parts))
