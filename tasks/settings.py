@@ -132,6 +132,11 @@ class DataSource(Settings):
     validation: Whole = Field(ge=0, le=MOST_IMAGES)
     """The number of pool images held out for validation: never candidates, never labeled."""
 
+    @property
+    def read_again(self) -> bool:
+        """Whether the next labeling round reads the same images, so that decoded ones are worth keeping."""
+        return self.labeled is not None and self.labeled.unlabeled
+
     @model_validator(mode="after")
     def _one_source(self) -> DataSource:
         given = [form for form in self.forms if getattr(self, form) is not None]

@@ -127,7 +127,7 @@ def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> Classi
     if source.scenes:
         return load_rendered(materialize(OBJECTS_LAYOUT, source.scenes, cache))
     if source.labeled:
-        return decode_labeled(load_labeled(source.labeled, data, "choices"), side, cache)
+        return decode_labeled(load_labeled(source.labeled, data, "choices"), side, cache, keep=source.read_again)
     if source.folder:
         return load_files(class_folders(data / source.folder), side, source.test, cache)
     if source.table:

@@ -104,7 +104,8 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         stored_pixels = settings.data.stored_pixels or settings.model.pixels
         pool, test, advice = source.read()
         with advising(advice):
-            stored = decoded(pool.files + test.files, stored_pixels, cache).to(device)
+            keep = settings.data.read_again
+            stored = decoded(pool.files + test.files, stored_pixels, cache, keep=keep).to(device)
         self.pool_size, self.test_size = len(pool.files), len(test.files)
         self.annotations = as_annotations(pool.objects + test.objects)
         self.fingerprints = {"pool": fingerprint(pool), "test": fingerprint(test), **self._models.fingerprints}

@@ -69,18 +69,20 @@ def parts(squares: Squares) -> Iterator[UInt8[np.ndarray, "_ 3 s s"]]:
         yield squares.cpu().contiguous().numpy()
 
 
-def decoded(paths: Sequence[Path], side: int, cache: Path, boxes: Sequence[Box] | None = None) -> Squares:
+def decoded(
+    paths: Sequence[Path], side: int, cache: Path, boxes: Sequence[Box] | None = None, *, keep: bool = False
+) -> Squares:
     """The squares that `decode_squares` gives, which also says what the arguments are.
 
-    Up to `LARGEST_IN_MEMORY` they are decoded into memory. More are decoded into files in `cache/squares`, once: they are
-    read again as long as the files of the images have the same paths, sizes and times of modification. Processes that need
-    the same squares share the work. Nothing there is removed by itself.
+    Up to `LARGEST_IN_MEMORY` they are decoded into memory, unless they are to be kept. More are decoded into files in
+    `cache/squares`, once: they are read again as long as the files of the images have the same paths, sizes and times of
+    modification. Processes that need the same squares share the work. Nothing there is removed by itself.
 
     Raises:
         DataError: as `decode_squares`; names files among all images.
         OSError: a file cannot be written.
     """
-    if len(paths) * 3 * side**2 <= LARGEST_IN_MEMORY:
+    if not keep and len(paths) * 3 * side**2 <= LARGEST_IN_MEMORY:
         return decode_squares(paths, side, boxes)
     per_file = max(FILE_BYTES // (3 * side**2), ceil(len(paths) / MOST_FILES), 1)
 

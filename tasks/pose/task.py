@@ -91,7 +91,8 @@ class PoseTask(Task[Tensor, PoseTargets]):
         with advising(advice):
             crops = pool.crops + test.crops
             boxes = [crop.box(source.margin) for crop in crops]
-            stored = decoded([crop.file for crop in crops], round(pixels * source.margin), cache, boxes)
+            files, side = [crop.file for crop in crops], round(pixels * source.margin)
+            stored = decoded(files, side, cache, boxes, keep=source.read_again)
         self.settings, self.skeleton = settings, pool.skeleton
         self._counted = self._counted_joints()
         if settings.normalized_by == "box":

@@ -70,7 +70,8 @@ class SegmentationTask(Task[Tensor, Tensor]):
         splits = source.pool, source.test
         with advising(source.advice):
             labels = [split.labels(side) for split in splits]
-            stored = decoded(source.pool.images + source.test.images, side, cache).to(device)
+            images = source.pool.images + source.test.images
+            stored = decoded(images, side, cache, keep=settings.data.read_again).to(device)
         self.pool_size, self.test_size = (len(split.images) for split in splits)
         self.annotations = np.concatenate(labels)
         digests = (fingerprint(split.images, maps) for split, maps in zip(splits, labels, strict=True))

@@ -16,7 +16,7 @@ UNLABELED = -1
 """Instead of a class index."""
 
 
-def decode_labeled(found: LabeledImages, side: int, cache: Path) -> ClassifiedImages:
+def decode_labeled(found: LabeledImages, side: int, cache: Path, *, keep: bool) -> ClassifiedImages:
     """Decode all images to squares. Those without a class are `UNLABELED`.
 
     Raises:
@@ -27,7 +27,7 @@ def decode_labeled(found: LabeledImages, side: int, cache: Path) -> ClassifiedIm
     test = np.arange(len(labels)) >= found.pool_size
     if test.any():
         check_classes(labels, found.class_names, test)
-    pixels = decoded(found.files, side, cache)
+    pixels = decoded(found.files, side, cache, keep=keep)
     return ClassifiedImages(pixels, labels, found.class_names, found.pool_size, found.fingerprint)
 
 
