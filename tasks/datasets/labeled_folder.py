@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,14 +75,12 @@ def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImag
 def image_files(folder: Path) -> dict[str, Path]:
     """The images in a folder and below it by their paths from it, sorted. What starts with a dot is left out."""
     found: dict[str, Path] = {}
-    for path in folder.rglob("*"):
-        inside = path.relative_to(folder)
-        if (
-            path.suffix.lower() in SUFFIXES
-            and not any(part.startswith(".") for part in inside.parts)
-            and path.is_file()
-        ):
-            found[inside.as_posix()] = path
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(folder)
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                found[(inside / name).as_posix()] = Path(place, name)
     return dict(sorted(found.items()))
 
 
