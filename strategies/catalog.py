@@ -28,6 +28,7 @@ from strategies.margin import Margin
 from strategies.max_herding import MaxHerding
 from strategies.noise_stability import NoiseStability
 from strategies.pal import PAL
+from strategies.ppal import PPAL
 from strategies.probcover import ProbCover
 from strategies.random import Random
 from strategies.ta_vaal import TAVAAL
@@ -60,6 +61,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Bait,
     Falcun,
     NoiseStability,
+    PPAL,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,
