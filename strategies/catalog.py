@@ -36,6 +36,7 @@ from strategies.true_loss import TrueLoss
 from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
 from strategies.vaal import VAAL
+from strategies.vl4pose import VL4Pose
 
 STRATEGIES: tuple[type[Strategy], ...] = (
     Random,
@@ -49,6 +50,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     VariationRatio,
     ExpectedGradientLength,
     DeepFool,
+    VL4Pose,
     CoreSet,
     TypiClust,
     ProbCover,
