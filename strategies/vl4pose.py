@@ -54,6 +54,11 @@ class DistanceNetwork(nn.Module):
         least_variance: that it gives.
     """
 
+    center: Tensor
+    scale: Tensor
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         embeddings: Float[Tensor, "n d"],
