@@ -62,9 +62,9 @@ def test_on_one_row_it_is_the_papers(batch: int) -> None:
     probs = (points @ weight.T + bias).softmax(1)
     right = probs[range(20), labels]
     difficulties = [float(1 - (right[labels == each] ** 0.6).mean()) for each in range(4)] + [1.0]
-    strategy = PPAL()
+    strategy = PPAL(beta=20)  # so large that it decides which remain
     assert strategy.difficulties(ctx).tolist() == pytest.approx(difficulties)
-    factors = 1 + 0.3 * 0.2 * torch.log1p(math.expm1(1 / 0.3) * torch.tensor(difficulties))
+    factors = 1 + 0.3 * 20 * torch.log1p(math.expm1(1 / 0.3) * torch.tensor(difficulties))
     predicted = probs[20:].argmax(1)
     uncertain = torch.special.entr(probs[20:]).sum(1) * factors[predicted]
     rng = np.random.default_rng(0)
