@@ -31,6 +31,9 @@ class MultiScaleLossNet(nn.Module):
     has no normalization: with group normalization behind every convolution it ranked losses worse in seven of nine
     trials (the three scenes tasks, 400 labels, seeds 100 to 102).
 
+    As `reads_scales` says, it wants the maps of all resolutions inside the last stack where a model shows them, as the
+    hourglass does, in place of its taps.
+
     Args:
         shapes: channels, height and width of each tap, in the order in which the taps are passed.
         width: channels of all maps (256 in the paper, as its hourglass has).
@@ -38,6 +41,8 @@ class MultiScaleLossNet(nn.Module):
     Raises:
         ValueError: there is no tap to read.
     """
+
+    reads_scales = True
 
     def __init__(self, shapes: Sequence[tuple[int, int, int]], width: int = 128) -> None:
         super().__init__()
@@ -145,9 +150,11 @@ class DivergenceObjective(Objective):
 
     Args:
         width: channels of the module's maps.
+        reads_scales: whether it is built for, and trained on, a model's `scales` where there are any; the module wants them.
     """
 
     detach_after: float = 0.0
+    reads_scales: bool = True
 
     def build(self, taps: Sequence[Tensor]) -> MultiScaleLossNet:
         """A new module for these taps, initialized from torch's global generator."""

@@ -28,6 +28,7 @@ from strategies.margin import Margin
 from strategies.max_herding import MaxHerding
 from strategies.noise_stability import NoiseStability
 from strategies.pal import PAL
+from strategies.ppal import PPAL
 from strategies.probcover import ProbCover
 from strategies.random import Random
 from strategies.ta_vaal import TAVAAL
@@ -35,6 +36,7 @@ from strategies.true_loss import TrueLoss
 from strategies.typiclust import TypiClust
 from strategies.uherding import UHerding
 from strategies.vaal import VAAL
+from strategies.vl4pose import VL4Pose
 
 STRATEGIES: tuple[type[Strategy], ...] = (
     Random,
@@ -48,6 +50,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     VariationRatio,
     ExpectedGradientLength,
     DeepFool,
+    VL4Pose,
     CoreSet,
     TypiClust,
     ProbCover,
@@ -60,6 +63,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Bait,
     Falcun,
     NoiseStability,
+    PPAL,
     LearningLoss,
     LearningLossMSE,
     LearningLossPlusPlus,

@@ -13,7 +13,11 @@ class LearningLossPlusPlus(Strategy):
     """Picks images with the highest loss predicted by LearningLoss++ (Shukla & Ahmed 2021, section 4).
 
     Its multi-scale module is trained by the divergence of pairs of losses. The taps are detached in both tracks, as in
-    the paper: the module's gradients never reach the model.
+    the paper: the module's gradients never reach the model. On a stacked hourglass it reads the maps inside the last stack's
+    hourglass at all resolutions, as in the paper, and on all other models their taps.
+
+    Differs from the authors' code in that a pose's loss is divided by the number of all joints, not of those annotated: it is
+    the task's own loss.
     """
 
     name: ClassVar[str] = "learning-loss-pp"

@@ -65,6 +65,15 @@ class Outputs(NamedTuple):
     taps: tuple[Tensor, ...]
     features: Features
     raw: Any
+    scales: tuple[Tensor, ...] = ()
+    """Maps of all resolutions of the model's last part, for those loss predictors that ask for them; see `read_by`."""
+
+    def read_by(self, predictor: object) -> tuple[Tensor, ...]:
+        """What a loss predictor, or the objective that builds and trains one, reads.
+
+        It is `scales` for one whose attribute `reads_scales` is true, where the model has any, and else `taps`.
+        """
+        return self.scales if self.scales and getattr(predictor, "reads_scales", False) else self.taps
 
 
 class TapModel(nn.Module, ABC):
@@ -79,14 +88,18 @@ class TapModel(nn.Module, ABC):
     def trunk(self, images: Float[Tensor, "n ..."]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps, each (n, c, h, w), and the features that the head accepts."""
 
+    def scaled_trunk(self, images: Float[Tensor, "n ..."]) -> tuple[tuple[Tensor, ...], Features, tuple[Tensor, ...]]:
+        """The same, and third the `scales` of `Outputs`; none unless a model overrides this."""
+        return *self.trunk(images), ()
+
     def placed(self, device: torch.device) -> TapModel:
         """Move this model to a device, in channels-last memory format, in which convolutions are fast."""
         return self.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs
 
     def forward(self, images: Float[Tensor, "n ..."]) -> Outputs:
         """Taps, features and raw output of inputs: normalized images, unless the trunk is frozen."""
-        taps, features = self.trunk(images)
-        return Outputs(taps, features, self.head(*features))
+        taps, features, scales = self.scaled_trunk(images)
+        return Outputs(taps, features, self.head(*features), scales)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ JITTER = 0.1
 class OutputBank:
     """Stored outputs of a few real images, from which outputs of any number of images are derived without the trunk.
 
-    The features and taps of a derived image are those of a stored image with every channel multiplied by a random factor
+    The features, taps and scales of a derived image are those of a stored image with every channel multiplied by a random factor
     near 1; its raw output is computed by the head. No two images are equal, and sizes and costs are realistic.
     """
 
@@ -30,17 +30,18 @@ class OutputBank:
     """The learner that computed the stored outputs; its task accepts any id from 0 on."""
     taps: tuple[Tensor, ...]
     features: Features
+    scales: tuple[Tensor, ...]
 
     @classmethod
     def of(cls, learner: Learner) -> OutputBank:
         """Store the outputs of the first `BANK_IMAGES` images of a learner's pool; a smaller pool is repeated."""
         repeating = replace(learner, task=learner.task.repeated())
         batches = [outputs for _, outputs in repeating.batches(np.arange(BANK_IMAGES))]
-        taps, features = (
+        taps, features, scales = (
             tuple(torch.cat(parts) for parts in zip(*(getattr(batch, name) for batch in batches), strict=True))
-            for name in ("taps", "features")
+            for name in ("taps", "features", "scales")
         )
-        return cls(repeating, taps, features)
+        return cls(repeating, taps, features, scales)
 
     def outputs(self, ids: Ids) -> Outputs:
         """Derived outputs of a batch; a function of its ids alone."""
@@ -54,7 +55,8 @@ class OutputBank:
         features = tuple(jittered(stored) for stored in self.features)
         with torch.no_grad():
             raw = self.learner.model.head(*features)
-        return Outputs(tuple(jittered(stored) for stored in self.taps), features, raw)
+        taps, scales = (tuple(jittered(stored) for stored in maps) for maps in (self.taps, self.scales))
+        return Outputs(taps, features, raw, scales)
 
     def replay(self) -> ReplayLearner:
         """A learner whose outputs come from this bank."""

@@ -300,7 +300,7 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
             losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
             for name, module in predictors.items():
                 with torch.no_grad():
-                    predicted[name].append(module.predict_losses(outputs.taps))
+                    predicted[name].append(module.predict_losses(outputs.read_by(module)))
             yield raw
 
     metrics = task.metrics(judged(), ids)

@@ -168,7 +168,7 @@ class ModelCache:
             model = self.task.build_model()
         model = model.placed(device).eval()
         with torch.no_grad():
-            taps, _ = model.trunk(self.task.unlabeled.inputs(np.array([0])))
+            outputs = model(self.task.unlabeled.inputs(np.array([0])))
         attachments = {}
         for name, objective, detached in (
             ("lossnet", self.plan.lossnet, False),
@@ -176,7 +176,7 @@ class ModelCache:
         ):
             if objective is not None:
                 with seeded(stream(self.seed, name, member, labeled)):
-                    module = objective.build(taps).to(device)
+                    module = objective.build(outputs.read_by(objective)).to(device)
                 attachments[name] = Attachment(objective, module, detached)
         return model, attachments
 

@@ -48,10 +48,16 @@ class Hourglass(nn.Module):
         self.branch, self.before, self.after = (Residual(width, width) for _ in range(3))
         self.inner = Hourglass(depth - 1, width) if depth > 1 else Residual(width, width)
 
+    def levels(self, maps: Tensor) -> list[Tensor]:
+        """The output of this hourglass, and of those inside it, from the resolution of its input down to the smallest."""
+        smaller = self.before(functional.max_pool2d(maps, 2))
+        inside = self.inner.levels(smaller) if isinstance(self.inner, Hourglass) else [self.inner(smaller)]
+        below = self.after(inside[0])
+        return [self.branch(maps) + functional.interpolate(below, size=maps.shape[2:], mode="nearest"), *inside]
+
     def forward(self, maps: Tensor) -> Tensor:
         """Feature maps of the same resolution."""
-        below = self.after(self.inner(self.before(functional.max_pool2d(maps, 2))))
-        return self.branch(maps) + functional.interpolate(below, size=maps.shape[2:], mode="nearest")
+        return self.levels(maps)[0]
 
 
 class StackOutputs(nn.Module):
@@ -69,7 +75,10 @@ class StackOutputs(nn.Module):
 
 
 class StackedHourglass(TapModel):
-    """A stack's feature map before its last convolution is both a tap and a feature."""
+    """A stack's feature map before its last convolution is both a tap and a feature.
+
+    Its scales are the hourglass of the last stack at all its resolutions, such as 64, 32, 16, 8 and 4 cells a side.
+    """
 
     head: StackOutputs
 
@@ -93,10 +102,18 @@ class StackedHourglass(TapModel):
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
         """The last feature map of every stack, as taps and as features."""
-        maps, features = self.stem(images), []
-        for stack, hourglass in enumerate(self.stacks):
-            features.append(hourglass(maps))
+        taps, features, _ = self.scaled_trunk(images)
+        return taps, features
+
+    def scaled_trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features, tuple[Tensor, ...]]:
+        """The same, and the maps inside the last stack's hourglass, the largest first."""
+        maps, features, levels = self.stem(images), [], []
+        for stack, (hourglass, *others) in enumerate(cast("list[nn.Sequential]", self.stacks)):
+            levels = cast("Hourglass", hourglass).levels(maps)
+            features.append(levels[0])
+            for part in others:
+                features[-1] = part(features[-1])
             if stack < len(self.back_features):
                 heatmaps = self.head.convolutions[stack](features[-1])  # intermediate predictions feed the next stack
                 maps = maps + self.back_features[stack](features[-1]) + self.back_heatmaps[stack](heatmaps)
-        return tuple(features), tuple(features)
+        return tuple(features), tuple(features), tuple(levels)

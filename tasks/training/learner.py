@@ -58,7 +58,7 @@ class Learner:
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
         """The loss of each image that a module predicts from taps, such as `lossnet` or `auxiliary`."""
         trained = trained_module(module)
-        return self.map(ids, lambda outputs: trained(outputs.taps))
+        return self.map(ids, lambda outputs: trained(outputs.read_by(trained)))
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator
@@ -113,6 +113,7 @@ def float32(outputs: Outputs) -> Outputs:
     """The same outputs in float32: losses, scores and distances are never computed in less."""
     raw = outputs.raw
     raw = raw.float() if isinstance(raw, Tensor) else type(raw)(*(part.float() for part in raw))
-    return Outputs(
-        tuple(tap.float() for tap in outputs.taps), tuple(feature.float() for feature in outputs.features), raw
+    taps, features, scales = (
+        tuple(each.float() for each in maps) for maps in (outputs.taps, outputs.features, outputs.scales)
     )
+    return Outputs(taps, features, raw, scales)

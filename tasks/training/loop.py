@@ -113,14 +113,15 @@ def batch_loss(
 ) -> Float[Tensor, ""]:
     """The mean loss of these images plus the losses of what is attached."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=task.recipe.precision == "bf16"):
-        taps, features = model.trunk(images)
+        taps, features, scales = model.scaled_trunk(images)
         thinned = dropout(features) if dropout else features
-        outputs = Outputs(taps, features, model.head(*thinned))
+        outputs = Outputs(taps, features, model.head(*thinned), scales)
     outputs = float32(outputs)
     losses = task.unlabeled.losses(outputs.raw, targets)
     total = losses.mean()
     for attachment in attachments:
-        taps = [tap.detach() for tap in outputs.taps] if attachment.detached else outputs.taps
+        taps = outputs.read_by(attachment.objective)
+        taps = [tap.detach() for tap in taps] if attachment.detached else taps
         total = total + attachment.objective.loss(attachment.module, taps, losses.detach(), progress)
     return total
 

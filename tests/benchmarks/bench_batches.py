@@ -1,4 +1,4 @@
-"""UHerding, BAIT and DropQuery at D = 1,280 beside the forms that the field uses: `uv run pytest tests/benchmarks/bench_batches.py`.
+"""UHerding, BAIT, DropQuery and PPAL at D = 1,280 beside the forms that the field uses: `uv run pytest tests/benchmarks/bench_batches.py`.
 
 N = 50,000, K = 1,000, C = 10, float32, two threads, once each. The field's forms hold all pairs, or multiply all candidates by
 matrices of D x D at every pick; they are measured on a part and extrapolated ("*").
@@ -19,6 +19,7 @@ from lossbench.running.machine import memory_growth
 from strategies import Context, Strategy
 from strategies.bait import Bait
 from strategies.dropquery import DropQuery
+from strategies.ppal import PPAL
 from strategies.uherding import UHerding
 from tasks.base import Ids, Outputs
 from tasks.classification.task import COLORS, UnlabeledClassification
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("two_threads")
 N, L, K, D, C = 50_000, 1_000, 1_000, 1_280, 10
 PART = 5_000
 """Points of the form that holds all pairs."""
-MOST = {"uherding": (60, 1024), "bait": (120, 1280), "dropquery": (20, 1280)}
+MOST = {"uherding": (60, 1024), "bait": (120, 1280), "dropquery": (20, 1280), "ppal": (60, 1280)}
 """Seconds and mebibytes."""
 
 
@@ -120,3 +121,7 @@ def test_bait(learner: Learner, machine: Machine, measured: Callable[..., None])
 
 def test_dropquery(machine: Machine, measured: Callable[..., None]) -> None:
     measured(DropQuery(), 0.0, machine.floor(flops=2 * N * D * C * 3))
+
+
+def test_ppal(machine: Machine, measured: Callable[..., None]) -> None:
+    measured(PPAL(), 0.0, machine.floor(flops=2 * 2 * 4 * K * K * D))

@@ -47,7 +47,7 @@ def test_every_strategy_has_its_reading_of_several_rows() -> None:
     _, _, readings = STRATEGIES_PAGE.partition("## How they read detection, pose and segmentation")
     named = set(
         re.findall(
-            r"[a-z][a-z-]+[a-z]",
+            r"[a-z][a-z0-9-]+[a-z]",
             "".join(line.split("|")[1] for line in readings.partition("\n## ")[0].splitlines() if "|" in line),
         )
     )

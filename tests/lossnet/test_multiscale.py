@@ -16,6 +16,7 @@ from scipy.stats import entropy as relative_entropy
 from torch import Tensor
 
 from lossbench.config import LossPrediction
+from lossbench.measuring.replay import OutputBank
 from lossbench.running.loop import evaluate
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, Trial, same_tensors, weights
@@ -26,7 +27,7 @@ from lossnet import (
     divergence_loss,
 )
 from lossnet.multiscale import halving_count
-from strategies import Strategy
+from strategies import Context, Strategy
 from strategies.learning_loss import LearningLoss
 from strategies.learning_loss_pp import LearningLossPlusPlus
 from tasks.base import Task
@@ -180,6 +181,14 @@ def test_the_models_weights_are_the_same_with_and_without_it(task: Task, kind: s
     assert same_tensors(weights(plain.model), weights(beside.model))
     assert same_tensors(weights(plain.lossnet), weights(beside.lossnet))
     assert 0 <= evaluate(task, beside, task.test_ids)["auxiliary_ranking_accuracy"] <= 1
+    ((_, outputs),) = beside.batches(LABELED)
+    assert beside.lossnet.tap_count == len(outputs.taps)
+    assert beside.auxiliary.tap_count == (3 if kind == "pose" else len(outputs.taps))
+    expected = beside.auxiliary(outputs.scales or outputs.taps)
+    torch.testing.assert_close(beside.predicted_losses(beside.auxiliary, LABELED), expected)
+    bank = OutputBank.of(beside).replay()
+    ctx = Context(3, LABELED, np.arange(20, 40), (bank,), np.random.default_rng(0), lambda: torch.zeros(12, 1).bool())
+    assert len(LearningLossPlusPlus().select(ctx).ids) == 3
 
 
 def test_in_the_native_track_it_is_alone_and_detached(task: Task, kind: str) -> None:
@@ -195,7 +204,7 @@ def test_the_strategy_picks_its_modules_highest_predictions(
     ctx = trials(kind, LearningLossPlusPlus()).context()
     ((_, outputs),) = ctx.learner.batches(ctx.candidates)
     with torch.no_grad():
-        values, order = ctx.learner.auxiliary(outputs.taps).topk(ctx.budget)
+        values, order = ctx.learner.auxiliary(outputs.scales or outputs.taps).topk(ctx.budget)
     found = LearningLossPlusPlus().select(ctx)
     assert found.ids.tolist() == ctx.candidates[order.numpy()].tolist()
     torch.testing.assert_close(found.scores, values)

@@ -87,8 +87,9 @@ def committee_of(task: Task, strategy: Strategy) -> tuple[Learner, ...]:
     for member in range(strategy.committee_size):
         with seeded(stream(member, "weights")), torch.no_grad():
             model = task.build_model().placed(torch.device("cpu")).eval()
-            taps, _ = model.trunk(task.unlabeled.images(LABELED[:1]))
-            modules = [each.build(taps).eval() if each else None for each in (needs.lossnet, needs.auxiliary)]
+            outputs = model(task.unlabeled.images(LABELED[:1]))
+            parts = (needs.lossnet, needs.auxiliary)
+            modules = [each.build(outputs.read_by(each)).eval() if each else None for each in parts]
         learners.append(Learner(task.unlabeled, model, *modules, batch=2))
     return tuple(learners)
 

@@ -89,7 +89,7 @@ class TopDownFactory:
             with torch.no_grad():
                 model = self.build().eval()
                 named_parts(model, settings.taps or (), settings.config)
-                taps, _, raw = model(torch.zeros(1, 3, settings.pixels, settings.pixels))
+                taps, _, raw, _ = model(torch.zeros(1, 3, settings.pixels, settings.pixels))
         except DataError:
             raise
         except NotImplementedError as error:

@@ -36,7 +36,7 @@ def test_every_deconvolution_doubles_the_side() -> None:
     images = torch.randn(2, 6, 8, 8)
     for count, side in ((1, 8), (2, 16), (3, 32)):
         built = model(deconvolutions=count)
-        taps, (maps,), raw = built(images)
+        taps, (maps,), raw, _ = built(images)
         assert taps[0] is images
         assert maps.shape == (2, 8, side, side)
         assert raw.shape == (2, 1, 16, side, side)

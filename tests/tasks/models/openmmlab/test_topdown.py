@@ -65,7 +65,7 @@ def test_a_checkpoint_gives_mmposes_own_heatmaps(tmp_path: Path) -> None:
     weights = saved(source, tmp_path)
     made = factory(weights=str(weights))
     with torch.no_grad():
-        taps, features, raw = made.build().eval()(IMAGES)
+        taps, features, raw, _ = made.build().eval()(IMAGES)
         torch.testing.assert_close(raw[:, 0], source(IMAGES, None, mode="tensor"))
         assert [tuple(tap.shape) for tap in taps] == [(2, 4, 8, 8)]
         torch.testing.assert_close(taps[0], source.extract_feat(IMAGES)[-1])
@@ -112,13 +112,13 @@ def test_a_neck_comes_between_backbone_and_head(tmp_path: Path) -> None:
     path = tmp_path / "neck.py"
     path.write_text(text, encoding="utf-8")
     source = estimator(path)
-    taps, _, raw = factory(path, weights=str(saved(source, tmp_path))).build().eval()(IMAGES)
+    taps, _, raw, _ = factory(path, weights=str(saved(source, tmp_path))).build().eval()(IMAGES)
     torch.testing.assert_close(raw[:, 0], source(IMAGES, None, mode="tensor"))
     assert [tuple(tap.shape[1:]) for tap in taps] == [(60, 8, 8)]
 
 
 def test_named_modules_are_taps() -> None:
-    taps, _, _ = factory(taps=["backbone.layer1", "backbone.conv2"]).build().eval()(IMAGES)
+    taps, _, _, _ = factory(taps=["backbone.layer1", "backbone.conv2"]).build().eval()(IMAGES)
     assert [tuple(tap.shape[1:]) for tap in taps] == [(16, 8, 8), (64, 8, 8)]
 
 
