@@ -141,7 +141,7 @@ def test_file_names_that_files_for_tools_cannot_hold_are_shown(
     lossbench_cli: Callable[..., Result], name: bytes, shown: str
 ) -> None:
     try:
-        Path("photos/000.png").rename(os.path.join(b"photos", name).decode("utf-8", "surrogateescape"))
+        Path("photos/000.png").rename(Path("photos", os.fsdecode(name)))
     except OSError:
         pytest.skip("this file system does not take the name")
     line = the_line(lossbench_cli("pick", *GIVEN, *MARGIN, "--out", "round-1"))
