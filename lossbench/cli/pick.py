@@ -117,8 +117,13 @@ def pick(
     check_device(device)
     table: dict[str, Any] = read_settings(settings) if settings else {}
     table |= {name: value for name, value in (("budget", budget), ("seed", seed)) if value is not None}
-    names = [name.strip() for name in classes.split(",")] if classes else []
+    names = _class_names(classes)
     request = Request(unlabeled, oracle or labeled or (), kind, names, table)
+    if oracle and labeled:
+        msg = (
+            "--labeled and --oracle: a round knows labels, and a simulation is answered from them; give one of the two"
+        )
+        raise typer.BadParameter(msg)
     if oracle:
         _simulate(request, rounds, strategy or [table.get("strategy", "random")], Paths(Path(), out, device))
         return
@@ -131,6 +136,15 @@ def pick(
     _pick(request, out, cache, device, image_address)
 
 
+def _class_names(text: str | None) -> list[str]:
+    """The names in a list with commas between."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not all(names):
+        msg = f"--classes {text!r} has an empty name"
+        raise typer.BadParameter(msg)
+    return names
+
+
 def _pick(request: Request, out: Path, cache: Path, device: str, image_address: str | None) -> None:
     """Make a round."""
     import torch
@@ -139,10 +153,11 @@ def _pick(request: Request, out: Path, cache: Path, device: str, image_address: 
     from lossbench.labeling.round import LabelingRound
     from lossbench.labeling.writing import Addresses, write_round
     from lossbench.running.sweep import prepare
+    from tasks.notices import each_line_once
     from tasks.progress import listening
 
     prepare()
-    with console().status("reading labels") as status, listening(status.update):
+    with each_line_once(), console().status("reading labels") as status, listening(status.update):
         settings = plan_round(request)
         one = LabelingRound(settings, cache, torch.device(device))
         outcome = one.run()

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import BeforeValidator, Field, JsonValue, SerializeAsAny
 
 from lossbench.config import ConfigError, LossPrediction, Protocol, validated
-from lossbench.files import LARGEST_TOML, UnfitFileError, merged, parsed_toml, read_regular
+from lossbench.files import LARGEST_TOML, UnfitFileError, merged, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
 from tasks.datasets.labeled_folder import is_example, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage
@@ -20,7 +20,7 @@ from tasks.kind import TaskKind
 from tasks.kinds import kind_named, known_kinds, task_settings
 from tasks.models.weights import packaged_file
 from tasks.notices import notice
-from tasks.settings import MOST_IMAGES, FileName, Seed, Settings, TaskSettings, Whole
+from tasks.settings import MOST_IMAGES, FileName, LabeledFolder, Seed, Settings, TaskSettings, Whole
 
 SETTINGS_FILE = "round.toml"
 """In the folder of a round."""
@@ -109,21 +109,31 @@ def _completed(request: Request, *, unlabeled: bool) -> dict[str, Any]:
     """The request with the usual settings of its kind where it says nothing."""
     table = dict(request.table)
     _require(request, "budget", "--budget N")
-    task = dict(table.get("task") or {})
-    source = dict((task.get("data") or {}).get("labeled") or {})
+    task = _table(table, "task")
+    source = _table(_table(task, "task.data"), "task.data.labeled")
     given = {"images": request.unlabeled, "labels": list(request.labeled), "classes": list(request.classes)}
     source |= {name: value for name, value in given.items() if value} | {"unlabeled": unlabeled}
     if "images" not in source:
         msg = "no images; give their folder with --unlabeled DIR"
         raise ConfigError(msg)
-    labels = _labels(source.get("labels", ()), Path(source["images"]))
+    folder = validated(LabeledFolder, source, "pick: task.data.labeled")
+    labels = _labels(folder.labels, Path(folder.images))
     kind = _kind(request.kind or task.get("kind"), labels)
     task = merged(task, {"kind": kind.name, "data": {"labeled": source, "validation": 0}})
     examples = sum(is_example(label, kind.shape) for label in labels) if kind.shape else 0
     defaults = _defaults(kind)
     table["task"] = merged(_usual(defaults, task, examples), task)
-    table["loss_prediction"] = merged(defaults.loss_prediction, dict(table.get("loss_prediction") or {}))
+    table["loss_prediction"] = merged(defaults.loss_prediction, _table(table, "loss_prediction"))
     return table
+
+
+def _table(table: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The table that the last part of a name stands for in a table; empty if there is none."""
+    found = table.get(name.rpartition(".")[2], {})
+    if not isinstance(found, dict):
+        msg = f"pick: {name} is to be a table of settings (given: {shown(found)})"
+        raise ConfigError(msg)
+    return dict(found)
 
 
 def _require(request: Request, name: str, option: str) -> None:

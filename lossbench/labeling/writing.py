@@ -43,9 +43,13 @@ class Addresses(NamedTuple):
 
 
 def check_free(folder: Path) -> None:
-    """Raise a ConfigError if there is something in the folder of a round that is to be made."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    """Raise a ConfigError if there is something in the folder of a round that is to be made, or if it cannot be made."""
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} exists already; give another folder with --out, so that no round is lost"
+        raise ConfigError(msg)
+    above = next(each for each in folder.absolute().parents if each.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        msg = f"{folder} cannot be made in {above}; give another folder with --out"
         raise ConfigError(msg)
 
 

@@ -180,7 +180,7 @@ def coco_lists(path: Path, names: Sequence[str]) -> dict[str, Any]:
     try:
         content = parsed_json(read_data(path, "the COCO file"))
     except ValueError as error:
-        fault = f"the COCO file {path} is {error}"
+        fault = f"the COCO file {path} cannot be read ({error})"
         raise error if isinstance(error, DataError) else DataError(fault) from None
     require(isinstance(content, Mapping), f"{path} is no COCO file: it holds no table of images and categories")
     for name in names:

@@ -7,19 +7,23 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from lossbench.words import plural, suggestion
-from tasks.datasets.objects import check_names
-from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.datasets.objects import UNWRITABLE, check_names
+from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, Shape
 from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError, require
 from tasks.images.decoding import MOST_NAMED, SUFFIXES
+from tasks.notices import notice
 from tasks.settings import LabeledFolder
 
 EMPTY_IS_EXAMPLE = {"boxes"}
 """An image without objects shows a detector what the background is. Without other labels an image teaches nothing."""
 HASHED = 1 << 32
+UNREAD = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
+"""Of files that hold images in other forms, in lower case."""
+NOT_WRITABLE = "must be renamed: files for tools hold neither control characters nor names that are not UTF-8"
 
 
 class LabeledImages(NamedTuple):
@@ -60,7 +64,8 @@ def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImag
     require(folder.is_dir(), f"there is no folder of images {folder}")
     paths = image_files(folder)
     require(paths, f"no image in {folder}", f"put files there ({', '.join(SUFFIXES)})")
-    labels, listed = _read(source, root, paths)
+    _require_none([ascii(name) for name in paths if UNWRITABLE.search(name)], f"in {folder} {NOT_WRITABLE}", "image")
+    labels, listed = _read(source, root, paths, shape)
     classes = _classes(source, labels.values(), listed, shape)
     names = list(paths)
     if not source.unlabeled:
@@ -73,14 +78,27 @@ def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImag
 
 
 def image_files(folder: Path) -> dict[str, Path]:
-    """The images in a folder and below it by their paths from it, sorted. What starts with a dot is left out."""
+    """The images in a folder and below it by their paths from it, sorted.
+
+    What starts with a dot is left out, and so are links to folders. One line counts images in forms that are not read.
+    """
     found: dict[str, Path] = {}
+    unread: Counter[str] = Counter()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(place).relative_to(folder)
         for name in files:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(SUFFIXES):
                 found[(inside / name).as_posix()] = Path(place, name)
+            elif name.lower().endswith(UNREAD):
+                unread[Path(name).suffix.lower()] += 1
+    if unread:
+        count = plural(unread.total(), "image")
+        notice(
+            f"{folder}: {count} in forms that are not read ({', '.join(sorted(unread))}); convert them to JPEG or PNG"
+        )
     return dict(sorted(found.items()))
 
 
@@ -103,8 +121,14 @@ def shown_classes(labels: Iterable[AnnotatedImage], shape: Shape) -> Counter[str
     return found
 
 
+def check_several(class_names: Sequence[str]) -> None:
+    """Raise a DataError where there is no second class to tell the first from."""
+    advice = "name the others, too, with --classes"
+    require(len(class_names) > 1, f"{class_names[0]!r} is the only class, and there is nothing to tell it from", advice)
+
+
 def _read(
-    source: LabeledFolder, root: Path, paths: Mapping[str, Path]
+    source: LabeledFolder, root: Path, paths: Mapping[str, Path], shape: Shape
 ) -> tuple[dict[str, AnnotatedImage], tuple[str, ...]]:
     """What the exports say of each image by its name in the folder, and all classes that they list."""
     by_end: dict[str, list[str]] = {}
@@ -114,23 +138,34 @@ def _read(
     listed: dict[str, None] = {}
     for export in source.labels:
         annotations = read_annotations(root / export, root / source.images)
+        _check_shape(annotations, shape, export)
         listed |= dict.fromkeys(annotations.class_names)
-        absent = []
+        absent: list[str] = []
+        meant: dict[str, str] = {}
         for image in annotations.images:
             name = _name(image.file, paths, by_end, export)
             if name is None:
                 absent.append(image.file)
             else:
+                other = meant.setdefault(name, image.file)
+                require(other == image.file, f"{export}: {other} and {image.file} both mean {name}", "keep one of them")
                 labels[name] = image
         _require_none(absent, f"labeled in {export} and not in {source.images}", "image")
     return labels, tuple(listed)
+
+
+def _check_shape(annotations: Annotations, shape: Shape, export: str) -> None:
+    """Raise a DataError where an export has labels, but none of this shape."""
+    found = [each for each in get_args(Shape) if shown_classes(annotations.images, each)]
+    fault = f"{export} holds {' and '.join(found)}, and no {shape}"
+    require(not found or shape in found, fault, "give another export, or another --kind")
 
 
 def _name(file: str, paths: Mapping[str, Path], by_end: Mapping[str, list[str]], export: str) -> str | None:
     """The image that an export means: the same path, or the only image whose path ends like it; None if there is none."""
     if file in paths:
         return file
-    parts = file.split("/")
+    parts = file.replace("\\", "/").split("/")
     fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike(name.split("/"), parts)]
     if len(fits) > 1:
         fault = f"{export}: {file} may be {' or '.join(fits[:2])}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import UInt8
 
-from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.labeled_folder import LabeledImages, check_several
 from tasks.datasets.masks import VOID, shrunk
 from tasks.datasets.tools.shapes import decoded
 from tasks.errors import require
@@ -26,8 +26,9 @@ def labeled_maps(found: LabeledImages, places: slice, side: int) -> UInt8[np.nda
         side: of the squares, in pixels.
 
     Raises:
-        DataError: an image cannot be read, or a region is of an image of another size.
+        DataError: there is one class alone, an image cannot be read, or a region is of an image of another size.
     """
+    check_several(found.class_names)
     return shrunk(_maps(found, places), len(found.files[places]), side)
 
 

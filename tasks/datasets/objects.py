@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from tasks.errors import DataError, require
 MOST_BEYOND = 1.0
 """Pixels by which a box may reach beyond its image: tools that count pixels differently write so, and it is cut."""
 ROUNDING = 1e-4
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML, CSV or a list of one name a line cannot hold, and what Python makes of names that are not UTF-8."""
 
 
 class Objects(NamedTuple):
@@ -70,12 +73,13 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """Raise a DataError where a class has no name, or two names differ in case or white space alone."""
+    """Raise a DataError where a class has no name, or one with control characters, or two names differ in case or white space alone."""
     require(names, f"{where} has no classes", "name them")
     seen: dict[str, str] = {}
     for name in names:
         plain = " ".join(name.casefold().split())
         require(plain, f"{where} has a class without a name", "name it")
+        require(not UNWRITABLE.search(name), f"{where}: the class {name!a} has control characters", "rename it")
         other = seen.setdefault(plain, name)
         require(other == name, f"{where}: the classes {other!r} and {name!r} differ in case or white space alone")
     name, count = Counter(names).most_common(1)[0]

@@ -179,6 +179,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except DataError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        fault = f"{path} cannot be decoded (it claims to have more than {MOST_PIXELS:,} pixels)"
+        raise DataError(fault, "make it smaller") from None
     except UnidentifiedImageError:
         fault = f"{path} cannot be decoded (it is no whole image in JPEG, PNG, BMP or WebP)"
         raise DataError(fault, "fetch the data again, or convert the file") from None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.datasets.classes.classified import ClassifiedImages, check_classes
-from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.labeled_folder import LabeledImages, check_several
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.errors import require
 from tasks.images.squares import decoded
@@ -20,9 +20,10 @@ def decode_labeled(found: LabeledImages, side: int, cache: Path, *, keep: bool) 
     """Decode all images to squares. Those without a class are `UNLABELED`.
 
     Raises:
-        DataError: an image has several classes or cannot be decoded; or, if there are test images, a class is in one of the
+        DataError: there is one class alone, or an image has several or cannot be decoded; or, if there are test images, a class is in one of the
             splits alone.
     """
+    check_several(found.class_names)
     labels = np.array([_class_of(label, found.class_names) for label in found.labels])
     test = np.arange(len(labels)) >= found.pool_size
     if test.any():

@@ -11,7 +11,7 @@ from tasks.datasets.tools.label_studio import read_label_studio
 from tasks.datasets.tools.table import read_class_folders, read_label_table
 from tasks.datasets.tools.voc import FOLDER, read_voc_annotations
 from tasks.datasets.tools.yolo import CLASSES, is_image, read_yolo_annotations
-from tasks.errors import DataError, read_data, require, require_path
+from tasks.errors import DataError, read_data, require
 
 FORMS = (
     "Label Studio's JSON or JSON-MIN, COCO's JSON, CVAT for images 1.1 (XML), YOLO's data.yaml, a CSV or Parquet file with the "
@@ -37,12 +37,12 @@ def read_annotations(path: Path, images: Path | None = None) -> Annotations:
         DataError: it is missing or of no such form, malformed, has an image twice, or classes whose names differ in case or
             white space alone.
     """
-    require_path(path, "the labels")
+    require(path.exists(), f"there are no labels {path}", "give the path of an export")
     if path.is_dir():
         return _folder(path, images)
     if path.suffix.lower() in {".csv", ".parquet"}:
         return read_label_table(path)
-    content = read_data(path, "the labels")
+    content = read_data(path, "the export")
     start = content[:START].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"["):
         return read_label_studio(path)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from command_line import Result, the_line
-from photo_folders import SMALL_MODEL, label_table, photographs
+from photo_folders import SMALL_DETECTOR, SMALL_MODEL, label_table, photographs
 from PIL import Image
 
 MARGIN = ("--strategy", "margin", "--budget", "3")
+GIVEN = ("--unlabeled", "photos", "--labeled", "labels.csv", "--settings", "small.toml")
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +106,93 @@ def test_images_of_any_mode_are_read(lossbench_cli: Callable[..., Result], mode:
     result = lossbench_cli("pick", *given, "--settings", "small.toml", "--out", "round-1")
     assert result.code == 0, result.errors
     assert f"other.{suffix}" in Path("round-1/picks.csv").read_text(encoding="utf-8")
+
+
+def a_coco_file(path: Path, box: list[float], category: str = "bar", file: str = "000.png") -> None:
+    content = {
+        "images": [{"id": 1, "file_name": file, "width": 40, "height": 40}],
+        "categories": [{"id": 1, "name": "disk"}, {"id": 2, "name": category}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "iscrowd": 0}],
+    }
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_what_is_found_in_labels_is_said_once(
+    lossbench_cli: Callable[..., Result], caplog: pytest.LogCaptureFixture
+) -> None:
+    a_coco_file(Path("labels.json"), [-1, -1, 42, 42])
+    Path("photos/old.gif").touch()
+    Path("det.toml").write_text(SMALL_DETECTOR, encoding="utf-8")
+    given = ("--unlabeled", "photos", "--labeled", "labels.json", *MARGIN, "--settings", "det.toml")
+    result = lossbench_cli("pick", *given, "--out", "round-1")
+    assert result.code == 0, result.errors
+    assert sorted(record.getMessage().removeprefix("lossbench: ") for record in caplog.records) == [
+        "labels.json: 1 box reaches beyond an image by a pixel at most, and is cut there",
+        "photos: 1 image in forms that are not read (.gif); convert them to JPEG or PNG",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"new\nline.png", r"new\nline.png"), (b"\x01.png", r"\x01.png"), (b"\xff.png", r"\udcff.png")],
+    ids=["a new line", "a control character", "not UTF-8"],
+)
+def test_file_names_that_files_for_tools_cannot_hold_are_shown(
+    lossbench_cli: Callable[..., Result], name: bytes, shown: str
+) -> None:
+    try:
+        Path("photos/000.png").rename(Path("photos", os.fsdecode(name)))
+    except OSError:
+        pytest.skip("this file system does not take the name")
+    line = the_line(lossbench_cli("pick", *GIVEN, *MARGIN, "--out", "round-1"))
+    assert "1 image in photos must be renamed" in line
+    assert shown in line
+
+
+def test_names_of_files_and_classes_are_escaped(lossbench_cli: Callable[..., Result]) -> None:
+    evil = "<script>alert('\u00fc,\"&')"
+    Path("photos/024.png").rename(f"photos/{evil}.png")
+    table = Path("labels.csv").read_text(encoding="utf-8").replace(",bar", ',"' + evil.replace('"', '""') + '"')
+    Path("labels.csv").write_text(table, encoding="utf-8")
+    result = lossbench_cli("pick", *GIVEN, "--strategy", "margin", "--budget", "6", "--out", "round-1")
+    assert result.code == 0, result.errors
+    assert "<script" not in Path("round-1/index.html").read_text(encoding="utf-8")
+    images = ET.parse("round-1/cvat.xml").getroot().findall("image")
+    rows = list(csv.DictReader(Path("round-1/picks.csv").read_text(encoding="utf-8").splitlines()))
+    assert f"{evil}.png" in [row["path"] for row in rows]
+    assert [image.get("name") for image in images] == [row["path"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("--classes", "disk,bar,"), "--classes 'disk,bar,' has an empty name"),
+        (("--classes", ""), "--classes '' has an empty name"),
+        (("--kind", "detection", "--settings", "det.toml"), "labels.csv holds choices, and no boxes"),
+        (("--oracle", "labels.csv"), "--labeled and --oracle"),
+        (("--labeled", "none.csv"), "there are no labels none.csv"),
+        (("--labeled", "one.csv"), "'disk' is the only class"),
+        (("--labeled", "twice.csv"), "twice.csv: 000.png and photos/000.png both mean 000.png"),
+        (("--labeled", "control.json"), r"the class 'a\x00b' has control characters"),
+        (("--out", "labels.csv/round"), "labels.csv/round cannot be made in "),
+        (("--out", "link"), "link exists already"),
+    ],
+    ids=[
+        "an empty class", "no class", "labels of another kind", "two uses of labels", "no export", "one class",
+        "an image twice", "a control character in a class", "a folder below a file", "a link to nowhere",
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_line_before_anything_is_trained(
+    lossbench_cli: Callable[..., Result], options: tuple[str, ...], fault: str
+) -> None:
+    Path("one.csv").write_text("path,label\n000.png,disk\n002.png,disk\n", encoding="utf-8")
+    Path("twice.csv").write_text("path,label\n000.png,disk\nphotos/000.png,bar\n", encoding="utf-8")
+    a_coco_file(Path("control.json"), [1, 1, 9, 9], "a\0b")
+    Path("link").symlink_to("nowhere")
+    Path("det.toml").write_text(SMALL_DETECTOR, encoding="utf-8")
+    given = ("--unlabeled", "photos", *(() if "--labeled" in options else ("--labeled", "labels.csv")), *MARGIN)
+    out = () if "--out" in options else ("--out", "round-1")
+    line = the_line(lossbench_cli("pick", *given, "--settings", "small.toml", *options, *out))
+    assert fault in line
+    assert not Path("round-1").exists()
+    assert not Path("runs/cache/models").exists()

@@ -126,3 +126,21 @@ def test_labels_of_two_kinds_need_a_name(tmp_path: Path) -> None:
     path.write_text(json.dumps([task]), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"the labels fit classification, detection; give one with --kind"):
         plan_round(Request("photos", (str(path),), table=WHO))
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({"task": 1}, r"pick: task is to be a table of settings \(given: 1\)"),
+        ({"task": {"data": 1}}, "pick: task.data is to be a table"),
+        ({"task": {"data": {"labeled": 1}}}, "pick: task.data.labeled is to be a table"),
+        ({"task": {"data": {"labeled": {"images": "photos", "labels": 5}}}}, "pick: task.data.labeled: labels: "),
+        ({"task": {"data": {"labeled": {"images": 5}}}}, "pick: task.data.labeled: images: "),
+        ({"loss_prediction": 5}, "pick: loss_prediction is to be a table"),
+    ],
+    ids=["task", "data", "labeled", "labels", "images", "loss_prediction"],
+)
+def test_settings_that_are_no_tables_are_named(table: dict[str, Any], fault: str) -> None:
+    images = None if "task" in table else "photos"
+    with pytest.raises(ConfigError, match=fault):
+        plan_round(Request(images, (), "detection", ("a",), WHO | table))

@@ -189,3 +189,10 @@ def test_class_lists_may_grow(folder: Path) -> None:
     table = parsed_toml(SMALL_MODEL.encode()) | {"strategy": "margin", "budget": 3}
     plan = plan_round(Request("photos", ("labels.csv", "more.csv"), table=table))
     assert LabelingRound(plan, Path("cache"), CPU).run().class_names == ("bar", "disk", "star")
+
+
+def test_an_export_of_windows_names_its_images_with_backslashes(folder: Path) -> None:
+    (folder / "more.csv").write_text("path,label\nC:\\data\\photos\\030.png,disk\n", encoding="utf-8")
+    one = planned(labels=("labels.csv", "more.csv"))
+    assert len(one.division.unlabeled) == PHOTOS - LABELED
+    assert "030.png" not in [one.found.names[image] for image in one.division.unlabeled]

@@ -119,5 +119,5 @@ def test_what_is_no_export_is_one_line(name: str, content: bytes, wanted: str, t
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the labels not found: .*none.json"):
+    with pytest.raises(DataError, match=r"there are no labels .*none.json; give the path of an export"):
         read_annotations(tmp_path / "none.json")
