@@ -31,7 +31,7 @@ def test_taps_features_and_output_are_those_of_the_module() -> None:
     plain = network()
     model = TappedModel(plain, taps=["0"], head="3")
     images = torch.randn(2, 3, 8, 8)
-    (tap,), (feature,), raw = model(images)
+    (tap,), (feature,), raw, _ = model(images)
     assert torch.equal(tap, plain[0](images))
     assert torch.equal(feature, plain[:3](images))
     assert torch.equal(raw, plain(images))

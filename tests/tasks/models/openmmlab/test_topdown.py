@@ -148,7 +148,7 @@ def test_heads_of_several_stacks_are_divided_at_their_last_layers(text: str, tmp
     source = estimator(path)
     model = factory(path, weights=str(saved(source, tmp_path))).build().eval()
     with torch.no_grad():
-        _, features, raw = model(IMAGES)
+        _, features, raw, _ = model(IMAGES)
         wanted: list[Tensor] = source(IMAGES, None, mode="tensor")
     assert raw.shape == (2, 2, 16, 8, 8)
     torch.testing.assert_close(raw, torch.stack(list(wanted), 1))
