@@ -62,13 +62,13 @@ class PPAL(Strategy):
     cost: ClassVar[str] = "N C + 4 K^2 (D + C) (1 + iterations), 100 iterations at most"
 
     alpha: Number = Field(default=0.3, gt=0.01, le=100)
-    """How fast the weight grows with the difficulty: a small one soon, a large one evenly (section 4.1; authors' code)."""
+    """How fast the weight grows with the difficulty: a small one soon, a large one evenly (authors' code)."""
     beta: Number = Field(default=0.2, ge=0, le=100)
-    """The weight is at most 1 plus this (section 4.1; authors' code)."""
+    """The weight is at most 1 plus this (authors' code)."""
     xi: Number = Field(default=0.6, ge=0, le=1)
-    """Share of the classification in the difficulty; the rest is the overlap's (section 4.1; authors' code)."""
+    """Share of the classification in the difficulty; the rest is the overlap's (authors' code)."""
     expansion: Number = Field(default=4.0, ge=1, le=1000)
-    """As many times the budget remain for the second stage (the paper's delta; section 4.1)."""
+    """As many times the budget remain for the second stage (the paper's delta, as in the authors' code)."""
     least_score: Number = Field(default=0.05, ge=0, le=1)
     """Of a detection (authors' code)."""
     iterations: Whole = Field(default=100, ge=0, le=10_000)

@@ -175,8 +175,10 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     from lossbench.running.jobs import jobs, sweep_of
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
+    from tasks.notices import each_line_once
 
-    protocol = plan_simulation(request, rounds)
+    with each_line_once():
+        protocol = plan_simulation(request, rounds)
     write_whole(paths.out / f"{protocol.name}.toml", protocol_text(protocol))
     wanted = {
         "protocols": [protocol.name],
@@ -186,7 +188,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     runs = jobs(sweep_of(wanted, {"strategies": "--strategy", "seeds": "--seed"}), (protocol,))
     workers = min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1
     screen = console()
-    with SweepProgress(runs, screen) as progress:
+    with each_line_once(), SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, paths, workers, progress)
     report(records, (), paths.out, screen, [job.strategy() for job in runs if job.fingerprints])
 
@@ -196,7 +198,7 @@ def _show(outcome: Outcome, out: Path) -> None:
 
     held_out = f", {outcome.held_out:,} held out" if outcome.held_out else ""
     say(
-        f"{plural(outcome.images, 'image')}: {plural(outcome.trained_on, 'label')} to train on{held_out}, "
+        f"{plural(outcome.images, 'image')}: {plural(outcome.trained_on, 'labeled image')} to train on{held_out}, "
         f"{plural(outcome.duplicates, 'near-duplicate')} left out"
     )
     if outcome.metrics:

@@ -159,7 +159,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 def settings_text(settings: RoundSettings) -> str:
     """The content of `round.toml`."""
     head = "# A labeling round of Lossbench. To make it again: lossbench pick --settings FILE --out DIR, in the same folder.\n"
-    return head + tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    table = settings.model_dump(mode="json", exclude_none=True)
+    table["task"]["data"] = settings.task.data.model_dump(
+        mode="json", exclude_defaults=True
+    )  # not of forms that are not used
+    return head + tomli_w.dumps(table)
 
 
 def protocol_text(protocol: Protocol) -> str:

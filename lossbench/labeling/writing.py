@@ -18,6 +18,7 @@ from lossbench.labeling.plan import SETTINGS_FILE, settings_text
 from lossbench.labeling.round import Outcome, Pick
 from tasks.datasets.tools import coco, cvat, label_studio_tasks, yolo
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.notices import notice
 
 INDEX = "index.html"
 PICKS = "picks.csv"
@@ -118,5 +119,7 @@ def _write_for_tools(outcome: Outcome, shape: Shape, folder: Path, addresses: Ad
     cvat.write_cvat(folder / "cvat.xml", images, outcome.class_names)
     if shape != "choices":
         coco.write_coco_annotations(folder / "coco.json", images, outcome.class_names)
-    if shape == "boxes":
+    if shape == "boxes" and len({image.file.rpartition(".")[0] for image in images}) < count:
+        notice("no YOLO set is written: two picks differ in their suffix alone, and its text files would have one name")
+    elif shape == "boxes":
         yolo.write_yolo_annotations(folder / "yolo", images, outcome.class_names)

@@ -31,7 +31,7 @@ def test_a_round_says_what_it_did(lossbench_cli: Callable[..., Result]) -> None:
     given = ("--unlabeled", "photos", "--labeled", "labels.csv", *MARGIN, "--settings", "small.toml")
     result = lossbench_cli("pick", *given, "--out", "round-1")
     assert result.code == 0, result.errors
-    assert "30 images: 24 labels to train on, 0 near-duplicates left out" in result.output
+    assert "30 images: 24 labeled images to train on, 0 near-duplicates left out" in result.output
     assert "Picks: round-1/picks.csv (3 images by margin)" in result.output
     again = lossbench_cli("pick", "--settings", "round-1/round.toml", "--out", "round-2")
     assert again.code == 0, again.errors
