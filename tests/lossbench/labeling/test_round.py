@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from photo_folders import CLASSES, SMALL_MODEL, label_table, photograph, photographs
+from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_table, photograph, photographs
 
 from lossbench.config import ConfigError
 from lossbench.files import parsed_toml
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound, Outcome
 from lossbench.labeling.writing import COLUMNS, Addresses, write_round
+from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox
+from tasks.datasets.tools.cvat import write_cvat
+from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError
 
 CPU = torch.device("cpu")
@@ -196,3 +199,24 @@ def test_an_export_of_windows_names_its_images_with_backslashes(folder: Path) ->
     one = planned(labels=("labels.csv", "more.csv"))
     assert len(one.division.unlabeled) == PHOTOS - LABELED
     assert "030.png" not in [one.found.names[image] for image in one.division.unlabeled]
+
+
+def test_a_round_of_boxes_goes_through_the_files_of_cvat(folder: Path) -> None:
+    """CVAT without its server: what is drawn is written as CVAT exports it, and the next round is picked from that."""
+    names = [f"{number:03}.png" for number in range(LABELED)]
+    boxes = {name: tuple(40 * place for place in box_of(int(name[:3]))) for name in names}
+    drawn = [
+        AnnotatedImage(name, (40, 40), boxes=(LabeledBox(CLASSES[int(name[:3]) % 2], *boxes[name]),)) for name in names
+    ]
+    write_cvat(folder / "export.xml", drawn, CLASSES)
+    table = parsed_toml(SMALL_DETECTOR.encode()) | {"strategy": "entropy", "budget": 4}
+    one = LabelingRound(plan_round(Request("photos", ("export.xml",), table=table)), Path("cache"), CPU)
+    outcome = one.run()
+    for image in one.division.training:
+        objects = one.task.annotations[image]
+        assert (40 * objects.boxes[0]).tolist() == pytest.approx(boxes[one.found.names[image]], abs=0.01)
+        assert outcome.class_names[objects.labels[0]] == CLASSES[int(one.found.names[image][:3]) % 2]
+    write_round(outcome, one.shape, Path("round-2"), Addresses())
+    read = read_annotations(Path("round-2/cvat.xml")).images
+    assert [image.file for image in read] == [pick.file for pick in outcome.picks]
+    assert read_annotations(Path("round-2/yolo"), Path("photos")).class_names == CLASSES
