@@ -15,6 +15,8 @@ from tasks.datasets.xml_files import xml_root
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import image_size
 
+ABSENT, CLASS_MARKS = "-1", {"-1", "0", "1"}
+"""In lists of one class: the class is not shown, only by difficult objects, or shown."""
 MANY = 2
 """From so many elements on, it is not clear which of them counts."""
 
@@ -24,7 +26,8 @@ def load_split(devkit: Path, lists: Sequence[str], classes: Sequence[str], *, ne
 
     Args:
         devkit: the folder `VOCdevkit`.
-        lists: YEAR/SET each, for instance ("2007/trainval", "2012/trainval").
+        lists: YEAR/SET each, for instance ("2007/trainval", "2012/trainval"). Of a list of one class, such as
+            "2007/car_trainval", the images count that show the class.
         classes: class names; objects of other classes count as background.
         need_object: leave out images without an object of these classes that is not difficult.
 
@@ -54,18 +57,20 @@ def _listed(devkit: Path, lists: Sequence[str]) -> Iterator[tuple[Path, str, Pat
         list_file = root / "ImageSets/Main" / f"{name}.txt"
         content = read_data(list_file, f"the list {image_list}")
         try:
-            stems = [line.strip() for line in decoded_text(content).splitlines() if line.strip()]
+            lines = [line.split() for line in decoded_text(content).splitlines() if line.strip()]
         except ValueError as error:
             fault = f"the list {list_file} is {error}"
             raise DataError(fault) from None
-        require(stems, f"the list {list_file} names no image", "write a name without a suffix into each line")
-        for stem in stems:
+        require(lines, f"the list {list_file} names no image", "write a name without a suffix into each line")
+        for stem, *marks in lines:
+            right = re.fullmatch(r"\w[\w.-]*", stem) and len(marks) <= 1 and set(marks) <= CLASS_MARKS
             require(
-                re.fullmatch(r"\w[\w.-]*", stem),
-                f"the list {list_file} has the line {shown(stem)}",
+                right,
+                f"the list {list_file} has the line {shown(' '.join([stem, *marks]))}",
                 "write one name without a suffix and without a folder into each line",
             )
-            yield root, stem, list_file
+            if marks != [ABSENT]:
+                yield root, stem, list_file
 
 
 def _of_size(objects: Objects, size: tuple[int, int], file: Path) -> Objects:

@@ -116,6 +116,18 @@ def test_missing_files_are_named(tmp_path: Path, gone: str, reason: str) -> None
         built(tmp_path)
 
 
+def test_of_a_list_of_one_class_the_images_count_that_show_it(tmp_path: Path) -> None:
+    folder = devkit(tmp_path, POOL, TEST)
+    names = list(POOL)
+    marks = dict(zip(names, ("-1", " 1", " 0", " 1"), strict=True))
+    (folder / "ImageSets/Main/car_trainval.txt").write_text("".join(f"{name} {mark}\n" for name, mark in marks.items()))
+    found = load_split(tmp_path / "VOCdevkit", ("2007/car_trainval",), ("cat", "car"), need_object=False)
+    assert [file.stem for file in found.files] == names[1:]
+    (folder / "ImageSets/Main/car_trainval.txt").write_text(f"{names[0]} 2\n")
+    with pytest.raises(DataError, match=f"has the line '{names[0]} 2'"):
+        load_split(tmp_path / "VOCdevkit", ("2007/car_trainval",), ("cat", "car"), need_object=False)
+
+
 def test_an_empty_list_and_a_missing_year_are_refused(tmp_path: Path) -> None:
     devkit(tmp_path, {}, TEST)
     with pytest.raises(DataError, match=r"trainval.txt names no image"):
