@@ -22,8 +22,8 @@ from lossbench.paths import Paths
 from lossbench.words import plural
 
 if TYPE_CHECKING:
+    from lossbench.labeling.outcome import Outcome
     from lossbench.labeling.plan import Request
-    from lossbench.labeling.round import Outcome
 
 EXAMPLES = """Examples:
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.site.tables import number
 from lossbench.labeling.drawing import Color, class_colors
-from lossbench.labeling.round import Outcome, Pick
+from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.words import plural
 
 SHOWN_CLASSES = 20

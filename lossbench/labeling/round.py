@@ -17,9 +17,11 @@ from torch import Tensor
 
 from lossbench.config import ConfigError
 from lossbench.labeling.duplicates import looks, near_duplicates
+from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
-from lossbench.running.loop import checked, evaluate, selection_context
+from lossbench.running.evaluation import evaluate
 from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.selecting import checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.words import plural
 from strategies import STRATEGIES, Selection, Strategy, load_strategy
@@ -41,54 +43,6 @@ FEWEST_HELD_OUT = 5
 """Labeled images below which nothing is held out: all of them train, and there is no score."""
 SURVEYED = 1000
 """Unlabeled images, drawn at random, in which classes are predicted to compare the picks with."""
-
-
-class Pick(NamedTuple):
-    """An image to label next."""
-
-    file: str
-    """Path from the folder of images."""
-    path: Path
-    rank: int
-    """From 1."""
-    score: float
-    """The strategy's; NaN where it has none."""
-    predicted_loss: float
-    """lossnet's; NaN in a first round. The next two are NaN and empty there, too."""
-    margin: float
-    """Between the two likeliest classes, averaged over the rows of the prediction."""
-    nearest_labeled: str
-    """The labeled image whose embedding is most alike."""
-    similarity: float
-    """Cosine of the two embeddings."""
-    left_out: tuple[str, ...]
-    """Near-duplicates of it, which were no candidates."""
-    prediction: AnnotatedImage
-    """What the model sees in it; empty in a first round."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a round found."""
-
-    settings: RoundSettings
-    class_names: tuple[str, ...]
-    picks: tuple[Pick, ...]
-    images: int
-    """In the folder."""
-    trained_on: int
-    held_out: int
-    """Labeled images that were not trained on."""
-    set_aside: int
-    """Labeled images that teach nothing, such as those without a class; they are not picked again."""
-    duplicates: int
-    """Unlabeled images that were left out as near-duplicates of others or of labeled ones."""
-    metrics: dict[str, float]
-    """On the held-out images; empty where there are none."""
-    pool_classes: dict[str, float]
-    """Share of each class among the labels predicted in unlabeled images; empty in a first round."""
-    pick_classes: dict[str, float]
-    """The same of the picks."""
 
 
 class Division(NamedTuple):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from lossbench.config import ConfigError
 from lossbench.labeling.drawing import picture
+from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.page import page, picture_name
 from lossbench.labeling.plan import SETTINGS_FILE, settings_text
-from lossbench.labeling.round import Outcome, Pick
 from tasks.datasets.tools import coco, cvat, label_studio_tasks, yolo
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.notices import notice

@@ -14,8 +14,9 @@ import torch
 from lossbench.config import ConfigError, Protocol
 from lossbench.measuring.replay import OutputBank, ReplayLearner
 from lossbench.paths import Paths
-from lossbench.running.loop import WANTED, Run, checked, selection_context
+from lossbench.running.loop import Run
 from lossbench.running.machine import commit, describe, memory_growth
+from lossbench.running.selecting import WANTED, checked, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task

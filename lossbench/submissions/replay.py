@@ -26,7 +26,8 @@ from pydantic import ConfigDict
 from leaderboard.schema.records import Track
 from lossbench.config import Protocol
 from lossbench.running.jobs import Job
-from lossbench.running.loop import Run, checked
+from lossbench.running.loop import Run
+from lossbench.running.selecting import checked
 from lossbench.submissions.exchange import (
     MODELS,
     Answer,

@@ -12,7 +12,7 @@ import torch
 from tiny_tasks import FAST_ON_ONE_KIND
 from torch import Tensor
 
-from lossbench.running.loop import checked
+from lossbench.running.selecting import checked
 from lossbench.submissions.conformance import Trial
 from strategies import STRATEGIES, Context, SelectionError, Strategy
 from tasks.base import TapModel, UnlabeledTask

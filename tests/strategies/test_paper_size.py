@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from lossbench.config import LossPrediction, protocol_file, read_protocol
-from lossbench.running.loop import checked, true_losses
+from lossbench.running.evaluation import true_losses
 from lossbench.running.machine import memory_growth
 from lossbench.running.model_cache import TrainingPlan
+from lossbench.running.selecting import checked
 from lossbench.running.streams import stream
 from strategies import STRATEGIES, Context, Strategy
 from strategies.base import Oracle

@@ -10,7 +10,7 @@ import torch
 from raw_outputs import SOME, equal, parts, rows
 from tiny_learners import MakeLearner
 
-from lossbench.running.loop import evaluate
+from lossbench.running.evaluation import evaluate
 from lossbench.submissions.conformance import LABELED
 from strategies.random import Random
 from tasks.base import Task

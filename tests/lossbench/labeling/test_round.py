@@ -14,8 +14,9 @@ from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_ta
 
 from lossbench.config import ConfigError
 from lossbench.files import parsed_toml
+from lossbench.labeling.outcome import Outcome
 from lossbench.labeling.plan import Request, plan_round
-from lossbench.labeling.round import LabelingRound, Outcome
+from lossbench.labeling.round import LabelingRound
 from lossbench.labeling.writing import COLUMNS, Addresses, write_round
 from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox
 from tasks.datasets.tools.cvat import write_cvat

@@ -14,7 +14,8 @@ from tiny_learners import MakeTask
 from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
-from lossbench.running.loop import Run, true_losses
+from lossbench.running.evaluation import true_losses
+from lossbench.running.loop import Run
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.pool import Pool
 from lossbench.submissions.conformance import tiny_protocol

@@ -17,7 +17,8 @@ from tiny_tasks import with_recipe
 import lossbench.running.metrics_file
 from leaderboard.schema.records import Round
 from lossbench.config import LossPrediction
-from lossbench.running.loop import Run, evaluate
+from lossbench.running.evaluation import evaluate
+from lossbench.running.loop import Run
 from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import Strategy, load_strategy

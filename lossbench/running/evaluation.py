@@ -1,0 +1,54 @@
+"""Scores of a learner, from the true labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from lossnet import LossPredictor, ranking_accuracy
+from tasks.base import Ids, Task
+from tasks.training.learner import Learner
+from tasks.training.loop import TrainingError
+
+
+def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:
+    """The learner's losses (n,) under the true labels."""
+    batches = learner.batches(ids)
+    return torch.cat([task.unlabeled.losses(outputs.raw, task.targets(part)) for part, outputs in batches])
+
+
+def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
+    """The task's metrics on held-out images, and how well the predicted losses rank the true ones.
+
+    `ranking_accuracy` is that of the shared LossNet; `auxiliary_ranking_accuracy` that of a strategy's own loss predictor.
+
+    Raises:
+        TrainingError: one of them is not finite; the last training step can leave such weights.
+    """
+    predictors = {"ranking_accuracy": learner.lossnet, "auxiliary_ranking_accuracy": learner.auxiliary}
+    predictors = {name: module for name, module in predictors.items() if isinstance(module, LossPredictor)}
+    losses: list[torch.Tensor] = []
+    predicted: dict[str, list[torch.Tensor]] = {name: [] for name in predictors}
+
+    def judged() -> Iterator[object]:
+        for part, outputs in learner.batches(ids):
+            with torch.no_grad(), learner.autocast():
+                raw = task.judged(learner.model, part, outputs.raw)
+            losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
+            for name, module in predictors.items():
+                with torch.no_grad():
+                    predicted[name].append(module.predict_losses(outputs.read_by(module)))
+            yield raw
+
+    metrics = task.metrics(judged(), ids)
+    truth = torch.cat(losses).cpu()
+    metrics["loss"] = float(truth.mean())
+    for name in predictors:
+        metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            msg = f"after the last training step, {name} on the held-out images is not finite ({value})"
+            raise TrainingError(msg)
+    return metrics
