@@ -141,7 +141,7 @@ class DataSource(Settings):
     def _one_source(self) -> DataSource:
         given = [form for form in self.forms if getattr(self, form) is not None]
         if len(given) > 1:
-            msg = f"{' and '.join(given)} are {len(given)} sources of images; keep one"
+            msg = f"{' and '.join(given[:2])} are two sources of images; keep one"
             raise ValueError(msg)
         return self
 

@@ -7,7 +7,8 @@ import math
 import mmap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,24 +78,38 @@ def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
         try:
             while missing := [number for number in range(count) if number not in shards]:
                 obtain = partial(_obtained, folder, sharding, stopped=stopped, last=missing[-1])
-                for number, (shard, new) in zip(missing, pool.map(obtain, missing), strict=True):
-                    if shard is None:
-                        continue
-                    shards[number] = shard
-                    computed += len(shard) if new else 0
-                    speed = computed / max(time.monotonic() - begun, 1e-9)
-                    report(f"{sharding.title}: {100 * len(shards) // count} %, {speed:.0f} images/s")
+                futures = {pool.submit(obtain, number): number for number in missing}
+                for future in as_completed(futures):
+                    with suppress(CancelledError):  # another file's fault has stopped it, and is raised here
+                        shard, new = future.result()
+                        if shard is None:
+                            continue
+                        shards[futures[future]] = shard
+                        computed += len(shard) if new else 0
+                        speed = computed / max(time.monotonic() - begun, 1e-9)
+                        report(f"{sharding.title}: {100 * len(shards) // count} %, {speed:.0f} images/s")
         finally:
             stopped.set()  # Ctrl-C ends the threads, too
     return tuple(shards[number] for number in range(count))
 
 
 def _obtained(folder: Path, sharding: Sharding, number: int, *, stopped: Event, last: int) -> tuple[Rows | None, bool]:
-    """A file's rows, and whether they were computed now; None where another process is computing them."""
-    shard = _intact(folder, number, sharding.title)
-    if shard is None and not stopped.is_set() and _computed(folder, number, sharding, stopped, wait=number == last):
-        return _intact(folder, number, sharding.title), True
-    return shard, False
+    """A file's rows, and whether they were computed now; None where another process is computing them.
+
+    A fault stops all threads.
+    """
+    finished = False
+    try:
+        if stopped.is_set():
+            raise CancelledError
+        shard, new = _intact(folder, number, sharding.title), False
+        if shard is None and _computed(folder, number, sharding, stopped, wait=number == last):
+            shard, new = _intact(folder, number, sharding.title), True
+        finished = True
+        return shard, new
+    finally:
+        if not finished:
+            stopped.set()
 
 
 def taken(shards: Sequence[Rows], places: NDArray[np.int64]) -> Rows:

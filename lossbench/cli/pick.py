@@ -107,7 +107,10 @@ def pick(
     trust_config: TrustConfig = False,
     device: Device = "cpu",
 ) -> None:
-    """Pick images of your own to label next, and write files for annotation tools."""
+    """Pick images of your own to label next.
+
+    Writes a folder with the picks, a page to look at, and files for annotation tools.
+    """
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.labeling.plan import Request, read_settings

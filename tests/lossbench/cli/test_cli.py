@@ -23,6 +23,7 @@ from strategies import STRATEGIES
 ROOT = Path(__file__).parents[3]
 COMMANDS = [
     "run",
+    "pick",
     "list taps",
     "list tasks",
     "list strategies",
@@ -66,7 +67,7 @@ def test_help_lists_every_command_once(lossbench_cli: Callable[..., Result]) -> 
     groups = {each.split()[0] for each in COMMANDS}
     listed = lossbench_cli().output.partition("Commands:\n")[2]
     assert {line.split()[0] for line in listed.splitlines() if line.strip()} == groups
-    for group in groups - {"run", "diagnose"}:
+    for group in groups - {"run", "pick", "diagnose"}:
         listed = lossbench_cli(group).output.partition("Commands:\n")[2]
         names = [f"{group} {line.split()[0]}" for line in listed.splitlines() if line.strip()]
         assert sorted(names) == sorted(each for each in COMMANDS if each.startswith(f"{group} "))

@@ -40,7 +40,7 @@ LISTS = [
     ("UTF-16", "a\n".encode("utf-16"), "is not text in UTF-8 (byte 0 is 0xff); save it as UTF-8"),
     ("Latin-1", b"a\nb\xe9\n", "is not text in UTF-8 (byte 3 is 0xe9)"),
     ("an image twice", b"a\nb\na\n", "names the image a twice; remove one of the two lines"),
-    ("two words", b"a 1\nb -1\n", "has the line 'a 1'; write one name without a suffix"),
+    ("two words", b"a 2\nb -1\n", "has the line 'a 2'; write one name without a suffix"),
     ("a folder", b"../Annotations/a\n", "has the line '../Annotations/a'; write one name"),
     ("a NUL byte", b"a\0\n", "has the line 'a\\x00'; write one name"),
 ]

@@ -88,7 +88,7 @@ def run_lengths(counts: object, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Call
 
 
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
-    "no JSON": (lambda: "{", r"the COCO file .*pool\.json is"),
+    "no JSON": (lambda: "{", r"the COCO file .*pool\.json cannot be read"),
     "no segmentation": (
         lambda: table({"id": 7, "image_id": 1, "category_id": 3}),
         r"pool\.json: annotations, entry 0: .*segmentation",
@@ -154,7 +154,7 @@ def test_classes_must_be_in_the_file(data: dict[str, Any], line: str, tmp_path: 
 
 
 def test_scenes_and_files_are_two_sources(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="scenes and coco are two sources of images"):
+    with pytest.raises(ValidationError, match="layout and scenes are two sources of images"):
         written(tmp_path, table(), scenes={})
 
 

@@ -120,7 +120,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "a box without area": (table(animal(bbox=[5, 0, 0, 20])), "has no area"),
     "a tiny box": (table(animal(bbox=[5, 0, 0.1, 0.1])), r"the frame has 0\.125 pixels"),
     "nobody": (table(), r"pool\.json has no person with a labeled joint"),
-    "no JSON": ("[", r"the COCO file .*pool\.json is"),
+    "no JSON": ("[", r"the COCO file .*pool\.json cannot be read"),
 }  # fmt: skip
 
 

@@ -45,13 +45,13 @@ def test_passes_repeat_the_head_alone(
 ) -> None:
     learner, calls = trained(kind), {"trunk": 0, "head": 0}
     handle = learner.model.head.register_forward_hook(lambda *_: calls.__setitem__("head", calls["head"] + 1))
-    trunk = learner.model.trunk
+    trunk = learner.model.scaled_trunk
 
     def counted(images: torch.Tensor) -> object:
         calls["trunk"] += 1
         return trunk(images)
 
-    monkeypatch.setattr(learner.model, "trunk", counted)
+    monkeypatch.setattr(learner.model, "scaled_trunk", counted)
     try:
         (passes,) = learner.dropout_passes(np.arange(20, 30), 4, 0.5, np.random.default_rng(0))
         predictions = [each.log_probs for each in passes]
