@@ -15,8 +15,10 @@ def page_spec(chart: alt.LayerChart | alt.Chart, description: str, **size: Any) 
         chart: the chart.
         description: the alternative text.
         size: width and height; the width "container" is that of the surrounding HTML element.
+
+    It is not checked against Vega-Lite's schema, which takes longer than all else on the page; a test checks every kind of chart.
     """
-    return chart.properties(description=description, **size).to_dict()
+    return chart.properties(description=description, **size).to_dict(validate=False)
 
 
 def script() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -169,6 +170,11 @@ class Record(Part):
     def complete(self) -> bool:
         """Whether the record has all planned rounds."""
         return len(self.rounds) == self.planned_rounds
+
+    @cached_property
+    def picked(self) -> frozenset[int]:
+        """All images that the run picked, as pool positions."""
+        return frozenset(image for each in self.rounds for image in each.picked)
 
     @property
     def score(self) -> tuple[float, ...]:

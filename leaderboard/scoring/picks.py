@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.schema.records import Record
 from leaderboard.scoring.entries import BASELINE, Entry, mean
 from leaderboard.scoring.sections import Section
 
@@ -39,13 +38,8 @@ def _mean_shares(entry: Entry, groups: int) -> NDArray[np.float64] | None:
     for record in entry.records:
         counts = [round_.group_counts for round_ in record.rounds if round_.picked]
         if counts and all(len(count) == groups for count in counts):
-            runs.append(np.sum(counts, 0) / len(picks(record)))
+            runs.append(np.sum(counts, 0) / len(record.picked))
     return np.mean(runs, 0) if runs else None
-
-
-def picks(record: Record) -> frozenset[int]:
-    """All images that a run picked, as pool positions."""
-    return frozenset(image for round_ in record.rounds for image in round_.picked)
 
 
 def overlap(first: Entry, second: Entry) -> float:
@@ -53,11 +47,11 @@ def overlap(first: Entry, second: Entry) -> float:
 
     All rounds of a run together; the mean over the seeds that both have, NaN if there are none.
     """
-    others = {record.seed: picks(record) for record in second.records}
+    others = {record.seed: record.picked for record in second.records}
     shares = [
-        len(picks(record) & others[record.seed]) / len(picks(record))
+        len(record.picked & others[record.seed]) / len(record.picked)
         for record in first.records
-        if record.seed in others and picks(record)
+        if record.seed in others and record.picked
     ]
     return mean(shares)
 
@@ -71,5 +65,5 @@ def overlaps(section: Section, strategy: str) -> list[tuple[str, float]]:
 
 def seed_overlap(entry: Entry) -> float:
     """The overlap between the runs of one strategy under different seeds: the mean over all pairs of runs."""
-    runs: Sequence[frozenset[int]] = [ids for ids in map(picks, entry.records) if ids]
+    runs: Sequence[frozenset[int]] = [record.picked for record in entry.records if record.picked]
     return mean([len(first & second) / len(first) for first in runs for second in runs if first is not second])

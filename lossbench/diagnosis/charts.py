@@ -14,7 +14,6 @@ from leaderboard.charts.pictures import save
 from leaderboard.charts.styles import GRAY, styles
 from leaderboard.schema.records import Phases
 from leaderboard.scoring.entries import Key
-from leaderboard.scoring.picks import picks
 from lossbench.diagnosis.examination import Diagnosis
 
 PANEL_PIXELS, COLUMNS = 220, 3
@@ -143,7 +142,7 @@ def group_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
     rows = []
     for diagnosis in diagnoses:
         counts = [one.group_counts for one in diagnosis.record.rounds if one.group_counts]
-        total = len(picks(diagnosis.record))
+        total = len(diagnosis.record.picked)
         if counts and total:
             shares = np.sum(counts, 0) / total
             rows += [
@@ -170,7 +169,7 @@ def group_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
 
 def overlap_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
     """The share of one run's picks (row) that another run (column) picked, too; None for a single run."""
-    picked = {diagnosis.label: picks(diagnosis.record) for diagnosis in diagnoses if picks(diagnosis.record)}
+    picked = {diagnosis.label: diagnosis.record.picked for diagnosis in diagnoses if diagnosis.record.picked}
     labels = list(picked)
     if len(labels) < 2:  # noqa: PLR2004 - a pair
         return None

@@ -8,7 +8,6 @@ from typing import Any
 
 from leaderboard.schema.records import Record, Track
 from leaderboard.scoring.entries import Entry, Hardware
-from leaderboard.scoring.picks import picks
 from leaderboard.scoring.statistics import interval
 
 TIMED = {"seconds", "peak_memory_mebibytes"}
@@ -57,7 +56,7 @@ def compare(rerun: Record, submitted: Sequence[Record], *, deterministic: bool =
     areas = Entry(rerun.strategy, reference=False, records=tuple(runs)).areas
     area = Entry(rerun.strategy, reference=False, records=(rerun,)).areas[rerun.seed]
     mean, lower, upper = interval([*areas.values()])
-    common = len(picks(rerun) & picks(same_seed)) / max(len(picks(rerun)), 1)
+    common = len(rerun.picked & same_seed.picked) / max(len(rerun.picked), 1)
     note = (
         f"{label}: area {area:.4f} on {Hardware.of(rerun.machine)}, submitted {mean:.4f} on "
         f"{Hardware.of(same_seed.machine)} ({lower:.4f} to {upper:.4f}, {len(areas)} seeds); "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pytest
 from fake_records import make_record, realistic_records
 
@@ -13,8 +14,12 @@ from leaderboard.charts.marks import initial_strategies
 from leaderboard.charts.pareto import _front
 from leaderboard.charts.pictures import curves_png
 from leaderboard.charts.styles import styles
+from leaderboard.charts.vega import page_spec
 from leaderboard.schema.records import RecordError
+from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import sections
+from leaderboard.site import views
+from leaderboard.site.page import build_page
 
 
 def values(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
@@ -93,3 +98,23 @@ def test_without_a_complete_record_there_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no complete record to draw"):
         curves_png([make_record(planned_rounds=9)], tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_every_chart_of_the_page_is_valid_vega_lite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page itself does not check them, which takes longer than all else."""
+    seen: list[dict[str, Any]] = []
+
+    def noted(chart: alt.Chart, description: str, **size: Any) -> dict[str, Any]:
+        seen.append(page_spec(chart, description, **size))
+        return seen[-1]
+
+    monkeypatch.setattr(views, "page_spec", noted)
+    records = [
+        make_record((70.0 + seed, 80.0 + gain, 85.0 + gain), strategy=name, seed=seed)
+        for seed in range(4)
+        for name, gain in (("random", 0.0), ("margin", 1.0), ("entropy", -1.0))
+    ]
+    build_page(Board(records), tmp_path / "page")
+    assert len(seen) > 5
+    for spec in seen:
+        alt.Chart.from_dict(spec, validate=True)
