@@ -12,11 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
-from lossbench.words import plural
-from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside
+from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import image_size
-from tasks.notices import notice
 from tasks.settings import Number, Whole
 
 
@@ -163,10 +161,7 @@ def load_coco(
         kept.append(
             (path, Objects(boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size))
         )
-    if cut:
-        notice(
-            f"{file.path}: {plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there"
-        )
+    say_cut(cut, str(file.path))
     require(kept, f"no image of {file.path} shows one of the classes", "change task.data.classes")
     return ObjectSplit(tuple(path for path, _ in kept), tuple(each for _, each in kept))
 

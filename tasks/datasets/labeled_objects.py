@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.words import plural
 from tasks.datasets.labeled_folder import LabeledImages
-from tasks.datasets.objects import Objects, inside
+from tasks.datasets.objects import Objects, inside, say_cut
 from tasks.errors import require
 from tasks.images.decoding import image_size
-from tasks.notices import notice
 
 
 def labeled_objects(found: LabeledImages) -> tuple[Objects, ...]:
@@ -32,6 +30,5 @@ def labeled_objects(found: LabeledImages) -> tuple[Objects, ...]:
         labels = np.array([found.class_names.index(box.label) for box in boxes], np.int64)
         scaled = (border.corners / (size * 2)).astype(np.float32)
         objects.append(Objects(scaled, labels, np.zeros(len(boxes), bool), *size))
-    if cut:
-        notice(f"{plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there")
+    say_cut(cut)
     return tuple(objects)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lossbench.words import plural
 from tasks.errors import DataError, require
+from tasks.notices import notice
 
 MOST_BEYOND = 1.0
 """Pixels by which a box may reach beyond its image: tools that count pixels differently write so, and it is cut."""
@@ -70,6 +72,15 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
             raise DataError(fault, "correct it; its numbers are left, top, right and bottom here")
         require(right > left and bottom > top, f"{where}: the box from ({text}) has no area", "correct or remove it")
     return Border(kept, int((beyond > ROUNDING).sum()))
+
+
+def say_cut(cut: int, where: str = "") -> None:
+    """Say in one line how many boxes were cut at the border of their images; nothing where none was."""
+    if cut:
+        begin = f"{where}: " if where else ""
+        notice(
+            f"{begin}{plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most; what is outside is cut"
+        )
 
 
 def check_names(names: Sequence[str], where: str) -> None:

@@ -10,11 +10,9 @@ import numpy as np
 import yaml
 
 from lossbench.files import decoded_text, shown
-from lossbench.words import plural
-from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside
+from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import SUFFIXES, image_size
-from tasks.notices import notice
 
 BOX_NUMBERS = 4
 """Of a line after its class: center and size. Outlines have more: x and y of each of their points."""
@@ -110,8 +108,7 @@ def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str
         found = np.array([classes.index(names[labels[row]]) for row in rows], np.int64)
         boxes = (border.corners / (size * 2)).astype(np.float32)
         kept.append((file, Objects(boxes, found, np.zeros(len(rows), bool), *size)))
-    if cut:
-        notice(f"{plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there")
+    say_cut(cut)
     require(kept, "no image shows one of the classes", "change task.data.classes")
     return ObjectSplit(tuple(file for file, _ in kept), tuple(each for _, each in kept))
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.words import plural
-from tasks.datasets.objects import check_names, inside
+from tasks.datasets.objects import check_names, inside, say_cut
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations
 from tasks.datasets.tools.shapes import checked_points
 from tasks.errors import require
-from tasks.notices import notice
 
 
 def checked(
@@ -46,10 +44,7 @@ def checked(
         labels.update(image.choices, (each.label for each in (*image.boxes, *image.points, *image.regions)))
     if labels:
         check_names(sorted(labels), str(path))
-    if cut:
-        notice(
-            f"{path}: {plural(cut, 'box reaches', 'boxes reach')} beyond an image by a pixel at most, and is cut there"
-        )
+    say_cut(cut, str(path))
     return Annotations(tuple(found), tuple(class_names), skipped)
 
 

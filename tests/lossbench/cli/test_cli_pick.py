@@ -127,7 +127,7 @@ def test_what_is_found_in_labels_is_said_once(
     result = lossbench_cli("pick", *given, "--out", "round-1")
     assert result.code == 0, result.errors
     assert sorted(record.getMessage().removeprefix("lossbench: ") for record in caplog.records) == [
-        "labels.json: 1 box reaches beyond an image by a pixel at most, and is cut there",
+        "labels.json: 1 box reaches beyond an image by a pixel at most; what is outside is cut",
         "photos: 1 image in forms that are not read (.gif); convert them to JPEG or PNG",
     ]
 
