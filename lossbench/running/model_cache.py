@@ -104,7 +104,8 @@ class ModelCache:
     def tried(self, labeled: Ids) -> Learner:
         """A learner of one labeled set that is trained now and kept nowhere; under a warm start, too, from the first weights."""
         model, attachments = self._untrained(len(labeled), 0)
-        self._fit(model, attachments, labeled, 0)
+        with seeded(stream(self.seed, "tried", len(labeled))):  # of dropout in a library's model
+            self._fit(model, attachments, labeled, 0)
         return self._learner(model, attachments)
 
     def _learner(self, model: TapModel, attachments: dict[str, Attachment]) -> Learner:

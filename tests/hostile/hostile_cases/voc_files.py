@@ -158,7 +158,7 @@ def lists() -> Iterator[Case]:
         ("in Latin-1", whole.encode() + b"caf\xe9\n", ("trainval",)),
         ("binary", bytes(range(256)), ("trainval",)),
         ("with a long name", whole + "a" * 5000 + "\n", ()),
-        ("with a column of flags", "".join(f"{name} 1\n" for name in POOL), ()),
+        ("with a column of other flags", "".join(f"{name} 2\n" for name in POOL), ()),
         ("of too few images", "a0\na1\n", ()),
     ):
         yield case(f"list {name}", path, text, *wanted)
