@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, JsonValue, SerializeAsAny
 from lossbench.config import ConfigError, LossPrediction, Protocol, validated
 from lossbench.files import LARGEST_TOML, UnfitFileError, merged, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
-from tasks.datasets.labeled_folder import is_example, shown_classes
+from tasks.datasets.labeled.folder import is_example, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError

@@ -28,7 +28,7 @@ from strategies import STRATEGIES, Selection, Strategy, load_strategy
 from strategies.kernels.information import margin
 from strategies.random import Random
 from tasks.base import Ids, Task
-from tasks.datasets.labeled_folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
+from tasks.datasets.labeled.folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.images.decoding import image_size
 from tasks.kind import TaskKind

@@ -19,10 +19,10 @@ from tasks.classification.settings import ClassificationData, ClassificationSett
 from tasks.datasets.classes.cifar import load_cifar10
 from tasks.datasets.classes.class_files import class_folders, class_table, load_files
 from tasks.datasets.classes.classified import ClassifiedImages
-from tasks.datasets.classes.labeled import decode_labeled
 from tasks.datasets.classes.rendered import load_rendered
 from tasks.datasets.classes.torchvision_sets import load_torchvision
-from tasks.datasets.labeled_folder import load_labeled
+from tasks.datasets.labeled.classes import decode_labeled
+from tasks.datasets.labeled.folder import load_labeled
 from tasks.datasets.names import TORCHVISION_FOLDER
 from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from lossbench.words import suggestion
 from tasks.datasets.coco import load_coco, read_coco
-from tasks.datasets.labeled_folder import LabeledImages, load_labeled
-from tasks.datasets.labeled_objects import labeled_objects
+from tasks.datasets.labeled.folder import LabeledImages, load_labeled
+from tasks.datasets.labeled.objects import labeled_objects
 from tasks.datasets.names import VOC_CLASSES
 from tasks.datasets.objects import ObjectSplit
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES

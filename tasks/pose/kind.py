@@ -52,7 +52,7 @@ class Pose(TaskKind[PoseSettings]):
         group_names: tuple[str, ...],  # noqa: ARG002
     ) -> AnnotatedImage:
         """The joints that lie in the image."""
-        from tasks.datasets.labeled_points import whole_frame
+        from tasks.datasets.labeled.points import whole_frame
 
         x, y, side = whole_frame(size)
         places = ((prediction.joints.astype(float) - 0.5) * side + (x, y)).tolist()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.datasets.coco_persons import load_persons, read_persons
-from tasks.datasets.labeled_folder import LabeledImages, load_labeled
-from tasks.datasets.labeled_points import labeled_persons
+from tasks.datasets.labeled.folder import LabeledImages, load_labeled
+from tasks.datasets.labeled.points import labeled_persons
 from tasks.datasets.mpii import load_list
 from tasks.datasets.persons import PoseList
 from tasks.datasets.scenes import MPII_LAYOUT, materialize

@@ -50,7 +50,7 @@ class Segmentation(TaskKind[SegmentationSettings]):
         """One region for each class that is predicted, without that of the background."""
         import numpy as np
 
-        from tasks.datasets.labeled_regions import BACKGROUND
+        from tasks.datasets.labeled.regions import BACKGROUND
         from tasks.datasets.masks import nearest
         from tasks.datasets.tools.shapes import encoded
 

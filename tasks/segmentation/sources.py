@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 
 from lossbench.words import suggestion
 from tasks.datasets.coco_masks import CocoMasks, decode_regions, load_masks, read_regions
-from tasks.datasets.labeled_folder import LabeledImages, load_labeled
-from tasks.datasets.labeled_regions import labeled_maps
+from tasks.datasets.labeled.folder import LabeledImages, load_labeled
+from tasks.datasets.labeled.regions import labeled_maps
 from tasks.datasets.masks import (
     MaskedImages,
     Numbering,

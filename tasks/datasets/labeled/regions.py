@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import UInt8
 
-from tasks.datasets.labeled_folder import LabeledImages, check_several
+from tasks.datasets.labeled.folder import LabeledImages, check_several
 from tasks.datasets.masks import VOID, shrunk
 from tasks.datasets.tools.shapes import decoded
 from tasks.errors import require

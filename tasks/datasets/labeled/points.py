@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.datasets.coco_persons import counterparts
-from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.labeled.folder import LabeledImages
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.errors import require

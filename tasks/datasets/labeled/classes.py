@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.datasets.classes.classified import ClassifiedImages, check_classes
-from tasks.datasets.labeled_folder import LabeledImages, check_several
+from tasks.datasets.labeled.folder import LabeledImages, check_several
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.errors import require
 from tasks.images.squares import decoded

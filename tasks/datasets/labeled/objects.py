@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.datasets.labeled_folder import LabeledImages
+from tasks.datasets.labeled.folder import LabeledImages
 from tasks.datasets.objects import Objects, inside, say_cut
 from tasks.errors import require
 from tasks.images.decoding import image_size
