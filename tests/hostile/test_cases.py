@@ -13,7 +13,11 @@ from hostile_cases.case import Case
 from watchdog import watched
 
 CASES = [
-    pytest.param(case, id=f"{room}: {case.name}", marks=() if everything.fast(case) else pytest.mark.slow)
+    pytest.param(
+        case,
+        id=f"{room}: {case.name}",
+        marks=() if everything.fast(case) else (pytest.mark.slow, pytest.mark.exhaustive),
+    )
     for room, cases in everything.CASES.items()
     for case in cases
 ]

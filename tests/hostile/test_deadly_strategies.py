@@ -16,7 +16,7 @@ from sweeps import leftovers
 
 from leaderboard.schema.records import read_record
 
-pytestmark = pytest.mark.slow  # a process of its own for each
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]  # a process of its own for each
 SECONDS = 240
 """How long a command may take on a busy machine; what sleeps here sleeps longer."""
 WORKERS = (1, 2)

@@ -12,7 +12,12 @@ from watchdog import watched
 
 FAST = {"empty", "zeroed in the middle", "a pickle"}
 CASES = [
-    pytest.param(place, damage, id=f"{place} {damage}", marks=() if damage in FAST else pytest.mark.slow)
+    pytest.param(
+        place,
+        damage,
+        id=f"{place} {damage}",
+        marks=() if damage in FAST else (pytest.mark.slow, pytest.mark.exhaustive),
+    )
     for place in stores.PLACES
     for damage in stores.DAMAGES
 ]

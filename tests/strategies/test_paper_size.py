@@ -28,7 +28,7 @@ from tasks.kinds import build_task
 from tasks.training.learner import Learner
 from tasks.training.seeding import seeded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 CONFIGS = Path(__file__).parents[2] / "configs/tasks"
 PAPER = {"classification": "cifar10", "detection": "voc0712", "pose": "mpii", "segmentation": "cityscapes"}
 UNTRAINED = {"detection": {"imagenet": False}, "segmentation": {"weights": "none"}}

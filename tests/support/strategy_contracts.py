@@ -26,8 +26,10 @@ MakeTrial = Callable[[Strategy], Trial]
 
 
 def fast_among(models: Iterable[str], *fast: str) -> list[Any]:
-    """The names of models as parameters of a fixture; all but some of them are slow."""
-    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in models]
+    """The names of models as parameters of a fixture; all but some of them belong to the exhaustive tests."""
+    return [
+        pytest.param(name, marks=() if name in fast else (pytest.mark.slow, pytest.mark.exhaustive)) for name in models
+    ]
 
 
 def trials(task: Task, models: Path) -> MakeTrial:
@@ -58,6 +60,7 @@ class StrategyContracts:
         check(make_trial(strategy.smoke()))
 
     @pytest.mark.slow
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("strategy", OTHERS, ids=lambda strategy: strategy.name)
     def test_every_other_strategy_keeps_the_contract(self, strategy: type[Strategy], make_trial: MakeTrial) -> None:
         for check in CHECKS:

@@ -24,7 +24,7 @@ CELLS = [
         kind,
         strategy,
         id=f"{kind}-{strategy.__name__}",
-        marks=pytest.mark.slow if kind != KINDS[0] and strategy.name not in QUICK else (),
+        marks=(pytest.mark.slow, pytest.mark.exhaustive) if kind != KINDS[0] and strategy.name not in QUICK else (),
     )
     for kind in KINDS
     for strategy in STRATEGIES
