@@ -213,5 +213,9 @@ def unit_embeddings(ctx: Context, ids: Ids) -> Float[Tensor, "n d"]:
     Raises:
         SelectionError: an embedding is not finite.
     """
-    points = finite(ctx.learner.embeddings(ids), "embeddings")
+    return unit_rows(finite(ctx.learner.embeddings(ids), "embeddings"))
+
+
+def unit_rows(points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """The same points, scaled to length 1 in place; a point of 0 stays 0."""
     return points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))

@@ -22,6 +22,7 @@ from strategies.gradient_length import ExpectedGradientLength
 from strategies.graph import CoreGCN, UncertainGCN
 from strategies.learning_loss import LearningLoss, LearningLossMSE
 from strategies.learning_loss_clusters import LearningLossClusters
+from strategies.learning_loss_herding import LearningLossHerding
 from strategies.learning_loss_pp import LearningLossPlusPlus
 from strategies.least_confidence import LeastConfidence
 from strategies.margin import Margin
@@ -68,6 +69,7 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     LearningLossMSE,
     LearningLossPlusPlus,
     LearningLossClusters,
+    LearningLossHerding,
     AlfaMix,
     AlfaMixLearned,
     AlfaMixNorm,

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings
+from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.geometry import k_means, nearest_to_centers
 from strategies.kernels.mixing import UNSTABLE_WEIGHT
 from tasks.settings import Number, Whole
@@ -78,6 +78,4 @@ class DropQuery(Strategy):
                     changed = learner.decode(dropout(outputs.features)).log_probs.argmax(2) != categories
                     count += before.pooled(changed.double()) >= UNSTABLE_WEIGHT
                 counts.append(count)
-        points = finite(torch.cat(embeddings), "embeddings")
-        points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))
-        return points, torch.cat(counts)
+        return unit_rows(finite(torch.cat(embeddings), "embeddings")), torch.cat(counts)

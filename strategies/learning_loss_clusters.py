@@ -11,6 +11,7 @@ from torch.nn import functional
 from lossnet import ListwiseObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.information import shares_of_lower
 from tasks.settings import Number
 from tasks.training.learner import trained_module
 from tasks.training.loop import CoTrained
@@ -53,9 +54,7 @@ class LearningLossClusters(Strategy):
                 embeddings.append(learner.task.embed(outputs))
         losses, points = finite(torch.cat(predicted), "predicted losses"), finite(torch.cat(embeddings), "embeddings")
         with learner.clock.phase("pick"):
-            order = losses.argsort()
-            weights = torch.empty_like(losses)
-            weights[order] = torch.arange(1, len(losses) + 1, device=losses.device) / len(losses)
+            order, weights = losses.argsort(), shares_of_lower(losses)
             points = functional.normalize(points - points.mean(0))
             rows = nearest_to_centers(k_means(points, ctx.budget, ctx.rng, weights=weights**self.power))
             others = order.flip(0)

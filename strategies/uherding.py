@@ -9,15 +9,12 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings
+from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.calibration import held_out_temperature
-from strategies.kernels.herding import Gains, coverage, herding_picks, smallest_distance
+from strategies.kernels.herding import WIDEST, Gains, coverage, herding_picks, smallest_distance
 from strategies.kernels.information import margin
 from tasks.base import Ids, Posteriors
 from tasks.settings import MOST_IMAGES, Whole
-
-WIDEST = 1.0
-"""The kernel's radius where no two labeled images differ (the authors' code)."""
 
 
 class UHerding(Strategy):
@@ -78,8 +75,7 @@ class UHerding(Strategy):
             with torch.no_grad():
                 embeddings.append(ctx.learner.task.embed(outputs))
                 uncertainties.append(uncertainty(ctx.learner.task.posteriors(outputs.raw), temperature))
-        points = finite(torch.cat(embeddings), "embeddings")
-        points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))
+        points = unit_rows(finite(torch.cat(embeddings), "embeddings"))
         return points, finite(torch.cat(uncertainties), "uncertainties")
 
 

@@ -11,6 +11,7 @@ from lossnet import LossPredictor, ranking_accuracy
 from tasks.base import Ids, Task
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
+from tasks.training.readings import readings
 
 
 def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:
@@ -39,7 +40,7 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
             losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
             for name, module in predictors.items():
                 with torch.no_grad():
-                    predicted[name].append(module.predict_losses(outputs.read_by(module)))
+                    predicted[name].append(module.predict_losses(readings(learner.task, outputs, module)))
             yield raw
 
     metrics = task.metrics(judged(), ids)

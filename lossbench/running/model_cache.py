@@ -27,6 +27,7 @@ from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import Attachment, CoTrained, Streams, fit
+from tasks.training.readings import readings
 from tasks.training.seeding import seeded
 from tasks.training.weights import DamagedWeightsError, read_weights, save_weights
 
@@ -177,7 +178,7 @@ class ModelCache:
         ):
             if objective is not None:
                 with seeded(stream(self.seed, name, member, labeled)):
-                    module = objective.build(outputs.read_by(objective)).to(device)
+                    module = objective.build(readings(self.task.unlabeled, outputs, objective)).to(device)
                 attachments[name] = Attachment(objective, module, detached)
         return model, attachments
 

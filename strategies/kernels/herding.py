@@ -11,6 +11,8 @@ from strategies.kernels.geometry import CHUNK, Space
 
 KERNEL_NUMBERS = 2**27
 """Kernel values in memory, 512 MiB of float32: all pairs of 11,585 points; of more, each point's to a sample of them."""
+WIDEST = 1.0
+"""The kernel's radius where no two labeled images differ (authors' code of UHerding)."""
 FIRST_BLOCK = 64
 """Points whose gain is computed anew at once; twice as many each time that it was not enough for a pick."""
 EQUAL = 1e-12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tasks.base import Posteriors
+
+LEAST_UNCERTAINTY = 1e-6
+"""The logarithms of lower means are not told apart."""
 
 
 def entropy(log_probs: Float[Tensor, "n m k"]) -> Float[Tensor, "n m"]:
@@ -26,6 +30,28 @@ def margin(log_probs: Float[Tensor, "n m k"]) -> Float[Tensor, "n m"]:
     """The difference of the two largest probabilities, from 0 to 1; 1 if there is only one category."""
     top = log_probs.topk(min(2, log_probs.shape[2]), 2).values.exp()
     return top[..., 0] - top[..., 1:].sum(2)
+
+
+def uncertainty_statistics(posteriors: Posteriors) -> Float[Tensor, "n 9"]:
+    """How uncertain an image's rows are: three measures, each as mean, as maximum and as logarithm of the mean.
+
+    They are the entropy divided by its largest value, one minus the largest probability, and one minus the margin, from 0 to
+    1. Means are weighted by the rows' weight; rows of weight 0 are ignored.
+    """
+    log_probs, weight = posteriors.log_probs, posteriors.weight.unsqueeze(2)
+    measures = (
+        entropy(log_probs) / max(math.log(log_probs.shape[2]), 1.0e-6),
+        least_confidence(log_probs),
+        1 - margin(log_probs),
+    )
+    rows = torch.where(weight == 0, 0.0, torch.stack(measures, 2))
+    means = (weight * rows).sum(1)
+    return torch.cat([means, rows.amax(1), means.clamp(min=LEAST_UNCERTAINTY).log()], 1)
+
+
+def shares_of_lower(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """For each number the share of numbers that are lower or equal, above 0 and up to 1."""
+    return torch.searchsorted(values.sort().values, values, right=True) / max(len(values), 1)
 
 
 def disagreement(predictions: Iterable[Posteriors]) -> Float[Tensor, " n"]:

@@ -14,6 +14,7 @@ from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTa
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
+from tasks.training.readings import readings
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Learner:
         return self.map(ids, self.task.embed)
 
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
-        """The loss of each image that a module predicts from taps, such as `lossnet` or `auxiliary`."""
+        """The loss of each image that a module predicts, such as `lossnet` or `auxiliary`, from what it reads."""
         trained = trained_module(module)
-        return self.map(ids, lambda outputs: trained(outputs.read_by(trained)))
+        return self.map(ids, lambda outputs: trained(readings(self.task, outputs, trained)))
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator

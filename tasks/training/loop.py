@@ -18,6 +18,7 @@ from lossbench.errors import LossbenchError
 from tasks.base import Ids, Outputs, Recipe, TapModel, Task
 from tasks.training.dropout import Dropout
 from tasks.training.learner import float32
+from tasks.training.readings import readings
 
 
 class TrainingError(LossbenchError):
@@ -120,7 +121,7 @@ def batch_loss(
     losses = task.unlabeled.losses(outputs.raw, targets)
     total = losses.mean()
     for attachment in attachments:
-        taps = outputs.read_by(attachment.objective)
+        taps = readings(task.unlabeled, outputs, attachment.objective)
         taps = [tap.detach() for tap in taps] if attachment.detached else taps
         total = total + attachment.objective.loss(attachment.module, taps, losses.detach(), progress)
     return total

@@ -76,13 +76,14 @@ class Plane(Points):
         return outputs.features[0][:, :-1]
 
 
-def context_of_losses(embeddings: Tensor, losses: Tensor, budget: int, seed: int = 0) -> Context:
-    """Candidates with these embeddings and predicted losses; nothing is labeled."""
+def context_of_losses(embeddings: Tensor, losses: Tensor, budget: int, seed: int = 0, *, labeled: int = 0) -> Context:
+    """Images with these embeddings and predicted losses; the first are labeled, with no groups."""
     points = torch.cat([embeddings, losses[:, None]], 1)
     model = Line(torch.zeros(1, points.shape[1]), torch.zeros(1)).eval()
     learner = Learner(Plane(points), model, auxiliary=LastCoordinate())
     ids = np.arange(len(points))
-    return Context(budget, ids[:0], ids, (learner,), np.random.default_rng(seed), lambda: torch.zeros(0, 1))
+    rng = np.random.default_rng(seed)
+    return Context(budget, ids[:labeled], ids[labeled:], (learner,), rng, lambda: torch.zeros(labeled, 1))
 
 
 def random_problem(seed: int, count: int = 300, size: int = 12, classes: int = 5) -> tuple[Tensor, ...]:

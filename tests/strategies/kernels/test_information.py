@@ -21,6 +21,8 @@ from strategies.kernels.information import (
     expected_residual,
     least_confidence,
     margin,
+    shares_of_lower,
+    uncertainty_statistics,
     variation_ratio,
     vote_entropy,
     vote_shares,
@@ -238,3 +240,24 @@ def test_what_is_not_a_number_stays_so_in_its_row_and_nowhere_else(place: int) -
     weighted = [predictions(each, unread) for each in (log_probs, broken)]
     assert not disagreement(weighted).isnan().any(), "a row of weight 0 is never read"
     assert disagreement([predictions(log_probs), predictions(broken)]).isnan().tolist() == [True, False]
+
+
+def test_uncertainty_statistics_by_hand() -> None:
+    """Of rows (.5, .5) and (.9, .1) that weigh 1 and 3, and of one that weighs nothing."""
+    log_probs = torch.tensor([[[0.5, 0.5], [0.9, 0.1], [float("nan")] * 2]]).log()
+    found = uncertainty_statistics(predictions(log_probs, torch.tensor([[0.25, 0.75, 0.0]])))[0].tolist()
+    low = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)) / math.log(2)
+    means = [0.25 * first + 0.75 * second for first, second in ((1, low), (0.5, 0.1), (1, 0.2))]
+    assert found == pytest.approx([*means, 1, 0.5, 1, *map(math.log, means)], abs=1e-6)
+
+
+def test_uncertainty_statistics_of_certain_predictions_are_finite() -> None:
+    for log_probs in (torch.zeros(2, 3, 1), torch.tensor([[[1.0, 0.0]]]).log()):
+        found = uncertainty_statistics(predictions(log_probs))
+        assert found[:, :6].abs().max() == 0
+        assert found[:, 6:].tolist() == pytest.approx(math.log(1e-6) * torch.ones(len(found), 3))
+
+
+def test_shares_of_lower_are_equal_where_numbers_are() -> None:
+    assert shares_of_lower(torch.tensor([3.0, -1.0, 3.0, 8.0])).tolist() == [0.75, 0.25, 0.75, 1.0]
+    assert shares_of_lower(torch.zeros(0)).tolist() == []
