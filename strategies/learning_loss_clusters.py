@@ -13,7 +13,7 @@ from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.geometry import k_means, nearest_to_centers
 from tasks.settings import Number
 from tasks.training.learner import trained_module
-from tasks.training.loop import CoTrained
+from tasks.training.step import CoTrained
 
 
 class LearningLossClusters(Strategy):

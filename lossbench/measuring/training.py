@@ -22,7 +22,8 @@ from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
-from tasks.training.loop import Attachment, Streams, batch_loss, optimizer
+from tasks.training.optimizers import optimizer
+from tasks.training.step import Attachment, Streams, batch_loss
 
 PHASES = ("data", "forward", "backward", "optimizer")
 """Of a training step: augmented batch; forward pass with per-image losses and lossnet; backward pass; optimizers."""

@@ -26,8 +26,9 @@ from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
-from tasks.training.loop import Attachment, CoTrained, Streams, fit
+from tasks.training.loop import fit
 from tasks.training.seeding import seeded
+from tasks.training.step import Attachment, CoTrained, Streams
 from tasks.training.weights import DamagedWeightsError, read_weights, save_weights
 
 FIT_VERSION = 2

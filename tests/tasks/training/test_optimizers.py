@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer, RMSprop
 
 from tasks.settings import Recipe
-from tasks.training.loop import optimizer, scheduler
+from tasks.training.optimizers import optimizer, scheduler
 
 STEPS = 60
 PLAIN: dict[str, Callable[[nn.Module], Optimizer]] = {
