@@ -103,7 +103,9 @@ def hardest_negatives(
     """The sum of each image's largest losses among negative anchors: three per positive, or a fixed number without any."""
     count = torch.where(positives > 0, NEGATIVES_PER_POSITIVE * positives, NEGATIVES_WITHOUT_OBJECT)
     count = torch.minimum(count, (~positive).sum(1))
-    most = int(count.max()) if confidence.device.type == "cpu" else confidence.shape[1]  # another device is not waited for
+    most = (
+        int(count.max()) if confidence.device.type == "cpu" else confidence.shape[1]
+    )  # another device is not waited for
     largest = confidence.masked_fill(positive, -torch.inf).topk(most, 1).values
     counted = torch.arange(most, device=count.device) < count.unsqueeze(1)
     return torch.where(counted, largest, 0.0).sum(1)

@@ -192,7 +192,7 @@ class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
 
     def _transformed(
         self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, transforms: augment.Transforms, most: int
-    ) -> tuple[Float[np.ndarray, "n b 4"], Int[np.ndarray, "n b"]]:
+    ) -> tuple[Float[np.ndarray, "n p 4"], Int[np.ndarray, "n p"]]:
         """The objects of the augmented images, padded at least to `most`, without those whose center lies outside."""
         corners = augment.transform_points(boxes.reshape(len(boxes), -1, 2), transforms).reshape(boxes.shape)
         corners = np.concatenate(

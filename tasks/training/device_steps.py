@@ -117,18 +117,21 @@ class DeviceSteps:
         Args:
             progress: share of the epochs that are done.
         """
-        self.load(self._next)
+        self._load(self._next)
         launch = self.launch(progress)
         for _ in range(len(self._schedule)):
             launch()
         self._next = next(self._planned, self._next)
         return self._first_bad[0]
 
-    def load(self, epoch: Epoch) -> None:
-        """Begin an epoch."""
+    def restart(self) -> None:
+        """Begin the epoch that lies on the device anew."""
+        self._place.zero_()
+
+    def _load(self, epoch: Epoch) -> None:
         for buffer, array in zip((*self._drawn, self._schedule), (*epoch.drawn, epoch.rates), strict=True):
             buffer.copy_(torch.from_numpy(array))
-        self._place.zero_()
+        self.restart()
 
     def launch(self, progress: float) -> Callable[[], None]:
         """What makes the next step of the epoch."""
@@ -175,7 +178,7 @@ class DeviceSteps:
         with torch.cuda.stream(stream):
             for progress in shares:
                 for last in (False,) * (REHEARSALS - 1) + (True,):
-                    self._place.zero_()
+                    self.restart()
                     with _waits_are_errors(last):
                         self.make(progress)
         torch.cuda.current_stream().wait_stream(stream)

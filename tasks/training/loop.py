@@ -37,7 +37,7 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     recipe, ordered = task.recipe, np.sort(labeled)
     for module in (model, *(attachment.module for attachment in attachments)):
         module.train()
-    steps = _captured(task, model, ordered, attachments, streams) if task.unlabeled.device.type == "cuda" else None
+    steps = _captured(task, model, ordered, attachments, streams) if on_gpu(task) else None
     steps = steps or OrdinarySteps(task, model, ordered, attachments, streams)
     per_epoch = math.ceil(len(labeled) / recipe.batch)
     for epoch in range(recipe.epochs):
@@ -93,10 +93,16 @@ def _captured(
             reason = str(error)
         else:
             return steps
-    _say_once(f"training steps are launched one by one, not as a CUDA graph: {reason}")
+    say_once(f"training steps are launched one by one, not as a CUDA graph: {reason}")
     return None
 
 
 @cache
-def _say_once(line: str) -> None:
+def say_once(line: str) -> None:
+    """Say a line, once in this process."""
     notice(line)
+
+
+def on_gpu(task: Task) -> bool:
+    """Whether a task's data are on a GPU."""
+    return task.unlabeled.device.type == "cuda"
