@@ -85,7 +85,7 @@ def test_batches_have_one_size_and_the_last_one_wraps_around(classification: Tas
     assert sorted(flat[:count]) == ids.tolist()
     assert flat[count:].tolist() == flat[: len(flat) - count].tolist()
     assert first.rates.shape == (len(drawn), 2)
-    assert not np.array_equal(drawn, second.drawn[0])
+    assert not np.array_equal(first.drawn[1], second.drawn[1]), "each epoch has an augmentation of its own"
 
 
 def test_what_is_drawn_beforehand_is_what_the_ordinary_steps_draw(task: Task) -> None:
