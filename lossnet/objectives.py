@@ -93,6 +93,10 @@ class Objective(ABC):
     def compare(self, predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
         """The unweighted loss of predictions against the model's true losses."""
 
+    def phase(self, progress: float) -> bool:
+        """Whether the taps are detached at a share of the training; `loss` does the same as long as this is the same."""
+        return progress >= self.detach_after
+
     def loss(
         self, module: nn.Module, taps: Sequence[Tensor], losses: Float[Tensor, " n"], progress: float
     ) -> Float[Tensor, ""]:
@@ -104,7 +108,7 @@ class Objective(ABC):
             losses: the model's true losses of these images.
             progress: share of the training that is done, in [0, 1]; the taps are detached from `detach_after` on.
         """
-        if progress >= self.detach_after:
+        if self.phase(progress):
             taps = [tap.detach() for tap in taps]
         return self.weight * self.compare(module(taps), losses)
 

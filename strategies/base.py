@@ -19,7 +19,7 @@ from lossnet import RankingObjective
 from strategies.parameters import plain
 from tasks.base import Ids
 from tasks.training.learner import Learner
-from tasks.training.loop import CoTrained
+from tasks.training.step import CoTrained
 
 MOST_MODELS = 100
 """Of a committee."""

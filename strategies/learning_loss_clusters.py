@@ -14,7 +14,7 @@ from strategies.kernels.geometry import k_means, nearest_to_centers
 from strategies.kernels.information import shares_of_lower
 from tasks.settings import Number
 from tasks.training.learner import trained_module
-from tasks.training.loop import CoTrained
+from tasks.training.step import CoTrained
 
 
 class LearningLossClusters(Strategy):

@@ -18,8 +18,8 @@ from strategies.kernels.information import shares_of_lower, uncertainty_statisti
 from tasks.base import Ids, Posteriors
 from tasks.settings import MOST_IMAGES, Whole
 from tasks.training.learner import trained_module
-from tasks.training.loop import CoTrained
 from tasks.training.readings import readings
+from tasks.training.step import CoTrained
 
 
 class PredictionReader:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lossnet import DivergenceObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, highest
-from tasks.training.loop import CoTrained
+from tasks.training.step import CoTrained
 
 
 class LearningLossPlusPlus(Strategy):

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.errors import DataError, require
-from tasks.images.pixels import Pixels
+from tasks.images.pixels import ArrayIds, ColorMaps, Pixels, Transforms
 from tasks.settings import CLEAN, Recipe, Stress, TaskSettings
 
 __all__ = [
     "DataError",
+    "DeviceTask",
+    "Drawn",
     "Features",
     "Ids",
     "Metric",
@@ -49,6 +51,10 @@ Raw = TypeVar("Raw")
 """The output of a model's head: a tensor, or a named tuple of tensors, with images along the first dimension."""
 Target = TypeVar("Target")
 """What the loss compares the raw output with: a tensor or a named tuple of tensors, images along the first dimension."""
+
+
+Drawn = tuple[Any, ...]
+"""Arrays or tensors, with images along the first dimension."""
 
 
 class Metric(NamedTuple):
@@ -124,7 +130,12 @@ class Posteriors:
 class Store(Protocol):
     """What a frozen trunk gave for every image, such as `tasks.models.frozen.FeatureStore`."""
 
-    def rows(self, ids: Ids, view: int | NDArray[np.int64] = 0) -> Float[Tensor, "n d"]:
+    @property
+    def resident(self) -> bool:
+        """Whether all rows are in the memory of the device."""
+        ...
+
+    def rows(self, ids: ArrayIds, view: int | ArrayIds = 0) -> Float[Tensor, "n d"]:
         """The rows of some images, seen as they are or, in view 1, mirrored."""
         ...
 
@@ -157,10 +168,18 @@ class UnlabeledTask(ABC, Generic[Raw, Target]):
         return self._pixels.frames(ids)
 
     def warped(
-        self, ids: Ids, transforms: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None = None
+        self, ids: ArrayIds, transforms: Transforms, colors: ColorMaps | None = None
     ) -> Float[Tensor, "n 3 h w"]:
         """The model's input under an affine transform and a linear color map per image; see `Pixels.warp`."""
         return self._pixels.warp(ids, transforms, colors)
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a training step of a `DeviceTask` can be captured in a CUDA graph.
+
+        It reads nothing that is not in the device's memory, and the shapes of what it computes depend on no value.
+        """
+        return self._pixels.resident if self._store is None else self._store.resident
 
     def repeated(self) -> UnlabeledTask[Raw, Target]:
         """This task with an endless pool: id i is image i modulo the number of images. For timing large pools."""
@@ -288,6 +307,31 @@ class Task(ABC, Generic[Raw, Target]):
     def judged(self, model: TapModel, ids: Ids, raw: Raw) -> Raw:  # noqa: ARG002
         """The raw output that `metrics` evaluates: `raw` itself, or its average with other views of the image (flip test)."""
         return raw
+
+
+class DeviceTask(Task[Raw, Target]):
+    """A task whose batches are made on the device, from a few numbers per image that are drawn beforehand.
+
+    So the numbers of a whole epoch can travel at once, and nothing of a training step waits for the processor.
+    """
+
+    @abstractmethod
+    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:
+        """The ids, what is random about their augmentation, and their labels.
+
+        Args:
+            ids: of the batch.
+            rng: the only source of randomness.
+            padded: give arrays whose shapes depend on the number of images alone.
+        """
+
+    @abstractmethod
+    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Target]:
+        """Inputs of the model, and their targets, from arrays or tensors as `drawn` gives them."""
+
+    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Target]:
+        """Inputs of the model for randomly augmented images, and their targets."""
+        return self.batch(self.drawn(ids, rng))
 
 
 def as_annotations(entries: Sequence[object]) -> NDArray[Any]:

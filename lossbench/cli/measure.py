@@ -65,12 +65,14 @@ def training(
 ) -> None:
     """Measure how fast a protocol trains.
 
-    Images a second, beside the bare model, and where the time goes.
+    Images a second, beside the bare model, and where the time goes: of steps that the processor prepares one by one, and
+    of steps whose data lie on the device, on a GPU captured in a CUDA graph.
     """
     limit_threads(threads)
     load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_protocol
-    from lossbench.measuring.training import measure_training, speed_table
+    from lossbench.measuring.training import measure_training
+    from lossbench.measuring.training_report import speed_table
     from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import torch
-from rich.table import Column, Table
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from leaderboard.scoring.entries import Hardware
 from lossbench.config import LossPrediction, Protocol
 from lossbench.paths import Paths
-from lossbench.running.machine import describe
 from lossbench.running.model_cache import ranking_objective
 from tasks.base import Task
 from tasks.kinds import build_task
+from tasks.memory import images_at_once
+from tasks.notices import notice
 from tasks.training.clock import Clock
+from tasks.training.device_steps import CaptureError, DeviceSteps, Epoch, not_captured
 from tasks.training.learner import Learner
-from tasks.training.loop import Attachment, Streams, batch_loss, optimizer
+from tasks.training.optimizers import Rates, device_optimizer, optimizer, scheduled_rates
+from tasks.training.step import Attachment, TrainingStep
 
 PHASES = ("data", "forward", "backward", "optimizer")
 """Of a training step: augmented batch; forward pass with per-image losses and lossnet; backward pass; optimizers."""
@@ -35,40 +39,40 @@ MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 
 
 @dataclass(frozen=True)
+class StepSpeed:
+    """Medians of one way to make steps."""
+
+    seconds: float
+    """Per step."""
+    bare_seconds: float
+    """Per step of the model without lossnet, on a batch of random numbers that is already in memory."""
+    phase_seconds: dict[str, float]
+    """Per step by phase."""
+
+    @property
+    def relative_to_bare(self) -> float:
+        """Speed as a share of the bare model's."""
+        return self.bare_seconds / self.seconds
+
+
+@dataclass(frozen=True)
 class TrainingSpeed:
     """Speed of training: medians over steps."""
 
     batch: int
     """Images per step."""
-    step_seconds: float
-    """Seconds per step of the training loop."""
-    phase_seconds: dict[str, float]
-    """Seconds per step by phase. On CUDA their sum exceeds `step_seconds`, as every phase is synchronized."""
-    bare_seconds: float
-    """Seconds per step of the model without lossnet, on a batch of random numbers that is already in memory."""
+    ordinary: StepSpeed
+    """Of steps that the processor prepares one by one. On CUDA, phases add up to more, as each is waited for."""
+    device: StepSpeed | None
+    """Of steps whose data lie on the device; None where there are none. Phases are differences of steps that end early."""
     inference_seconds: float
-    """Seconds per batch during a selection: reading, forward pass, prediction of losses."""
+    """Seconds per image during a selection: reading, forward pass, prediction of losses."""
     operations: float
     """Floating-point operations per step, as torch counts them: convolutions and matrix products."""
     matrix_rate: float
     """Floating-point operations per second of a large matrix product in the protocol's precision."""
     steps: int
     """How many steps were measured."""
-
-    @property
-    def images_per_second(self) -> float:
-        """Images per second of the training loop."""
-        return self.batch / self.step_seconds
-
-    @property
-    def relative_to_bare(self) -> float:
-        """Speed of the training loop as a share of the bare model's speed."""
-        return self.bare_seconds / self.step_seconds
-
-    @property
-    def operations_per_second(self) -> float:
-        """Floating-point operations per second of the training loop."""
-        return self.operations / self.step_seconds
 
 
 class TrainingSteps:
@@ -83,35 +87,41 @@ class TrainingSteps:
         recipe, device = task.recipe, task.unlabeled.device
         self.task, self.clock = task, Clock(device)
         self.ids = np.arange(min(recipe.batch, task.pool_size))
-        self._streams = Streams(np.random.default_rng(0), np.random.default_rng(0))
         self.model = task.build_model().placed(device).train()
         with torch.no_grad():
             taps, _ = self.model.trunk(task.unlabeled.inputs(self.ids[:2]))
         objective = ranking_objective(loss_prediction)
         self.attachment = Attachment(objective, objective.build(taps).to(device), detached=False)
+        self._augmentation = np.random.default_rng(0)
+        optimizers = [optimizer(recipe, trained.parameters()) for trained in (self.model, self.attachment.module)]
+        self._step = TrainingStep(task, self.model, [self.attachment], optimizers)
+        self._bare = TrainingStep(task, self.model, (), optimizers[:1])
+        most = min(images_at_once(device, task.unlabeled.size), task.pool_size)
+        self._candidates = np.arange(len(self.ids) if device.type == "cpu" else most)
         module, precision = self.attachment.module, recipe.precision
-        self._optimizers = [optimizer(recipe, trained.parameters()) for trained in (self.model, module)]
-        self._learner = Learner(task.unlabeled, self.model, module, precision=precision, batch=len(self.ids))
-        self._images = torch.randn_like(task.unlabeled.inputs(self.ids))
-        self._targets = task.targets(self.ids)
+        self._learner = Learner(
+            task.unlabeled, self.model, module, precision=precision, batch=len(self._candidates), clock=self.clock
+        )
+        self._random = torch.randn_like(task.unlabeled.inputs(self.ids)), task.targets(self.ids)
 
     def full(self) -> None:
         """One step of the training loop: model and lossnet, on an augmented batch."""
         with self.clock.phase("data"):
-            images, targets = self.task.augmented(self.ids, self._streams.augmentation)
-        with self.clock.phase("forward"):
-            loss = batch_loss(self.task, self.model, images, targets, [self.attachment])
-        self._update(loss, self._optimizers)
+            batch = self.task.augmented(self.ids, self._augmentation)
+        self._timed(self._step, *batch)
 
     def bare(self) -> None:
         """One step of the model alone, on a batch of random numbers."""
-        with self.clock.phase("forward"):
-            loss = batch_loss(self.task, self.model, self._images, self._targets)
-        self._update(loss, self._optimizers[:1])
+        self._timed(self._bare, *self._random)
 
     def inference(self) -> None:
         """One batch during a selection: reading, forward pass, prediction of losses."""
-        self._learner.predicted_losses(self._learner.lossnet, self.ids)
+        self._learner.predicted_losses(self._learner.lossnet, self._candidates)
+
+    @property
+    def candidates(self) -> int:
+        """Images of one batch during a selection."""
+        return len(self._candidates)
 
     def seconds_per_step(self, step: Callable[[], None]) -> float:
         """Run a step `STEPS_PER_WAIT` times without synchronizing in between, and divide the time by this number."""
@@ -129,20 +139,73 @@ class TrainingSteps:
         step()
         return dict(self.clock.seconds)
 
-    def _update(self, loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
+    def device_steps(self, ending: type[TrainingStep], *, bare: bool = False) -> DeviceSteps:
+        """Steps whose data lie on the device, as many as are made without synchronizing; captured on a GPU.
+
+        Args:
+            ending: how far a step goes.
+            bare: the model alone, on a batch of random numbers.
+
+        Raises:
+            CaptureError: they cannot be captured.
+        """
+        task: Any = copy.copy(self.task)
+        device, attachments = task.unlabeled.device, () if bare else (self.attachment,)
+        rates = Rates.of(task.recipe, device)
+        learned = (self.model, *(each.module for each in attachments))
+        optimizers = [device_optimizer(task.recipe, module.parameters(), rates) for module in learned]
+        count = STEPS_PER_WAIT[device.type]
+        drawn = [task.drawn(self.ids, self._augmentation, padded=True) for _ in range(count)]
+        schedule = np.array([next(scheduled_rates(task.recipe, 1))] * count, np.float32)
+        epoch = Epoch(tuple(np.stack(arrays) for arrays in zip(*drawn, strict=True)), schedule)
+        if bare:
+            task.batch = lambda _: self._random
+        steps = DeviceSteps(task, ending(task, self.model, attachments, optimizers), rates, repeat(epoch))
+        if device.type == "cuda":
+            steps.capture()
+        return steps
+
+    def _timed(self, step: TrainingStep, inputs: Tensor, targets: Any) -> None:
+        with self.clock.phase("forward"):
+            total = step.loss(inputs, targets, 0.0)
         with self.clock.phase("backward"):
-            for one in optimizers:
-                one.zero_grad(set_to_none=True)
-            loss.backward()
+            step.backward(total)
         with self.clock.phase("optimizer"):
-            for one in optimizers:
-                one.step()
+            step.update()
+
+
+class _Data(TrainingStep):
+    """A step that ends when its batch is made."""
+
+    def __call__(self, inputs: Tensor, targets: Any, progress: float) -> Tensor:  # noqa: ARG002
+        return inputs.flatten()[0]
+
+
+class _Forward(TrainingStep):
+    """A step that ends with the loss."""
+
+    def __call__(self, inputs: Tensor, targets: Any, progress: float) -> Tensor:
+        return self.loss(inputs, targets, progress).detach()
+
+
+class _Backward(TrainingStep):
+    """A step that ends with the gradients."""
+
+    def __call__(self, inputs: Tensor, targets: Any, progress: float) -> Tensor:
+        total = self.loss(inputs, targets, progress)
+        self.backward(total)
+        return total.detach()
+
+
+ENDINGS = dict(zip(PHASES, (_Data, _Forward, _Backward, TrainingStep), strict=True))
+"""A step that ends with each phase."""
 
 
 def measure_training(protocol: Protocol, paths: Paths, steps: int) -> TrainingSpeed:
     """Measure a protocol's training.
 
-    Steps of the training loop and of the bare model alternate, so that other load on the machine slows both equally.
+    Ordinary steps of the training loop and of the bare model alternate, so that other load on the machine slows both
+    equally.
 
     Args:
         protocol: the protocol to measure.
@@ -161,16 +224,40 @@ def measure_training(protocol: Protocol, paths: Paths, steps: int) -> TrainingSp
         timed.full()
     seconds["inference"] = [timed.seconds_per_step(timed.inference) for _ in range(WARM_UP + steps)]
     medians = {name: statistics.median(values[WARM_UP:]) for name, values in seconds.items()}
+    phases = {phase: statistics.median(one[phase] for one in by_phase) for phase in PHASES}
     return TrainingSpeed(
         batch=len(timed.ids),
-        step_seconds=medians["full"],
-        phase_seconds={phase: statistics.median(one[phase] for one in by_phase) for phase in PHASES},
-        bare_seconds=medians["bare"],
-        inference_seconds=medians["inference"],
+        ordinary=StepSpeed(medians["full"], medians["bare"], phases),
+        device=_device_speed(timed, steps),
+        inference_seconds=medians["inference"] / timed.candidates,
         operations=float(counter.get_total_flops()),
         matrix_rate=matrix_rate(device, torch.bfloat16 if protocol.task.recipe.precision == "bf16" else torch.float32),
         steps=steps,
     )
+
+
+def _device_speed(timed: TrainingSteps, steps: int) -> StepSpeed | None:
+    """The speed of steps whose data lie on the device; None where they cannot be captured, which is said."""
+    reason = not_captured(timed.task, [timed.attachment])
+    if reason is None:
+        try:
+            ends = [_median(timed, timed.device_steps(ending), steps) for ending in ENDINGS.values()]
+            bare = _median(timed, timed.device_steps(TrainingStep, bare=True), steps)
+        except CaptureError as error:
+            reason = str(error)
+        else:
+            phases = {phase: end - before for phase, end, before in zip(PHASES, ends, (0.0, *ends), strict=False)}
+            return StepSpeed(ends[-1], bare, phases)
+    notice(f"no step with its data on the device: {reason}")
+    return None
+
+
+def _median(timed: TrainingSteps, device_steps: DeviceSteps, steps: int) -> float:
+    seconds, launch = [], device_steps.launch(0.0)
+    for _ in range(WARM_UP + steps):
+        device_steps.restart()
+        seconds.append(timed.seconds_per_step(launch))
+    return statistics.median(seconds[WARM_UP:])
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, repeats: int = 10) -> float:
@@ -184,24 +271,3 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, repeats: int = 10) -> 
             torch.mm(first, second)
         seconds.append(clock.seconds["product"])
     return 2 * side**3 / statistics.median(seconds[WARM_UP:])
-
-
-def speed_table(protocol: Protocol, speed: TrainingSpeed, paths: Paths) -> Table:
-    """A table of a protocol's speed, with the machine in its caption."""
-    machine = Hardware.of(describe(torch.device(paths.device)))
-    precision = protocol.task.recipe.precision
-    caption = f"{protocol.name} on {machine}; batch {speed.batch}, {precision}, medians of {speed.steps} steps"
-    table = Table(Column(no_wrap=True), Column(justify="right"), caption=caption, show_header=False, min_width=70)
-    total = sum(speed.phase_seconds.values())
-    relative_to_matrices = speed.operations_per_second / speed.matrix_rate
-    rows = {
-        "training, images/s": f"{speed.images_per_second:,.0f}",
-        "as a share of the bare model's speed": f"{speed.relative_to_bare:.0%}",
-        **{f"share of time: {phase}": f"{speed.phase_seconds[phase] / total:.0%}" for phase in PHASES},
-        "inference for selection, images/s": f"{speed.batch / speed.inference_seconds:,.0f}",
-        "training, GFLOP/s": f"{speed.operations_per_second / 1e9:,.1f}",
-        "as a share of a matrix product's rate": f"{relative_to_matrices:.0%} of {speed.matrix_rate / 1e9:,.0f}",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table

@@ -21,18 +21,23 @@ from lossnet import RankingObjective
 from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
 from tasks.locks import locked
+from tasks.memory import images_at_once
 from tasks.notices import notice
 from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
-from tasks.training.loop import Attachment, CoTrained, Streams, fit
+from tasks.training.loop import fit
 from tasks.training.readings import readings
 from tasks.training.seeding import seeded
+from tasks.training.step import Attachment, CoTrained, Streams
 from tasks.training.weights import DamagedWeightsError, read_weights, save_weights
 
-FIT_VERSION = 2
-"""Raised by hand when the same key would now give other weights, or files of another form."""
+FIT_VERSIONS = {"cpu": 2, "cuda": 3}
+"""By type of device. Raised by hand when the same key would now give other weights, or files of another form.
+
+From version 3 on, batches have one size on CUDA: the last of an epoch wraps around.
+"""
 
 
 def ranking_objective(settings: LossPrediction) -> RankingObjective:
@@ -111,12 +116,14 @@ class ModelCache:
 
     def _learner(self, model: TapModel, attachments: dict[str, Attachment]) -> Learner:
         modules = {name: each.module.eval() for name, each in attachments.items()}
+        unlabeled = self.task.unlabeled
         return Learner(
-            self.task.unlabeled,
+            unlabeled,
             model.eval(),
             lossnet=modules.get("lossnet"),
             auxiliary=modules.get("auxiliary"),
             precision=self.task.recipe.precision,
+            batch=images_at_once(unlabeled.device, unlabeled.size),
             clock=self.clock,
         )
 
@@ -147,7 +154,7 @@ class ModelCache:
         """A digest of everything that decides the weights."""
         warm = self.task.recipe.warm_start and len(rounds) > 1
         parts = {
-            "version": FIT_VERSION,
+            "version": FIT_VERSIONS[self.task.unlabeled.device.type],
             "task": self.task.settings.model_dump(mode="json"),
             "data": dict(self.task.fingerprints),
             "noise": self.task.stress.label_noise,

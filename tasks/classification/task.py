@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask
+from tasks.base import DeviceTask, Drawn, Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
@@ -56,7 +56,7 @@ class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
         return outputs.features[0]
 
 
-class ClassificationTask(Task[Tensor, Tensor]):
+class ClassificationTask(DeviceTask[Tensor, Tensor]):
     """Images of one class each, and a classifier."""
 
     metric = Metric("accuracy", "share of images")
@@ -89,15 +89,21 @@ class ClassificationTask(Task[Tensor, Tensor]):
         """Class indices."""
         return on_device(self.annotations[ids], self.unlabeled.device)
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Int[Tensor, " n"]]:
+    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
         """Random shifts by whole pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
         if self._store is not None:
-            views = rng.integers(0, self.settings.stored_views, len(ids))
-            return self._store.rows(ids, views).to(self.unlabeled.device), self.targets(ids)
+            return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
         shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
         ones = np.ones(len(ids))
         transforms = augment.compose(augment.windows(shifts[0], shifts[1], ones, ones), augment.flips(rng, len(ids)))
-        return self.unlabeled.warped(ids, transforms), self.targets(ids)
+        return ids, transforms, self.annotations[ids]
+
+    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Int[Tensor, " n"]]:
+        """The augmented images, or the rows that a frozen trunk gave, and their classes."""
+        ids, change, labels = drawn
+        device = self.unlabeled.device
+        inputs = self.unlabeled.warped(ids, change) if self._store is None else self._store.rows(ids, change).to(device)
+        return inputs, on_device(labels, device)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - the annotations name the classes
         """The class of each image, one-hot."""

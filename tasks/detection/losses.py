@@ -43,10 +43,11 @@ def box_targets(boxes: list[np.ndarray], labels: list[np.ndarray], device: torch
 
 
 def pad_objects(
-    boxes: list[np.ndarray], labels: list[np.ndarray]
+    boxes: list[np.ndarray], labels: list[np.ndarray], least: int = 0
 ) -> tuple[Float[np.ndarray, "n b 4"], Int[np.ndarray, "n b"]]:
-    """Stack each image's boxes (b 4) and class indices (b,), padded to the largest number in one image."""
+    """Stack each image's boxes (b 4) and class indices (b,), padded to the largest number in one image, or to `least`."""
     most = max((len(image) for image in labels), default=0)
+    most = max(most, least)
     padded_boxes = np.zeros((len(boxes), most, 4), dtype=np.float32)
     padded_labels = np.full((len(boxes), most), -1, dtype=np.int64)
     for row, (image_boxes, image_labels) in enumerate(zip(boxes, labels, strict=True)):
@@ -102,7 +103,9 @@ def hardest_negatives(
     """The sum of each image's largest losses among negative anchors: three per positive, or a fixed number without any."""
     count = torch.where(positives > 0, NEGATIVES_PER_POSITIVE * positives, NEGATIVES_WITHOUT_OBJECT)
     count = torch.minimum(count, (~positive).sum(1))
-    most = int(count.max())
+    most = (
+        int(count.max()) if confidence.device.type == "cpu" else confidence.shape[1]
+    )  # another device is not waited for
     largest = confidence.masked_fill(positive, -torch.inf).topk(most, 1).values
     counted = torch.arange(most, device=count.device) < count.unsqueeze(1)
     return torch.where(counted, largest, 0.0).sum(1)
@@ -111,12 +114,20 @@ def hardest_negatives(
 def _box_losses(
     raw: SsdRaw, targets: BoxTargets, matches: Matches, anchors: Float[Tensor, "m 4"], coder: DeltaXYWHBBoxCoder
 ) -> Float[Tensor, "n m"]:
-    """Smooth L1 loss at the positive anchors, 0 elsewhere."""
-    result = raw.offsets.new_zeros(matches.positive.shape)
-    images, rows = matches.positive.nonzero(as_tuple=True)
-    if len(images) == 0:
-        return result
-    boxes = targets.boxes[images, matches.assigned[images, rows]]
-    offsets = coder.encode(anchors[rows], boxes)
-    losses = functional.smooth_l1_loss(raw.offsets[images, rows], offsets, reduction="none").sum(1)
-    return result.index_put((images, rows), losses)
+    """Smooth L1 loss at the positive anchors; elsewhere that of predicting the anchor itself."""
+    boxes = anchors.expand(*matches.positive.shape, 4)
+    if targets.labels.shape[1]:
+        assigned = targets.boxes.gather(1, matches.assigned.unsqueeze(2).expand_as(boxes))
+        boxes = torch.where(matches.positive.unsqueeze(2), assigned, boxes)
+    return functional.smooth_l1_loss(raw.offsets, _offsets(anchors, boxes, coder), reduction="none").sum(2)
+
+
+def _offsets(
+    anchors: Float[Tensor, "m 4"], boxes: Float[Tensor, "n m 4"], coder: DeltaXYWHBBoxCoder
+) -> Float[Tensor, "n m 4"]:
+    """What `coder.encode` gives, without the tensors that it makes of its numbers in the processor's memory."""
+    sizes, anchor_sizes = (corners[..., 2:] - corners[..., :2] for corners in (boxes, anchors))
+    centers, anchor_centers = ((corners[..., :2] + corners[..., 2:]) * 0.5 for corners in (boxes, anchors))
+    deltas = torch.cat([(centers - anchor_centers) / anchor_sizes, torch.log(sizes / anchor_sizes)], -1)
+    numbers = zip(deltas.unbind(-1), coder.means, coder.stds, strict=True)
+    return torch.stack([(delta - mean) / std for delta, mean, std in numbers], -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import tasks.models.openmmlab  # noqa: F401 # isort: skip - before mmdet is imported
 
@@ -43,6 +43,9 @@ class Found(NamedTuple):
 class Reading(ABC, Generic[R]):
     """The meaning of one detector's raw output."""
 
+    vectorized: ClassVar[bool]
+    """Whether the losses of a batch are computed together, in tensors whose shapes depend on no value."""
+
     @abstractmethod
     def log_probs(self, raw: R) -> Float[Tensor, "n m k"]:
         """One distribution per row, over the classes and, last, the background; differentiable."""
@@ -67,6 +70,8 @@ class Reading(ABC, Generic[R]):
 
 class SsdReading(Reading[SsdRaw]):
     """SSD's: softmax over classes and background, and the vectorized loss of `ssd_losses`."""
+
+    vectorized = True
 
     def __init__(self, model: Ssd | LibrarySsd, size: int, device: torch.device) -> None:
         self.anchors = model.anchors(size).to(device)
@@ -108,6 +113,8 @@ class DenseReading(Reading[DenseRaw]):
     any object, on which the class's is conditioned; a centerness (FCOS, ATSS) or IoU (PAA) is no probability of a class, but
     classes are trained as high at an object's border as in its middle, where the box is right.
     """
+
+    vectorized = False
 
     def __init__(self, model: DenseDetector, size: int, device: torch.device) -> None:
         self._output = model.head.to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, Task, UnlabeledTask, as_annotations
+from tasks.base import (
+    DeviceTask,
+    Drawn,
+    Ids,
+    Metric,
+    Outputs,
+    Posteriors,
+    Store,
+    TapModel,
+    UnlabeledTask,
+    as_annotations,
+)
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.objects import Objects, fingerprint
 from tasks.detection.augment import ssd_transforms
@@ -72,6 +84,11 @@ class UnlabeledDetection(UnlabeledTask[DetectorRaw, BoxTargets]):
         """The spatial mean of the backbone's last map (fc7 of VGG-16), or of the neck's map of its resolution."""
         return outputs.taps[self._embedded_tap].mean((2, 3))
 
+    @property
+    def capturable(self) -> bool:
+        """Not with the losses of mmdet's heads, which go image by image."""
+        return self.reading.vectorized and super().capturable
+
     def boxes(self, raw: DetectorRaw) -> Float[Tensor, "n m 4"]:
         """The predicted corners of each row, in pixels of the model's input."""
         return self.reading.boxes(raw)
@@ -89,7 +106,7 @@ class UnlabeledDetection(UnlabeledTask[DetectorRaw, BoxTargets]):
         ]
 
 
-class DetectionTask(Task[DetectorRaw, BoxTargets]):
+class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
     """Images with objects in boxes, detected by a single-stage detector."""
 
     metric = Metric("mAP", "IoU 0.5, 11 points")
@@ -137,20 +154,30 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         """The objects that are not difficult."""
         return box_targets(*self._easy_objects(ids), self.unlabeled.device)
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], BoxTargets]:
+    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:
         """SSD's augmentation: photometric distortion, zooming out, crops of a minimum overlap, horizontal flips.
 
         Of a frozen trunk, flips alone where they are stored.
         """
         boxes, labels = pad_objects(*self._easy_objects(ids))
         boxes /= self.unlabeled.size
+        most = self._most_objects if padded else 0
         if self._store is not None:
             views = rng.integers(0, self.settings.stored_views, len(ids))
-            rows = self._store.rows(ids, views).to(self.unlabeled.device)
-            return rows, self._transformed(boxes, labels, augment.mirrored(views == 1))
+            return ids, views, *self._transformed(boxes, labels, augment.mirrored(views == 1), most)
         transforms = ssd_transforms(rng, boxes, labels >= 0, self.settings.zoom)
-        images = self.unlabeled.warped(ids, transforms, augment.photometric(rng, len(ids)))
-        return images, self._transformed(boxes, labels, transforms)
+        colors = augment.photometric(rng, len(ids))
+        return ids, transforms, colors, *self._transformed(boxes, labels, transforms, most)
+
+    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], BoxTargets]:
+        """The augmented images, or the rows that a frozen trunk gave, and their objects."""
+        ids, change, *colors, boxes, labels = drawn
+        device = self.unlabeled.device
+        if self._store is None:
+            inputs = self.unlabeled.warped(ids, change, *colors)
+        else:
+            inputs = self._store.rows(ids, change).to(device)
+        return inputs, BoxTargets(on_device(boxes, device), on_device(labels, device))
 
     def _easy_objects(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The boxes (in pixels of the model's input) and labels of each image's objects that are not difficult."""
@@ -158,10 +185,15 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         boxes = [objects.boxes[easy] * self.unlabeled.size for objects, easy in easy_objects]
         return boxes, [objects.labels[easy] for objects, easy in easy_objects]
 
+    @cached_property
+    def _most_objects(self) -> int:
+        """The largest number in one image; annotation errors add none."""
+        return max(len(objects.labels) for objects in self.annotations)
+
     def _transformed(
-        self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, transforms: augment.Transforms
-    ) -> BoxTargets:
-        """Targets of the augmented images. Objects whose center lies outside of the image are left out."""
+        self, boxes: Float[np.ndarray, "n b 4"], labels: np.ndarray, transforms: augment.Transforms, most: int
+    ) -> tuple[Float[np.ndarray, "n p 4"], Int[np.ndarray, "n p"]]:
+        """The objects of the augmented images, padded at least to `most`, without those whose center lies outside."""
         corners = augment.transform_points(boxes.reshape(len(boxes), -1, 2), transforms).reshape(boxes.shape)
         corners = np.concatenate(
             [np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1
@@ -169,10 +201,10 @@ class DetectionTask(Task[DetectorRaw, BoxTargets]):
         center = (corners[..., :2] + corners[..., 2:]) / 2
         kept = ((center > 0) & (center < 1)).all(-1) & (labels >= 0)
         corners = corners.clip(0, 1) * self.unlabeled.size
-        return box_targets(
+        return pad_objects(
             [image[rows] for image, rows in zip(corners, kept, strict=True)],
             [image[rows] for image, rows in zip(labels, kept, strict=True)],
-            self.unlabeled.device,
+            most,
         )
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - the annotations name the classes

@@ -15,6 +15,12 @@ from torchvision.transforms import v2
 
 from tasks.images.squares import Squares, StoredSquares, parts
 
+ArrayIds = NDArray[np.int64] | Int[Tensor, " n"]
+Transforms = Float[np.ndarray, "n 2 3"] | Float[Tensor, "n 2 3"]
+"""One affine transform per image, as `tasks.images.augment` makes them."""
+ColorMaps = Float[np.ndarray, "n 3 4"] | Float[Tensor, "n 3 4"]
+"""One linear map of colors per image."""
+
 
 @dataclass(frozen=True)
 class Colors:
@@ -85,9 +91,12 @@ class Pixels:
         edge = (squares.shape[-1] - side) // 2
         return squares[..., edge : edge + side, edge : edge + side]
 
-    def warp(
-        self, ids: NDArray[np.int64], transforms: Float[np.ndarray, "n 2 3"], colors: Float[np.ndarray, "n 3 4"] | None
-    ) -> Float[Tensor, "n 3 h w"]:
+    @property
+    def resident(self) -> bool:
+        """Whether all images are in the memory of their device."""
+        return isinstance(self._stored, Tensor)
+
+    def warp(self, ids: ArrayIds, transforms: Transforms, colors: ColorMaps | None) -> Float[Tensor, "n 3 h w"]:
         """The model's input under an affine transform per image, sampled bilinearly, and a linear map of colors.
 
         Args:
@@ -103,9 +112,7 @@ class Pixels:
             images = flat.clamp_(0, 255).view_as(images)
         return self._normalized(images)
 
-    def warp_labels(
-        self, labels: UInt8[Tensor, "n s s"], transforms: Float[np.ndarray, "n 2 3"], fill: int
-    ) -> Int[Tensor, "n h w"]:
+    def warp_labels(self, labels: UInt8[Tensor, "n s s"], transforms: Transforms, fill: int) -> Int[Tensor, "n h w"]:
         """Label maps under the transforms of `warp`: each pixel has the nearest label, or `fill` outside of the square.
 
         Args:
@@ -117,18 +124,18 @@ class Pixels:
         warped = functional.grid_sample(maps, self._grid(transforms), mode="nearest", align_corners=False)
         return warped.add_(fill).squeeze(1).long()
 
-    def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
+    def _gathered(self, ids: ArrayIds) -> UInt8[Tensor, "n 3 s s"]:
         if isinstance(self._stored, StoredSquares):
-            return self._stored[ids]
-        return self._stored[on_device(np.asarray(ids), self.device)]
+            return self._stored[np.asarray(ids)]
+        return self._stored[on_device(ids, self.device)]
 
-    def _centered(self, transforms: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n 2 3"]:
+    def _centered(self, transforms: Transforms) -> Float[Tensor, "n 2 3"]:
         """The transforms in grid_sample's coordinates: -1..1 over the stored square instead of 0..1 over the frame."""
-        matrix, shift = transforms[:, :, :2], transforms[:, :, 2:]
-        shift = matrix.sum(2, keepdims=True) + 2 * shift - 1
-        return on_device(np.concatenate([matrix, shift], 2) / self._margin, self.device).float()
+        matrix, shift = on_device(transforms, self.device).split([2, 1], 2)
+        shift = matrix.sum(2, keepdim=True) + 2 * shift - 1
+        return (torch.cat([matrix, shift], 2) / self._margin).float()
 
-    def _grid(self, transforms: Float[np.ndarray, "n 2 3"]) -> Float[Tensor, "n h w 2"]:
+    def _grid(self, transforms: Transforms) -> Float[Tensor, "n h w 2"]:
         """As torch's `affine_grid`, but by broadcasting: its products of tiny matrices take longer than the sampling."""
         across, down, shift = self._centered(transforms)[..., None, None].unbind(2)
         centers = torch.linspace(-1, 1, self.size, device=self.device) * (self.size - 1) / self.size
@@ -139,9 +146,9 @@ class Pixels:
         return images.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
 
 
-def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+def on_device(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """Copy an array to a tensor on the device, without waiting for the copy to end."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    return torch.as_tensor(array).to(device, non_blocking=True)
 
 
 class _RepeatedPixels(Pixels):
@@ -150,5 +157,5 @@ class _RepeatedPixels(Pixels):
     def __init__(self, pixels: Pixels) -> None:
         vars(self).update(vars(pixels))
 
-    def _gathered(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
-        return super()._gathered(np.asarray(ids) % len(self))
+    def _gathered(self, ids: ArrayIds) -> UInt8[Tensor, "n 3 s s"]:
+        return super()._gathered(ids % len(self))

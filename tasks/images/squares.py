@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.images.decoding import Box, decode_part, decode_squares
+from tasks.memory import fits
 from tasks.shards import Sharding, load_shards, release, taken
 
 LARGEST_IN_MEMORY = 2**30
@@ -45,9 +46,17 @@ class StoredSquares:
     def __len__(self) -> int:
         return sum(map(len, self.shards))
 
-    def to(self, device: torch.device) -> StoredSquares:
-        """The same squares, with batches on another device."""
-        return replace(self, device=device)
+    def to(self, device: torch.device) -> Squares:
+        """The same squares in the memory of a GPU, where they fit; else in their files, with batches on the device."""
+        if not fits(device, sum(shard.nbytes for shard in self.shards)):
+            return replace(self, device=device)
+        squares = torch.empty(self.shape, dtype=torch.uint8, device=device)
+        start = 0
+        for shard in self.shards:
+            squares[start : start + len(shard)] = torch.from_numpy(np.array(shard)).to(device)
+            start += len(shard)
+            release([shard])
+        return squares
 
     def __getitem__(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
         """The squares of some images, on the device."""

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.errors import DataError
+from tasks.images.pixels import ArrayIds, on_device
+from tasks.memory import fits
 from tasks.shards import Sharding, load_shards, taken
 
 SHARD_ROWS = 2048
@@ -79,6 +81,7 @@ class Views:
         trunk: in evaluation mode.
         layout: of the rows.
         bf16: whether the trunk runs in bf16.
+        batch: how many images it sees at once.
     """
 
     read: tuple[Callable[[NDArray[np.int64]], Tensor], ...]
@@ -86,6 +89,7 @@ class Views:
     trunk: Trunk
     layout: RowLayout
     bf16: bool
+    batch: int = TRUNK_BATCH
 
     @property
     def shard_rows(self) -> int:
@@ -103,8 +107,8 @@ class Views:
         Raises:
             DataError: a number is not finite, or too large for fp16; names the first such image.
         """
-        for first in range(start, stop, TRUNK_BATCH):
-            places = np.arange(first, min(first + TRUNK_BATCH, stop))
+        for first in range(start, stop, self.batch):
+            places = np.arange(first, min(first + self.batch, stop))
             views = places // self.count
             images = torch.cat([self.read[view](places[views == view] % self.count) for view in np.unique(views)])
             with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
@@ -119,6 +123,26 @@ class Views:
 
 
 @dataclass(frozen=True)
+class ResidentRows:
+    """The rows of all images in the memory of a device."""
+
+    stored: Float16[Tensor, "r d"]
+    count: int
+    """The number of images."""
+
+    @property
+    def resident(self) -> bool:
+        """True."""
+        return True
+
+    def rows(self, ids: ArrayIds, view: int | ArrayIds = 0) -> Float[Tensor, "n d"]:
+        """As `FeatureStore.rows`, on the device."""
+        device = self.stored.device
+        places = on_device(ids, device) + (view if isinstance(view, int) else on_device(view, device)) * self.count
+        return self.stored[places].float()
+
+
+@dataclass(frozen=True)
 class FeatureStore:
     """The rows of all images, memory-mapped from files of equally many rows."""
 
@@ -126,7 +150,20 @@ class FeatureStore:
     count: int
     """The number of images."""
 
-    def rows(self, ids: NDArray[np.int64], view: int | NDArray[np.int64] = 0) -> Float[Tensor, "n d"]:
+    @property
+    def resident(self) -> bool:
+        """False: rows are read from files."""
+        return False
+
+    def to(self, device: torch.device) -> FeatureStore | ResidentRows:
+        """The same rows in the memory of a GPU, where they fit; else this store."""
+        if not fits(device, sum(shard.nbytes for shard in self.shards)):
+            return self
+        return ResidentRows(
+            torch.cat([torch.from_numpy(np.array(shard)).to(device) for shard in self.shards]), self.count
+        )
+
+    def rows(self, ids: ArrayIds, view: int | ArrayIds = 0) -> Float[Tensor, "n d"]:
         """The rows of some images, in fp32.
 
         Args:

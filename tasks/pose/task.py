@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, Task, UnlabeledTask, as_annotations
+from tasks.base import (
+    DeviceTask,
+    Drawn,
+    Ids,
+    Metric,
+    Outputs,
+    Posteriors,
+    Store,
+    TapModel,
+    UnlabeledTask,
+    as_annotations,
+)
 from tasks.datasets.persons import Person
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
 from tasks.models.factories.poses import PoseFactory
-from tasks.models.frozen import FeatureStore
 from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
@@ -37,7 +47,7 @@ BOX_METRIC = Metric("PCK", f"{BOX_SHARE} of the box, share of joints")
 class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
     """Raw output: heatmaps of all stacks (n, stacks, joints, h, w)."""
 
-    def __init__(self, pixels: Pixels, store: FeatureStore | None, settings: PoseSettings, side: int) -> None:
+    def __init__(self, pixels: Pixels, store: Store | None, settings: PoseSettings, side: int) -> None:
         super().__init__(pixels, store)
         self._settings, self._side = settings, side
 
@@ -78,7 +88,7 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
         return pose_targets(joints, visible, self._side, self._settings.sigma)
 
 
-class PoseTask(Task[Tensor, PoseTargets]):
+class PoseTask(DeviceTask[Tensor, PoseTargets]):
     """MPII, COCO, or data in their forms: one person per image."""
 
     metric = Metric("PCKh", "0.5, share of joints")
@@ -130,7 +140,7 @@ class PoseTask(Task[Tensor, PoseTargets]):
         """Heatmaps of the annotated joints."""
         return self._heatmap_targets(*self._labels(ids))
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], PoseTargets]:
+    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
         """Random rotation, scale and horizontal flips; of a frozen trunk, flips alone where they are stored.
 
         Flipping exchanges the left joints with the right ones.
@@ -138,12 +148,18 @@ class PoseTask(Task[Tensor, PoseTargets]):
         n, most = len(ids), np.deg2rad(self.settings.rotation_degrees)
         if self._store is not None:
             views = rng.integers(0, self.settings.stored_views, n)
-            rows = self._store.rows(ids, views).to(self.unlabeled.device)
-            return rows, self._transformed(ids, augment.mirrored(views == 1), views == 1)
+            return ids, views, *self._transformed(ids, augment.mirrored(views == 1), views == 1)
         scales = rng.uniform(1 - self.settings.zoom, 1 + self.settings.zoom, n)
         flips = augment.flips(rng, n)
         transforms = augment.compose(flips, augment.rotations(rng.uniform(-most, most, n), scales))
-        return self.unlabeled.warped(ids, transforms), self._transformed(ids, transforms, flips[:, 0, 0] < 0)
+        return ids, transforms, *self._transformed(ids, transforms, flips[:, 0, 0] < 0)
+
+    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], PoseTargets]:
+        """The augmented images, or the rows that a frozen trunk gave, and heatmaps of their joints."""
+        ids, change, joints, visible = drawn
+        device = self.unlabeled.device
+        inputs = self.unlabeled.warped(ids, change) if self._store is None else self._store.rows(ids, change).to(device)
+        return inputs, self._heatmap_targets(joints, visible)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The nearest of eight pose clusters (k-means over the joints of the reference images)."""
@@ -212,15 +228,17 @@ class PoseTask(Task[Tensor, PoseTargets]):
         joints = np.array([person.joints for person in persons]).reshape(*shape, 2)
         return joints, np.array([person.visible for person in persons]).reshape(shape)
 
-    def _transformed(self, ids: Ids, transforms: augment.Transforms, flipped: Bool[np.ndarray, " n"]) -> PoseTargets:
-        """Heatmaps of the annotated joints under a transform per image; `flipped` says which of them mirror it."""
+    def _transformed(
+        self, ids: Ids, transforms: augment.Transforms, flipped: Bool[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "n j 2"], Bool[np.ndarray, "n j"]]:
+        """The joints under a transform per image, and their visibility; `flipped` says which transforms mirror."""
         joints, visible = self._labels(ids)
         joints, visible = augment.transform_points(joints, transforms), visible.copy()
         mirrored = self.skeleton.mirrored
         joints[flipped], visible[flipped] = joints[flipped][:, mirrored], visible[flipped][:, mirrored]
-        return self._heatmap_targets(joints, visible)
+        return joints, visible
 
-    def _heatmap_targets(self, joints: np.ndarray, visible: np.ndarray) -> PoseTargets:
+    def _heatmap_targets(self, joints: np.ndarray | Tensor, visible: np.ndarray | Tensor) -> PoseTargets:
         device = self.unlabeled.device
         return self.unlabeled.heatmap_targets(on_device(joints, device).float(), on_device(visible, device))
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, Task, UnlabeledTask
+from tasks.base import DeviceTask, Drawn, Ids, Metric, Outputs, Posteriors, Store, TapModel, UnlabeledTask
 from tasks.datasets.masks import VOID, fingerprint
 from tasks.errors import advising, require
 from tasks.images import augment
-from tasks.images.pixels import Pixels, on_device
+from tasks.images.pixels import Pixels, Transforms, on_device
 from tasks.images.squares import decoded
 from tasks.models.factories.segmenters import SegmenterFactory
 from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
@@ -48,12 +48,12 @@ class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):
         """The spatial mean of the encoder's last map."""
         return outputs.taps[-1].mean((2, 3))
 
-    def warped_labels(self, labels: UInt8[Tensor, "n s s"], transforms: augment.Transforms) -> Int[Tensor, "n h w"]:
+    def warped_labels(self, labels: UInt8[Tensor, "n s s"], transforms: Transforms) -> Int[Tensor, "n h w"]:
         """Label maps under a transform per image; what lies outside of an image is void."""
         return self._pixels.warp_labels(labels, transforms, VOID)
 
 
-class SegmentationTask(Task[Tensor, Tensor]):
+class SegmentationTask(DeviceTask[Tensor, Tensor]):
     """CamVid, Cityscapes, COCO, or data in their forms, segmented by an encoder-decoder. Annotations are label maps."""
 
     metric = Metric("mIoU", "mean over classes")
@@ -92,19 +92,24 @@ class SegmentationTask(Task[Tensor, Tensor]):
         """The label maps."""
         return on_device(self.annotations[ids], self.unlabeled.device).long()
 
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Int[Tensor, "n s s"]]:
+    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
         """Random crops and horizontal flips; of a frozen trunk, flips alone where they are stored."""
-        labels = on_device(self.annotations[ids], self.unlabeled.device)
         if self._store is not None:
-            views = rng.integers(0, self.settings.stored_views, len(ids))
-            rows = self._store.rows(ids, views).to(self.unlabeled.device)
-            mirrored = on_device(views == 1, self.unlabeled.device)
-            return rows, torch.where(mirrored[:, None, None], labels.flip(2), labels).long()
+            return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
         sides = rng.uniform(self.settings.smallest_crop, 1, len(ids))
         left, top = rng.random((2, len(ids))) * (1 - sides)
         crops = augment.windows(left, top, sides, sides)
-        transforms = augment.compose(crops, augment.flips(rng, len(ids)))
-        return self.unlabeled.warped(ids, transforms), self.unlabeled.warped_labels(labels, transforms)
+        return ids, augment.compose(crops, augment.flips(rng, len(ids))), self.annotations[ids]
+
+    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Int[Tensor, "n s s"]]:
+        """The augmented images, or the rows that a frozen trunk gave, and their label maps."""
+        ids, change, maps = drawn
+        device = self.unlabeled.device
+        labels = on_device(maps, device)
+        if self._store is None:
+            return self.unlabeled.warped(ids, change), self.unlabeled.warped_labels(labels, change)
+        mirrored = on_device(change, device)[:, None, None] == 1
+        return self._store.rows(ids, change).to(device), torch.where(mirrored, labels.flip(2), labels).long()
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The classes that take more of an image than their mean share of the reference images.

@@ -14,7 +14,8 @@ from tasks.base import Task
 from tasks.locks import locked
 from tasks.notices import notice
 from tasks.settings import TaskSettings
-from tasks.training.loop import Streams, fit
+from tasks.training.loop import fit
+from tasks.training.step import Streams
 from tasks.training.weights import DamagedWeightsError, digest_of, read_weights, save_weights
 
 VERSION = 1

@@ -24,9 +24,9 @@ MakeLearner = Callable[..., Learner]
 """The fixture `trained`."""
 
 
-def built(kind: str, cache: Path) -> Task[Any, Any]:
+def built(kind: str, cache: Path, device: torch.device | None = None) -> Task[Any, Any]:
     """The tiny task of a kind; its scenes lie in the cache."""
-    return build_task(tiny_protocol(kind).task, cache, cache, torch.device("cpu"))
+    return build_task(tiny_protocol(kind).task, cache, cache, device or torch.device("cpu"))
 
 
 def plan_of(strategy: Strategy | None = None) -> TrainingPlan:

@@ -33,13 +33,13 @@ def load_cifar10(root: Path) -> ClassifiedImages:
     digests = official_digests()
     contents = checked_contents(root / FOLDER, digests)
     train, test = (
-        [_unpickled(contents[name]) for name, _ in files] for files in (CIFAR10.train_list, CIFAR10.test_list)
+        [unpickled(contents[name]) for name, _ in files] for files in (CIFAR10.train_list, CIFAR10.test_list)
     )
     pixels = np.concatenate([batch["data"] for batch in train + test]).reshape(-1, *SHAPE)
     return ClassifiedImages(
         torch.from_numpy(pixels),
         np.array([label for batch in train + test for label in batch["labels"]]),
-        tuple(_unpickled(contents[CIFAR10.meta["filename"]])[CIFAR10.meta["key"]]),
+        tuple(unpickled(contents[CIFAR10.meta["filename"]])[CIFAR10.meta["key"]]),
         sum(len(batch["labels"]) for batch in train),
         "-".join(digest for _, digest in sorted(digests.items())),
     )
@@ -60,5 +60,6 @@ def checked_contents(folder: Path, digests: dict[str, str]) -> dict[str, bytes]:
     return contents
 
 
-def _unpickled(content: bytes) -> dict[str, Any]:
+def unpickled(content: bytes) -> dict[str, Any]:
+    """The content of one of CIFAR-10's files; only of one with its published sum."""
     return pickle.loads(content, encoding="latin1")  # noqa: S301 - only of a published sum

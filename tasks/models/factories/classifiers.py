@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.base import TapModel
+from tasks.base import Store, TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.frozen import RowLayout, StoredTrunk
 from tasks.models.library.backbone import BackboneClassifier, LibraryBackbone, initial_backbone
 from tasks.models.library.store import library_store
 from tasks.models.outside import own_model
@@ -47,7 +47,7 @@ class ClassifierFactory:
             _, self.fingerprints["model"] = own_model(settings.name)
             self._check_logits(settings)
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore:
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store:
         """The store of what the frozen trunk gives for all images; what is missing in the cache is computed.
 
         Args:

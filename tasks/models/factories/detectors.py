@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.base import Store
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore
 from tasks.models.library.ssd import LibrarySsd
 from tasks.models.library.trunk import MapTrunk
 from tasks.models.openmmlab.dense import DenseDetector, build_dense
@@ -45,7 +45,7 @@ class DetectorFactory:
                 if file := weights_file(settings):
                     self.fingerprints["weights"] = fingerprint(file)
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
 
         Args:

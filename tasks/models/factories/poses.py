@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from tasks.base import TapModel
+from tasks.base import Store, TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore
 from tasks.models.hourglass import STRIDE, StackedHourglass
 from tasks.models.library.deconvolutions import DeconvolutionModel, LastMapModel
 from tasks.models.library.trunk import MapTrunk
@@ -51,7 +50,7 @@ class PoseFactory:
             self.colors, self.side = self._top_down.colors, self._top_down.side
             self.fingerprints |= self._top_down.fingerprints
 
-    def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
+    def freeze(self, pixels: Pixels, cache: Path) -> Store | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
 
         Args:

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tasks.base import Features, TapModel
+from tasks.base import Features, Store, TapModel
 from tasks.images.pixels import Colors, Pixels
-from tasks.models.frozen import FeatureStore
 from tasks.models.library.deconvolutions import LastMapModel
 from tasks.models.library.trunk import MapTrunk
 from tasks.models.neck import MapNeck, Shapes
@@ -89,7 +88,7 @@ class SegmenterFactory:
         self.side = self._shapes[0][-1]
         """Height and width of the prediction, in cells."""
 
-    def freeze(self, pixels: Pixels, cache: Path) -> FeatureStore | None:
+    def freeze(self, pixels: Pixels, cache: Path) -> Store | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
 
         Args:

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks.base import Store
 from tasks.cores import threads_for
 from tasks.images.pixels import Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, Trunk, Views, feature_store
+from tasks.memory import images_at_once
+from tasks.models.frozen import TRUNK_BATCH, RowLayout, Trunk, Views, feature_store
 from tasks.models.library.backbone import LastTaps, LibraryBackbone
 from tasks.models.settings import LibrarySettings
 from tasks.models.weights import digest
@@ -25,7 +27,7 @@ STORE_VERSION = 1
 
 def library_store(
     trunk: LibraryBackbone | LastTaps, settings: LibrarySettings, pixels: Pixels, data: str, cache: Path
-) -> tuple[FeatureStore, RowLayout]:
+) -> tuple[Store, RowLayout]:
     """The store of what a trunk gives for all images, and the layout of its rows; what is missing in the cache is computed.
 
     Args:
@@ -44,9 +46,11 @@ def library_store(
     )
     folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
     reads = (pixels.read, lambda ids: pixels.read(ids).flip(3)) if settings.mirrored else (pixels.read,)
-    views = Views(reads, len(pixels), _for_each_thread(trunk), layout, bf16=settings.trunk_precision == "bf16")
-    threads = threads_for(math.ceil(views.total / views.shard_rows)) if pixels.device.type == "cpu" else 1
-    return feature_store(folder, views, threads), layout
+    on_cpu, bf16 = pixels.device.type == "cpu", settings.trunk_precision == "bf16"
+    batch = TRUNK_BATCH if on_cpu else images_at_once(pixels.device, settings.pixels)
+    views = Views(reads, len(pixels), _for_each_thread(trunk), layout, bf16, batch)
+    threads = threads_for(math.ceil(views.total / views.shard_rows)) if on_cpu else 1
+    return feature_store(folder, views, threads).to(pixels.device), layout
 
 
 def _for_each_thread(trunk: nn.Module) -> Trunk:

@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from torch import nn
 
+from tasks.base import Store
 from tasks.images.pixels import Pixels
-from tasks.models.frozen import FeatureStore, RowLayout, StoredTrunk
+from tasks.models.frozen import RowLayout, StoredTrunk
 from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library.store import library_store
 from tasks.models.settings import LibraryDetectorSettings, LibraryPoseSettings, LibrarySegmenterSettings
@@ -39,7 +40,7 @@ class MapTrunk:
         self.fingerprints = {} if settings.weights == "none" else {"weights": digest(backbone)}
         """SHA-256 of weights from outside the repository, by name."""
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> FeatureStore | None:
+    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store | None:
         """The store of what it gives for all images, from which it is read from now on; None where it is not frozen.
 
         Args:

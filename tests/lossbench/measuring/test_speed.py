@@ -11,27 +11,35 @@ import torch
 from command_line import Result
 from sample_configs import written
 
-from lossbench.config import LossPrediction
+from lossbench.config import LossPrediction, read_protocol
 from lossbench.measuring.training import (
+    ENDINGS,
     MATRIX_SIDE,
     PHASES,
     STEPS_PER_WAIT,
     WARM_UP,
+    StepSpeed,
     TrainingSpeed,
     TrainingSteps,
     matrix_rate,
 )
+from lossbench.measuring.training_report import speed_table
+from lossbench.paths import Paths
 from tasks.base import Task
 
 
 def test_a_speed_is_images_over_seconds() -> None:
     seconds = dict(zip(PHASES, (0.1, 0.2, 0.5, 0.2), strict=True))
-    speed = TrainingSpeed(
-        50, 1.25, seconds, bare_seconds=0.8, inference_seconds=0.25, operations=3e9, matrix_rate=1e10, steps=5
-    )
-    assert speed.images_per_second == pytest.approx(40)
-    assert speed.relative_to_bare == pytest.approx(0.64)
-    assert speed.operations_per_second == pytest.approx(2.4e9)
+    ordinary, captured = StepSpeed(1.25, 0.8, seconds), StepSpeed(0.5, 0.45, {**seconds, "backward": 1.5})
+    speed = TrainingSpeed(50, ordinary, captured, inference_seconds=0.025, operations=3e9, matrix_rate=1e10, steps=5)
+    table = speed_table(read_protocol("cifar10-mini"), speed, Paths(Path(), Path()))
+    shown = {str(name): cells for name, *cells in zip(*(column.cells for column in table.columns), strict=True)}
+    assert shown["training, images/s"] == ["40", "100"]
+    assert shown["as a share of the bare model's speed"] == ["64%", "90%"]
+    assert shown["share of time: backward"] == ["50%", "75%"]
+    assert shown["training, GFLOP/s"] == ["2.4", "6.0"]
+    assert shown["as a share of a matrix product's rate"] == ["24%", "60%"]
+    assert "selection reads 40 images/s" in str(table.caption)
 
 
 def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
@@ -54,6 +62,9 @@ def test_a_step_trains_model_and_lossnet_and_counts_every_phase(
     assert all(seconds > 0 for seconds in timed.clock.seconds.values())
     assert changed(timed.bare) == {"model"}
     assert changed(timed.inference) == set()
+    for phase, ending in ENDINGS.items():
+        assert changed(timed.device_steps(ending).launch(0.0)) == ({*modules} if phase == "optimizer" else set())
+    assert changed(timed.device_steps(ENDINGS["optimizer"], bare=True).launch(0.0)) == {"model"}
 
 
 class Stopwatch:
@@ -116,5 +127,6 @@ def test_the_command_shows_a_table(lossbench_cli: Callable[..., Result], tmp_pat
         "share of time: optimizer",
         "as a share of a matrix product's rate",
         "medians of 2 steps",
+        "data on the device",
     ):
-        assert words in result.output
+        assert words in " ".join(result.output.split())

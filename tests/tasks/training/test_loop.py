@@ -19,7 +19,8 @@ from strategies.learning_loss import LearningLossMSE
 from tasks.base import Task
 from tasks.settings import Recipe
 from tasks.training.clock import Clock
-from tasks.training.loop import Attachment, Streams, TrainingError, fit
+from tasks.training.loop import TrainingError, fit
+from tasks.training.step import Attachment, Streams
 
 
 def small_recipe(**changes: Any) -> Recipe:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer, RMSprop
 
 from tasks.settings import Recipe
-from tasks.training.loop import optimizer, scheduler
+from tasks.training.optimizers import Rates, device_optimizer, optimizer, scheduled_rates, scheduler, steps_on_device
 
 STEPS = 60
 PLAIN: dict[str, Callable[[nn.Module], Optimizer]] = {
@@ -55,6 +55,30 @@ def test_a_fused_optimizer_steps_as_the_plain_one_but_for_rounding(name: str) ->
     fused = weights_after(lambda module: optimizer(recipe(name, fused=True), module.parameters()), steps=1)
     for ours, plain in zip(fused, weights_after(PLAIN[name], steps=1), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["steps", "one-cycle"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_rates_on_the_device_give_the_weights_of_the_ordinary_optimizer(name: str, schedule: str) -> None:
+    chosen = recipe(name, schedule=schedule, milestones=(0.5,), epochs=10, momentum=0.8)
+    if not steps_on_device(chosen):
+        assert (name, schedule) == ("rmsprop", "one-cycle")
+        return
+    torch.manual_seed(0)
+    gradients = [torch.randn(40) for _ in range(30)]
+    start = torch.randn(40)
+    plain, ours = (nn.Parameter(start.clone()) for _ in range(2))
+    rates = Rates.of(chosen, torch.device("cpu"))
+    ordinary, on_device = optimizer(chosen, [plain]), device_optimizer(chosen, [ours], rates)
+    schedules = scheduler(chosen, ordinary, per_epoch=3)
+    for gradient, (rate, momentum) in zip(gradients, scheduled_rates(chosen, per_epoch=3), strict=True):
+        rates.learning_rate.fill_(rate)
+        rates.momentum.fill_(momentum)
+        plain.grad, ours.grad = gradient.clone(), gradient.clone()
+        for each in (ordinary, on_device, schedules):
+            each.step()
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(plain, start, atol=1e-2)
 
 
 def test_a_recipe_says_that_it_is_fused_only_where_it_is() -> None:
