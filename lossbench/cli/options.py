@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,18 @@ def writable(folder: Path) -> Path:
     return folder
 
 
+def finite(number: float | None) -> float | None:
+    """The number of an option.
+
+    Raises:
+        BadParameter: it is infinite or not a number.
+    """
+    if number is not None and not math.isfinite(number):
+        msg = f"{number} is not a finite number"
+        raise typer.BadParameter(msg)
+    return number
+
+
 SweepName = Annotated[
     str,
     typer.Argument(
@@ -152,6 +165,20 @@ Workers = Annotated[
         max=MOST_PROCESSES,
         help="Processes, of one thread each. [default: one per core; one on cuda]",
     ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        metavar="N",
+        min=0,
+        callback=finite,
+        help="Begin no further round after N minutes of runs. The same command goes on later.",
+    ),
+]
+ShardName = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of the runs, from 1 to N."),
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, max=MOST_PROCESSES, help="CPU threads.")]
 KindFiles = Annotated[
