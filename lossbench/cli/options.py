@@ -180,6 +180,23 @@ ShardName = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of the runs, from 1 to N."),
 ]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Make the runs on a Ray cluster: auto, or HOST:PORT.",
+        autocompletion=lambda: ["auto"],
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch",
+        metavar="DIR",
+        help="With --cluster: folder on the nodes, own or shared, for models and caches. [default: one for temporary files]",
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, max=MOST_PROCESSES, help="CPU threads.")]
 KindFiles = Annotated[
     list[Path] | None,

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from lossbench.cli.options import (
+    ClusterAddress,
     Data,
     Device,
     KindFiles,
@@ -15,6 +18,7 @@ from lossbench.cli.options import (
     ModelFiles,
     Out,
     Protocols,
+    Scratch,
     Seeds,
     ShardName,
     Split,
@@ -69,34 +73,37 @@ def run(
     workers: Workers = None,
     minutes: Minutes = None,
     shard: ShardName = None,
+    cluster: ClusterAddress = None,
+    scratch: Scratch = None,
 ) -> None:
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_sweep
-    from lossbench.running.executors.workers import warm_up
 
+    if scratch is not None and cluster is None:
+        msg = "--scratch is for --cluster; without it, models and caches are kept in --out"
+        raise typer.BadParameter(msg)
     whole, known = read_sweep(sweep)
-    if workers != 1:
-        kinds = [listed.task.kind for listed in known]
-        warm_up(kinds, device)  # imports in another process, while this one imports, too
+    if workers != 1 and cluster is None:
+        from lossbench.running.executors.workers import warm_up
+
+        warm_up([listed.task.kind for listed in known], device)  # imports in another process, while this one does, too
     from lossbench.paths import Paths
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
-    from lossbench.running.executors.local import Local
     from lossbench.running.jobs import Shard, jobs
-    from lossbench.running.machine import check_device
 
     part = Shard.parsed(shard) if shard is not None else None
     chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
     wanted, protocols = narrowed(whole, known, chosen)
-    check_device(device)
     every = jobs(wanted, protocols)
     runs = part.of(every) if part else every
-    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), max(len(runs), 1))
+    executor = _executor(len(runs), device, workers, cluster, scratch)
     of_them = f" of {len(every)} (shard {shard})" if part else ""
-    say(f"{plural(len(runs), 'run')}{of_them} on {plural(len(protocols), 'protocol')}, {workers} at a time, into {out}")
-    records = _made(runs, Paths(data, out, device), Local(workers), minutes)
+    on_them = f"on {plural(len(protocols), 'protocol')}, {executor.description}, into {out}"
+    say(f"{plural(len(runs), 'run')}{of_them} {on_them}")
+    records = _made(runs, Paths(data, out, device), executor, minutes)
     if len(records) < len(runs):
         made = f"{len(records)} of {plural(len(runs), 'run')}"
         say(f"Stopped after {minutes:g} minutes: {made} are complete. To go on: {same_command()}")
@@ -107,6 +114,19 @@ def run(
     else:
         outside = [job.strategy() for job in runs if job.fingerprints]
         report(records, comparisons_of(Path(sweep).stem, whole, known), out, console(), outside)
+
+
+def _executor(runs: int, device: str, workers: int | None, cluster: str | None, scratch: Path | None) -> Executor:
+    """What makes so many runs."""
+    if cluster is not None:
+        from lossbench.running.executors.cluster.executor import Cluster
+
+        return Cluster(cluster, device, scratch, workers)
+    from lossbench.running.executors.local import Local
+    from lossbench.running.machine import check_device
+
+    check_device(device)
+    return Local(min(workers or (1 if device != "cpu" else os.cpu_count() or 1), max(runs, 1)))
 
 
 def _made(runs: list[Job], paths: Paths, executor: Executor, minutes: float | None) -> list[Path]:

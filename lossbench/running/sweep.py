@@ -95,7 +95,7 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     protocol = job.protocol
     if job.full_pool:
         protocol = protocol.on_full_pool(len(Pool.of(task, protocol).eligible))
-    run = job.run(task, protocol, strategy, paths.out / "models", record.first)
+    run = job.run(task, protocol, strategy, paths.models, record.first)
     if protocol.budget.first != RANDOM_FIRST:
         record = record.model_copy(update={"first": tuple(run.first_labels.tolist())})
     for one in run.rounds(record.rounds):
@@ -109,7 +109,7 @@ def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its impor
 
     from tasks.kinds import build_task  # noqa: PLC0415
 
-    return build_task(protocol.task, paths.data, paths.out / "cache", torch.device(paths.device))
+    return build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))
 
 
 def prepare(threads: int = 1) -> None:

@@ -41,6 +41,11 @@ NEVER = Deadline()
 class Executor(Interface):
     """Makes runs."""
 
+    @property
+    def description(self) -> str:
+        """How and where, in a few words."""
+        ...
+
     def make(self, planned: Sequence[Job], paths: Paths, events: Sink, deadline: Deadline) -> None:
         """Make all runs, or what is missing of them, and write each record after every round.
 

@@ -26,6 +26,11 @@ class Local:
     workers: int
     """How many at a time; one is made in this process."""
 
+    @property
+    def description(self) -> str:
+        """How many at a time."""
+        return f"{self.workers} at a time"
+
     def make(self, planned: Sequence[Job], paths: Paths, events: Sink, deadline: Deadline) -> None:
         """Make all runs; see `Executor`."""
         os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
