@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SECONDS = 400  # how long a command may take on a busy machine
+SECONDS = 240  # how long a command may take on a busy machine
 COMMAND = [sys.executable, "-c", "from lossbench.cli.entry import main; main()", "run"]
 
 

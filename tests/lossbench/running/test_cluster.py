@@ -99,7 +99,7 @@ def test_a_sweep_outlives_a_worker_and_a_node_with_another_clock(
         f"another `lossbench run --cluster` makes runs in {out}; wait for its end, or use another --out"
     )
     nodes.kill_node(second)
-    wait_for(lambda: "ray::rounds" and workers(), process)
+    wait_for(workers, process)
     workers()[0].send_signal(signal.SIGKILL)
     output = ended(process)
     assert "the run goes on from its last round" in output
@@ -131,7 +131,7 @@ def test_a_killed_command_and_a_stopped_one_go_on(
         assert process.returncode == (-sign if sign == signal.SIGKILL else 128 + sign), output
         if sign == signal.SIGINT:
             assert "stopped; finished rounds are kept. To go on: lossbench run" in output
-        gone, alive = psutil.wait_procs(workers(), timeout=60)
+        _, alive = psutil.wait_procs(workers(), timeout=60)
         assert not alive, "what the cluster did for the command has ended"
     assert 5 <= rounds() < 4 * ROUNDS
     output = ended(start(*words, "--minutes", "0"))

@@ -44,6 +44,7 @@ def connected(address: str) -> Iterator[Any]:
         ConfigError: nobody answers there, or with another version of Ray or Python, or this machine is no node of it.
     """
     required()
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # else workers are `uv run` in a copy of this folder
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as later versions of Ray do; else it warns
     ray = import_module("ray")
     place = _found(address)
