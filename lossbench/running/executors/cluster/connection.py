@@ -48,7 +48,7 @@ def connected(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as later versions of Ray do; else it warns
     ray = import_module("ray")
     place = _found(address)
-    _check_answer(place)
+    _check_answer(place, place if address == AUTO else address)
     worker: Any = import_module("ray._private.worker")
     worker.listen_error_messages = lambda *_: None  # prints to standard output
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -90,14 +90,18 @@ def _found(address: str) -> str:
     return place
 
 
-def _check_answer(place: str) -> None:
+def _check_answer(place: str, given: str) -> None:
     """Check that a cluster answers. Ray itself waits for minutes.
+
+    Args:
+        place: HOST:PORT.
+        given: the same, as the user wrote it.
 
     Raises:
         ConfigError: nobody answers, or something else than Ray.
     """
     host, _, port = place.rpartition(":")
-    msg = f"no Ray cluster answers at {place}; check the address, and that `ray status` works on this machine"
+    msg = f"no Ray cluster answers at {given}; check the address, and that `ray status` works on this machine"
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
     except (OSError, ValueError, OverflowError):
