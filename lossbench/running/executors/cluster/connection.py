@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,12 +13,12 @@ from types import ModuleType
 from typing import Any
 
 from lossbench.config import ConfigError
+from lossbench.running.executors.cluster.signals import HeldSignals
 
 AUTO = "auto"
 """Stands for the cluster of this machine, or of the variable RAY_ADDRESS."""
 SECONDS_TO_ANSWER = 4.0
 """How long a cluster may take to answer, twice."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def required() -> None:
@@ -34,8 +33,10 @@ def required() -> None:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """Ray, connected to a cluster while the block runs. At its end, what the cluster still does for this process is ended.
+def connected(address: str) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """Ray, connected to a cluster while the block runs, and what lets Ctrl-C through, which otherwise waits.
+
+    At the end of the block, what the cluster still does for this process is ended.
 
     Args:
         address: `auto`, or HOST:PORT.
@@ -51,19 +52,17 @@ def connected(address: str) -> Iterator[Any]:
     _check_answer(place, place if address == AUTO else address)
     worker: Any = import_module("ray._private.worker")
     worker.listen_error_messages = lambda *_: None  # prints to standard output
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        ray.init(place, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    except (RuntimeError, ConnectionError, ValueError, OSError) as error:
-        msg = f"--cluster {address}: {_first_sentence(error)}; run the command on a node of the cluster"
-        raise ConfigError(msg) from None
-    finally:
-        for number, handler in handlers.items():  # Ray puts one of its own in place
-            signal.signal(number, handler)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with HeldSignals() as signals:
+        try:
+            ray.init(place, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except (RuntimeError, ConnectionError, ValueError, OSError) as error:
+            msg = f"--cluster {address}: {_first_sentence(error)}; run the command on a node of the cluster"
+            raise ConfigError(msg) from None
+        signals.hold()  # Ray has put a handler of its own in place
+        try:
+            yield ray, signals.let_through
+        finally:
+            ray.shutdown()
 
 
 def _found(address: str) -> str:

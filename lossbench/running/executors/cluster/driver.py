@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ MOST_LOSSES = 3
 """So often may the worker of a run be lost in one round; the next time ends the sweep."""
 SECONDS_WITHOUT_NODES = 60.0
 """How long the sweep waits for a node when the last one has gone."""
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+FAULTS_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 @dataclass
@@ -79,14 +79,18 @@ class Driver:
         self._last_seen = time.monotonic()
         self._used_nodes = False
 
-    def run(self) -> None:
+    def run(self, between: Callable[[], None]) -> None:
         """Make all runs.
+
+        Args:
+            between: is called every fifth of a second; what it raises ends the runs.
 
         Raises:
             LossbenchError: a run fails, or no node can make one.
         """
         try:
             while self._going or not (self._schedule.empty or self._deadline.passed):
+                between()
                 self._nodes.look()
                 if self._deadline.passed:
                     self._drop_what_has_not_begun()
@@ -172,7 +176,7 @@ class Driver:
     def _failed(self, going: Going, error: Any) -> None:
         """A run has failed: on a full disk it goes on elsewhere, else this is the end of the sweep."""
         cause = error.cause
-        if isinstance(cause, OSError) and (cause.errno in FULL_DISK or "could not be written" in str(cause)):
+        if isinstance(cause, OSError) and (cause.errno in FAULTS_OF_A_DISK or "could not be written" in str(cause)):
             self._nodes.leave_out(
                 going.node, f"its disk is full, or cannot be written ({' '.join(str(cause).split())})"
             )

@@ -55,8 +55,8 @@ class Cluster:
         """
         scratch = None if self.scratch is None else self.scratch.absolute()
         there = replace(paths, data=paths.data.absolute(), out=paths.out.absolute(), scratch=scratch)
-        with _sole_driver(paths.out), connected(self.address) as ray:
-            Driver(ray, planned, there, events, deadline, self.most).run()
+        with _sole_driver(paths.out), connected(self.address) as (ray, let_signals_through):
+            Driver(ray, planned, there, events, deadline, self.most).run(let_signals_through)
 
 
 @contextmanager
