@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from sample_configs import written
 from lossbench.config import Needs, Protocol, read_protocol
 from lossbench.running.executors.cluster.nodes import Node, demands, difference
 from lossbench.running.executors.cluster.remote import versions
+from lossbench.running.executors.cluster.signals import HeldSignals
+from lossbench.running.executors.schedule import Group, Schedule
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `cluster`")
 SECONDS = 10
@@ -156,3 +159,37 @@ def test_versions_that_differ_are_named() -> None:
     del other["torch"]
     assert difference(here, other) == f"it has torch not at all, and this machine {here['torch']}"
     assert "the code of lossbench" in difference(here, here | {"the code of lossbench": "0"})
+
+
+def test_ctrl_c_waits_while_ray_works() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        with HeldSignals() as signals:
+            signals.let_through()
+            signal.raise_signal(signal.SIGINT)
+            assert came == []
+            signals.let_through()
+            signals.let_through()
+            assert came == [signal.SIGINT]
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray does with SIGTERM
+            signals.hold()
+            signal.raise_signal(signal.SIGINT)
+        assert came == [signal.SIGINT, signal.SIGINT], "what waits at the end of the block comes through"
+        signal.raise_signal(signal.SIGINT)
+        assert len(came) == 3, "the handler of before is back"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_that_was_lost_is_handed_out_again_before_others() -> None:
+    schedule = Schedule([Group("a", 0), Group("a", 0), Group("b", 0)])
+    assert schedule.next(("node", 0)) == 0
+    schedule.put_back(("node", 0), 0)
+    assert schedule.first == 0
+    assert schedule.next(("other", 0), lambda number: number == 2) == 2, "the only one that fits there"
+    assert schedule.next(("other", 0), lambda number: number == 2) is None
+    assert [schedule.next(("node", 0)) for _ in range(3)] == [0, 1, None]
+    assert schedule.empty
+    schedule.put_back(("node", 0), 1)
+    assert not schedule.empty
