@@ -87,6 +87,17 @@ class LossPrediction(Settings):
     """Numbers, from 0, of the taps that it reads; by default all taps of the model."""
 
 
+class Needs(Settings):
+    """What a run takes of a node of a cluster. It decides nothing of a run, and no record holds it."""
+
+    cpus: Whole = Field(1, ge=1, le=1024)
+    """A run computes on one thread; more leave room for the threads that decode images."""
+    gpus: Number = Field(1.0, gt=0, le=1)
+    """Share of a GPU, where runs are made on GPUs."""
+    memory_gibibytes: Number | None = Field(None, gt=0, le=1e6)
+    """By default none is set aside."""
+
+
 class Protocol(Settings):
     """A task protocol: one file of `configs/tasks`. Any change of its numbers requires a higher `version`.
 
@@ -102,6 +113,7 @@ class Protocol(Settings):
     task: Annotated[SerializeAsAny[TaskSettings], BeforeValidator(task_settings)]
     """Settings of the task; their class depends on the kind of task."""
     loss_prediction: LossPrediction = LossPrediction.model_validate({})
+    needs: Needs = Field(Needs.model_validate({}), exclude=True)
 
     @model_validator(mode="after")
     def _scenes_hold_the_budget(self) -> Protocol:

@@ -17,6 +17,18 @@ class Paths:
     """Folder of results: `records`, and `models` and `cache`, which may be deleted at any time."""
     device: str = "cpu"
     """Name of a torch device."""
+    scratch: Path | None = None
+    """Folder of `models` and `cache`, where that is another than `out`."""
+
+    @property
+    def models(self) -> Path:
+        """Folder of trained weights."""
+        return (self.scratch or self.out) / "models"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what is computed from data."""
+        return (self.scratch or self.out) / "cache"
 
 
 def write_fault(folder: Path) -> str:

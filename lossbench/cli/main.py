@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import typer
 from lossbench.cli import data, leaderboard, listing, measure, submission
 from lossbench.cli.diagnose import diagnose
 from lossbench.cli.group import group
-from lossbench.cli.output import complain, say
+from lossbench.cli.output import complain, same_command, say
 from lossbench.cli.pick import EXAMPLES as PICK_EXAMPLES
 from lossbench.cli.pick import pick
 from lossbench.cli.run import EXAMPLES, run
@@ -103,7 +102,7 @@ def _how_to_go_on() -> str:
     words = sys.argv[1:]
     if not any(words[: len(command)] == command for command in RESUMABLE):
         return "stopped"
-    return f"stopped; finished rounds are kept. To go on: {shlex.join(['lossbench', *words])}"
+    return f"stopped; finished rounds are kept. To go on: {same_command()}"
 
 
 def _mendable(error: Exception) -> str | None:

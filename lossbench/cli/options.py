@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,18 @@ def writable(folder: Path) -> Path:
     return folder
 
 
+def finite(number: float | None) -> float | None:
+    """The number of an option.
+
+    Raises:
+        BadParameter: it is infinite or not a number.
+    """
+    if number is not None and not math.isfinite(number):
+        msg = f"{number} is not a finite number"
+        raise typer.BadParameter(msg)
+    return number
+
+
 SweepName = Annotated[
     str,
     typer.Argument(
@@ -151,6 +164,37 @@ Workers = Annotated[
         min=1,
         max=MOST_PROCESSES,
         help="Processes, of one thread each. [default: one per core; one on cuda]",
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        metavar="N",
+        min=0,
+        callback=finite,
+        help="Begin no further round after N minutes of runs. The same command goes on later.",
+    ),
+]
+ShardName = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of the runs, from 1 to N."),
+]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Make the runs on a Ray cluster: auto, or HOST:PORT.",
+        autocompletion=lambda: ["auto"],
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch",
+        metavar="DIR",
+        help="With --cluster: folder on the nodes, own or shared, for models and caches. [default: one for temporary files]",
     ),
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", min=1, max=MOST_PROCESSES, help="CPU threads.")]

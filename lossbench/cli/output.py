@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ def say(*lines: object) -> None:
     for line in lines:
         text = str(line).encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
         print(text, flush=True)  # noqa: T201 - this is the command line
+
+
+def same_command() -> str:
+    """The command that this process runs, to be copied into a shell."""
+    return shlex.join(["lossbench", *sys.argv[1:]])
 
 
 def complain(line: str) -> None:

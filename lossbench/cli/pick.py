@@ -175,6 +175,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     from leaderboard.schema.records import write_whole
     from lossbench.labeling.plan import plan_simulation, protocol_text
     from lossbench.publishing.report import report
+    from lossbench.running.executors.local import Local
     from lossbench.running.jobs import jobs, sweep_of
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
@@ -192,7 +193,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     workers = min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1
     screen = console()
     with each_line_once(), SweepProgress(runs, screen) as progress:
-        records = run_sweep(runs, paths, workers, progress)
+        records = run_sweep(runs, paths, Local(workers), progress)
     report(records, (), paths.out, screen, [job.strategy() for job in runs if job.fingerprints])
 
 

@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from lossbench.cli.options import (
+    ClusterAddress,
     Data,
     Device,
     KindFiles,
+    Minutes,
     ModelFiles,
     Out,
     Protocols,
+    Scratch,
     Seeds,
+    ShardName,
     Split,
     Strategies,
     SweepName,
@@ -24,11 +30,14 @@ from lossbench.cli.options import (
     limit_threads,
     load_outside,
 )
-from lossbench.cli.output import console, say
+from lossbench.cli.output import console, same_command, say
 from lossbench.words import plural, suggestion
 
 if TYPE_CHECKING:
     from lossbench.config import Protocol, Sweep
+    from lossbench.paths import Paths
+    from lossbench.running.executors.base import Executor
+    from lossbench.running.jobs import Job
 
 EXAMPLES = """Examples:
 
@@ -62,36 +71,73 @@ def run(
     out: Out = Path("runs"),
     device: Device = "cpu",
     workers: Workers = None,
+    minutes: Minutes = None,
+    shard: ShardName = None,
+    cluster: ClusterAddress = None,
+    scratch: Scratch = None,
 ) -> None:
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_sweep
-    from lossbench.running.workers import warm_up
 
+    if scratch is not None and cluster is None:
+        msg = "--scratch is for --cluster; without it, models and caches are kept in --out"
+        raise typer.BadParameter(msg)
     whole, known = read_sweep(sweep)
-    if workers != 1:
-        kinds = [listed.task.kind for listed in known]
-        warm_up(kinds, device)  # imports in another process, while this one imports, too
+    if workers != 1 and cluster is None:
+        from lossbench.running.executors.workers import warm_up
+
+        warm_up([listed.task.kind for listed in known], device)  # imports in another process, while this one does, too
     from lossbench.paths import Paths
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
-    from lossbench.running.jobs import jobs
+    from lossbench.running.jobs import Shard, jobs
+
+    part = Shard.parsed(shard) if shard is not None else None
+    chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
+    wanted, protocols = narrowed(whole, known, chosen)
+    every = jobs(wanted, protocols)
+    runs = part.of(every) if part else every
+    executor = _executor(len(runs), device, workers, cluster, scratch)
+    of_them = f" of {len(every)} (shard {shard})" if part else ""
+    on_them = f"on {plural(len(protocols), 'protocol')}, {executor.description}, into {out}"
+    say(f"{plural(len(runs), 'run')}{of_them} {on_them}")
+    records = _made(runs, Paths(data, out, device), executor, minutes)
+    if len(records) < len(runs):
+        made = f"{len(records)} of {plural(len(runs), 'run')}"
+        say(f"Stopped after {minutes:g} minutes: {made} are complete. To go on: {same_command()}")
+    elif part:
+        say(
+            f"Shard {shard} is complete. When all are: lossbench leaderboard build {out / 'records'} --out {out / 'page'}"
+        )
+    else:
+        outside = [job.strategy() for job in runs if job.fingerprints]
+        report(records, comparisons_of(Path(sweep).stem, whole, known), out, console(), outside)
+
+
+def _executor(runs: int, device: str, workers: int | None, cluster: str | None, scratch: Path | None) -> Executor:
+    """What makes so many runs."""
+    if cluster is not None:
+        from lossbench.running.executors.cluster.executor import Cluster
+
+        return Cluster(cluster, device, scratch, workers)
+    from lossbench.running.executors.local import Local
     from lossbench.running.machine import check_device
+
+    check_device(device)
+    return Local(min(workers or (1 if device != "cpu" else os.cpu_count() or 1), max(runs, 1)))
+
+
+def _made(runs: list[Job], paths: Paths, executor: Executor, minutes: float | None) -> list[Path]:
+    """The records of the runs that are complete."""
+    from lossbench.running.executors.base import NEVER, Deadline
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
 
-    chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
-    wanted, protocols = narrowed(whole, known, chosen)
-    check_device(device)
-    runs = jobs(wanted, protocols)
-    workers = min(workers or (1 if device != "cpu" else os.cpu_count() or 1), len(runs))
-    say(f"{plural(len(runs), 'run')} on {plural(len(protocols), 'protocol')}, {workers} at a time, into {out}")
-    screen = console()
-    with SweepProgress(runs, screen) as progress:
-        records = run_sweep(runs, Paths(data, out, device), workers, progress)
-    outside = [job.strategy() for job in runs if job.fingerprints]
-    report(records, comparisons_of(Path(sweep).stem, whole, known), out, screen, outside)
+    deadline = NEVER if minutes is None else Deadline.after(60 * minutes)
+    with SweepProgress(runs, console()) as progress:
+        return run_sweep(runs, paths, executor, progress, deadline)
 
 
 def narrowed(sweep: Sweep, known: Sequence[Protocol], chosen: dict[str, Any]) -> tuple[Sweep, tuple[Protocol, ...]]:

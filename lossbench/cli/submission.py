@@ -130,6 +130,7 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
 
     from lossbench.config import read_sweep
     from lossbench.paths import Paths
+    from lossbench.running.executors.local import Local
     from lossbench.running.jobs import jobs
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
@@ -144,8 +145,9 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
         "full_pool_seeds": (),
     }
     runs = jobs(sweep.model_copy(update=chosen), protocols)
+    local = Local(min(workers or os.cpu_count() or 1, len(runs)))
     with SweepProgress(runs, console()) as progress:
-        return run_sweep(runs, Paths(Path("data"), out), min(workers or os.cpu_count() or 1, len(runs)), progress)
+        return run_sweep(runs, Paths(Path("data"), out), local, progress)
 
 
 @app.command()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
@@ -152,6 +155,44 @@ def jobs(sweep: Sweep, protocols: tuple[Protocol, ...]) -> list[Job]:
         for name, seed in pairs
     )
     return list(dict.fromkeys(every))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of a sweep's runs, which together are all of them."""
+
+    number: int
+    """From 1 to `count`."""
+    count: int
+
+    @classmethod
+    def parsed(cls, text: str) -> Shard:
+        """A shard as it is written: 2/8 is the second of eight.
+
+        Raises:
+            ConfigError: it is not written so, or there is no such part.
+        """
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        shard = cls(*map(int, found.groups())) if found else None
+        if shard is None or not 1 <= shard.number <= shard.count:
+            msg = f"--shard {text!r}: I/N is wanted, with I from 1 to N, such as 1/8 for the first of eight parts"
+            raise ConfigError(msg)
+        return shard
+
+    def of(self, runs: Sequence[Job]) -> list[Job]:
+        """The runs of this part: of every protocol equally many, give or take one, and neighbors, which share models.
+
+        The sizes of two parts differ by one run at most.
+        """
+        mine: list[Job] = []
+        dealt = 0
+        for _, each in groupby(runs, lambda job: job.protocol.name):
+            group = list(each)
+            sizes = Counter((dealt + number) % self.count for number in range(len(group)))
+            first = sum(sizes[part] for part in range(self.number - 1))
+            mine += group[first : first + sizes[self.number - 1]]
+            dealt += len(group)
+        return mine
 
 
 def strategies_of(sweep: Sweep) -> tuple[str, ...]:

@@ -1,30 +1,24 @@
-"""Many runs: in this process or in one single-threaded worker per core, resumed from their records."""
+"""One run, resumed from its record, and many of them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache, partial
-from multiprocessing.queues import SimpleQueue
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from leaderboard.schema.records import MetricInfo, Record, read_record, write_record
+from leaderboard.schema.records import MetricInfo, Record, read_record
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, no_exit
-from lossbench.running.jobs import Event, Job, Sink
-from lossbench.running.workers import Group, Worker, end_with_parent, spread, warm_up, worker_context
-from tasks.files import Source
-from tasks.kinds import load_kind, loaded_sources
+from lossbench.running.executors.base import NEVER, Deadline, Executor
+from lossbench.running.jobs import Job, Sink
+from lossbench.running.recording import Recording
 from tasks.locks import locked, remove_abandoned
-from tasks.models.outside import load_model, loaded_model_sources
-from tasks.models.trust import configs_trusted, trust_configs
 from tasks.outside import blaming_outside
 from tasks.progress import listening
 
 
-def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
+def run_job(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline = NEVER) -> Path:
     """Make a run, or the rest of it, and return the path of its record.
 
     The record is written after every round. Another process that makes the same run is waited for.
@@ -32,21 +26,32 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink) -> Path:
     Raises:
         LossbenchError: the record cannot be continued, or code from outside fails or ends the program.
     """
-    path = job.path(paths.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path), no_exit(job.title), blaming_outside():
-        found = read_record(path) if path.exists() else None
-        if found is not None:
-            _same_protocol(found, job, path)
-        if found is None or not found.complete:
-            done = len(found.rounds) if found else 0
-            with listening(lambda text: events.put(Event(number, done, text))):
-                for record in _rounds(job, paths, found):
-                    write_record(record, path)
-                    done = len(record.rounds)
-                    events.put(Event(number, done, "running"))
-    events.put(Event(number, job.rounds, "done"))
-    return path
+    recording = Recording(number, job, paths.out, events)
+    with locked(recording.path):
+        recording.read()
+        if not recording.complete and not deadline.passed:
+            for record in rounds_of(job, paths, recording.record, recording.report):
+                recording.keep(record)
+                if deadline.passed:
+                    break
+    recording.end()
+    return recording.path
+
+
+def rounds_of(job: Job, paths: Paths, record: Record | None, report: Callable[[str], None]) -> Iterator[Record]:
+    """The record after each further round.
+
+    Args:
+        job: the run.
+        paths: of data, models and caches.
+        record: of the rounds that are done; None if there are none.
+        report: is told of long preparations.
+
+    Raises:
+        LossbenchError: code from outside fails or ends the program, or the data are not those of the record.
+    """
+    with no_exit(job.title), blaming_outside(), listening(report):
+        yield from _rounds(job, paths, record)
 
 
 def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
@@ -90,25 +95,12 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     protocol = job.protocol
     if job.full_pool:
         protocol = protocol.on_full_pool(len(Pool.of(task, protocol).eligible))
-    run = job.run(task, protocol, strategy, paths.out / "models", record.first)
+    run = job.run(task, protocol, strategy, paths.models, record.first)
     if protocol.budget.first != RANDOM_FIRST:
         record = record.model_copy(update={"first": tuple(run.first_labels.tolist())})
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record
-
-
-def _same_protocol(record: Record, job: Job, path: Path) -> None:
-    """Raise a ConfigError when a record was begun under other numbers than the job's."""
-    if record.config != job.protocol.model_dump(mode="json"):
-        msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
-        raise ConfigError(msg)
-    if record.fingerprints.get("strategy") != job.fingerprints.get("strategy"):
-        msg = f"{path} was made with other code of {record.strategy}; move it away, or use another --out"
-        raise ConfigError(msg)
-    if record.strategy_config != job.strategy().model_dump(mode="json"):
-        msg = f"{path} was made with other hyper-parameters of {record.strategy}; move it away, or use another --out"
-        raise ConfigError(msg)
 
 
 @lru_cache(maxsize=1)
@@ -117,7 +109,7 @@ def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its impor
 
     from tasks.kinds import build_task  # noqa: PLC0415
 
-    return build_task(protocol.task, paths.data, paths.out / "cache", torch.device(paths.device))
+    return build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))
 
 
 def prepare(threads: int = 1) -> None:
@@ -137,59 +129,32 @@ def prepare(threads: int = 1) -> None:
     torch.set_num_threads(threads)
 
 
-def run_sweep(planned: list[Job], paths: Paths, workers: int, events: Sink) -> list[Path]:
-    """Make all runs and return their records' paths, in order; the first failure ends the rest.
+def run_sweep(
+    planned: Sequence[Job], paths: Paths, executor: Executor, events: Sink, deadline: Deadline = NEVER
+) -> list[Path]:
+    """Make all runs and return the paths of complete records, in order; the first failure ends the rest.
+
+    Args:
+        planned: the runs.
+        paths: of data and results.
+        executor: makes them.
+        events: are told of every round.
+        deadline: after which no round begins.
 
     Raises:
-        RunError: the record of a run is missing or incomplete at the end.
+        RunError: the record of a run is missing or incomplete at the end, and the deadline has not passed.
     """
-    os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
     try:
-        if workers == 1:
-            prepare()
-            records = [run_job(number, job, paths, events) for number, job in enumerate(planned)]
-        else:
-            records = _in_workers(planned, paths, workers, events)
+        executor.make(planned, paths, events, deadline)
     finally:  # workers that were ended could not remove theirs
         for pattern in ("records/**/*.lock", "models/*.lock", "cache/**/*.lock"):
             remove_abandoned(paths.out.glob(pattern))
-    for job, path in zip(planned, records, strict=True):
-        if not path.exists() or not read_record(path).complete:
+    complete = []
+    for job in planned:
+        path = job.path(paths.out)
+        if path.exists() and read_record(path).complete:
+            complete.append(path)
+        elif not deadline.passed:
             msg = f"{job.title}: its record {path} is missing or incomplete at the end of the sweep"
             raise RunError(msg)
-    return records
-
-
-def _in_workers(planned: list[Job], paths: Paths, workers: int, events: Sink) -> list[Path]:
-    warm_up(sorted({job.protocol.task.kind for job in planned}), paths.device)
-    context = worker_context(paths.device)
-    shared: SimpleQueue[Event] = context.SimpleQueue()
-    start = (shared, loaded_sources(), loaded_model_sources(), configs_trusted())
-    processes = [Worker(lambda: ProcessPoolExecutor(1, context, _start_worker, start)) for _ in range(workers)]
-
-    def listen() -> None:
-        while not shared.empty():
-            events.put(shared.get())
-
-    groups = [Group(job.protocol.name, job.seed) for job in planned]
-    return spread(partial(_run_in_worker, paths), planned, groups, processes, listen, [job.title for job in planned])
-
-
-_to_parent: list[Sink] = []
-"""In a worker: where its events go."""
-
-
-def _start_worker(events: Sink, kinds: tuple[Source, ...], models: tuple[Source, ...], trusted: bool) -> None:
-    """Prepare a worker."""
-    end_with_parent()
-    trust_configs(trusted)
-    _to_parent.append(events)
-    for kind in kinds:
-        load_kind(kind)
-    for model in models:
-        load_model(model)
-    prepare()
-
-
-def _run_in_worker(paths: Paths, number: int, job: Job) -> Path:
-    return run_job(number, job, paths, _to_parent[0])
+    return complete

@@ -25,6 +25,7 @@ from leaderboard.schema.records import Record, RecordError, read_bytes, read_rec
 from leaderboard.schema.signatures import Signer
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.machine import commit, describe
 from lossbench.running.progress import SweepProgress
 from lossbench.running.sweep import run_sweep
@@ -192,7 +193,7 @@ class Verifier:
         began = datetime.now(UTC).strftime("%H:%M")
         console.print(f"{len(reruns)} reruns, {workers} at once, since {began} UTC", highlight=False)
         with SweepProgress([*reruns], console) as progress:
-            run_sweep([*reruns], paths, workers, progress)
+            run_sweep(reruns, paths, Local(workers), progress)
 
 
 def _check_name(name: str) -> None:

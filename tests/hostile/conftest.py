@@ -29,6 +29,7 @@ def warm(shared: Path) -> Path:
     """A folder in which the tiny protocol was run once: its scenes, its models, and the record as `undisturbed.json`."""
     from lossbench.config import read_sweep
     from lossbench.paths import Paths
+    from lossbench.running.executors.local import Local
     from lossbench.running.jobs import NullSink, jobs
     from lossbench.running.sweep import run_sweep
 
@@ -38,7 +39,7 @@ def warm(shared: Path) -> Path:
             made = shared / "warming"
             files({"tasks/tiny.toml": VALID, "sweeps/tiny.toml": SWEEP})(made)
             paths = Paths(made, made / "out")
-            (record,) = run_sweep(jobs(*read_sweep(made / "sweeps/tiny.toml")), paths, 1, NullSink())
+            (record,) = run_sweep(jobs(*read_sweep(made / "sweeps/tiny.toml")), paths, Local(1), NullSink())
             record.rename(made / "undisturbed.json")
             shutil.rmtree(made / "out/records")
             made.rename(folder)

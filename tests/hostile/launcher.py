@@ -21,8 +21,8 @@ import lossbench.running.loop  # noqa: F401 - what a run imports, here and below
 import tasks.classification.task  # noqa: F401
 from lossbench.cli import entry
 from lossbench.cli.main import main
+from lossbench.running.executors.workers import warm_up
 from lossbench.running.sweep import prepare
-from lossbench.running.workers import warm_up
 
 
 def start(command: Callable[[], NoReturn], log: str, words: Sequence[str]) -> int:

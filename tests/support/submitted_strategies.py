@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lossbench.config import read_protocol
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Job, NullSink
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.folder import STRATEGY
@@ -35,4 +36,4 @@ def honest_runs(protocols: Path, folder: Path, workers: int) -> list[Path]:
     """Records of two runs of the honest strategy."""
     source, tiny = Source(Path(STRATEGY), code().encode()), read_protocol(protocols / "tiny.toml")
     jobs = [Job(tiny, source, seed, "shared", "test") for seed in (0, 1)]
-    return run_sweep(jobs, Paths(folder, folder), workers, NullSink())
+    return run_sweep(jobs, Paths(folder, folder), Local(workers), NullSink())

@@ -11,6 +11,8 @@ from sample_configs import written
 from leaderboard.schema.records import read_record
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
+from lossbench.running.executors.base import NEVER, Deadline
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Event, Job, jobs
 from lossbench.running.sweep import run_sweep
 
@@ -34,9 +36,9 @@ def planned(sweep: Path) -> list[Job]:
     return jobs(*read_sweep(sweep))
 
 
-def run(sweep: Path, out: Path, workers: int = 1, sink: Heard | None = None) -> list[Path]:
-    """The records of a sweep, made in this process or by workers."""
-    return run_sweep(planned(sweep), Paths(sweep.parent, out), workers, sink or Heard())
+def run(sweep: Path, out: Path, workers: int = 1, sink: Heard | None = None, deadline: Deadline = NEVER) -> list[Path]:
+    """The complete records of a sweep, made in this process or by workers."""
+    return run_sweep(planned(sweep), Paths(sweep.parent, out), Local(workers), sink or Heard(), deadline)
 
 
 def timeless(path: Path) -> dict[str, Any]:

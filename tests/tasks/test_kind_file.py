@@ -17,6 +17,7 @@ from leaderboard.site.page import build_page
 from lossbench.config import Sweep, read_protocol
 from lossbench.diagnosis.contact_sheets import COLUMNS, predictions_sheet
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Event, jobs
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.conformance import CHECKS, Check, Trial, tiny_protocol
@@ -68,7 +69,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     file = folder / "dots-mini.toml"
     file.write_text(PROTOCOL, encoding="utf-8")
     sweep = Sweep(protocols=("dots-mini",), strategies=("random", "entropy"), seeds=(0,))
-    paths = run_sweep(jobs(sweep, (read_protocol(file),)), Paths(folder, folder / "out"), 2, Silent())
+    paths = run_sweep(jobs(sweep, (read_protocol(file),)), Paths(folder, folder / "out"), Local(2), Silent())
     return [read_record(path) for path in paths]
 
 

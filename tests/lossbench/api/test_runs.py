@@ -19,6 +19,7 @@ from lossbench.api.progress import NotebookProgress
 from lossbench.config import read_sweep
 from lossbench.errors import LossbenchError
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import differences
@@ -80,7 +81,7 @@ def test_every_name_is_there() -> None:
 
 def test_a_run_makes_the_record_of_the_command_line(tiny: Path, out: Path, tmp_path: Path) -> None:
     (path, _) = run_sweep(
-        jobs(*read_sweep(tmp_path / "sweeps/tiny.toml")), Paths(tmp_path, tmp_path / "cli"), 1, NullSink()
+        jobs(*read_sweep(tmp_path / "sweeps/tiny.toml")), Paths(tmp_path, tmp_path / "cli"), Local(1), NullSink()
     )
     record = lossbench.run(tiny, "random", 0, out=out)
     assert differences(read_record(path), record) == []

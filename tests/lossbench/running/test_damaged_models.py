@@ -14,6 +14,7 @@ from sample_configs import TASK, written
 from leaderboard.schema.records import read_record
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.sweep import run_sweep
 
@@ -29,7 +30,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 def run(sweep: Path, out: Path) -> dict[str, Any]:
     """The record, without what the clock says."""
-    (path,) = run_sweep(jobs(*read_sweep(sweep)), Paths(sweep.parent, out), 1, NullSink())
+    (path,) = run_sweep(jobs(*read_sweep(sweep)), Paths(sweep.parent, out), Local(1), NullSink())
     clock = {"__all__": {"seconds", "peak_memory_mebibytes"}}
     return read_record(path).model_dump(exclude={"commit": True, "rounds": clock})
 

@@ -20,7 +20,8 @@ from sample_configs import TASK, written
 import lossbench.running.deaths
 from leaderboard.schema.records import read_record
 from lossbench.running.deaths import WorkerError, ending, memory_kills
-from lossbench.running.workers import Group, Worker, spread
+from lossbench.running.executors.schedule import Group
+from lossbench.running.executors.workers import Worker, spread
 
 SECONDS = 180  # how long a subprocess may take on a busy machine
 COMMAND = [sys.executable, "-c", "from lossbench.cli.main import main; main()", "run"]

@@ -11,6 +11,7 @@ from sample_configs import TASK, written
 
 from lossbench.config import read_sweep
 from lossbench.paths import Paths
+from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.sweep import run_sweep
 from tasks.locks import locked, remove_abandoned
@@ -64,5 +65,5 @@ def test_a_failed_run_leaves_no_lock_and_the_next_sweep_removes_those_of_killed_
     (out / "models").mkdir(parents=True)
     (out / "models" / "of-a-killed-process.safetensors.lock").touch()
     with pytest.raises(TrainingError):
-        run_sweep(planned, Paths(tmp_path, out), 1, NullSink())
+        run_sweep(planned, Paths(tmp_path, out), Local(1), NullSink())
     assert not list(out.glob("**/*.lock"))

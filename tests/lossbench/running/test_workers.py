@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossbench.running.workers import Group, Schedule, worker_context
+from lossbench.running.executors.schedule import Group, Schedule
+from lossbench.running.executors.workers import worker_context
 
 
 def order(groups: Sequence[Group], turns: Sequence[int]) -> list[int | None]:

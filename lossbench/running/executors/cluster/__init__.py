@@ -1,0 +1,1 @@
+"""Runs on the nodes of a Ray cluster (the extra `cluster`). The process of the command writes all records."""
