@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -27,14 +27,18 @@ from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import interval
 
 
-def gains(section: Section) -> list[dict[str, Any]]:
+def gains(section: Section, strategies: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """The score minus random's under the same seeds, a row per strategy and label count.
 
     Strategies that share no seed with random have no row.
+
+    Args:
+        section: the section.
+        strategies: the strategies to compute; by default all.
     """
     random = _scores(section, BASELINE)
     rows = []
-    for name in section.by_name.keys() - {BASELINE}:
+    for name in (section.by_name.keys() if strategies is None else {*strategies}) - {BASELINE}:
         own = _scores(section, name)
         shared = sorted(own.keys() & random.keys())
         for index, labeled in enumerate(section.labels if shared else ()):
@@ -45,7 +49,8 @@ def gains(section: Section) -> list[dict[str, Any]]:
 
 def _scores(section: Section, strategy: str) -> Mapping[int, Sequence[float]]:
     """The scores of all rounds, by seed; empty if the strategy has no run."""
-    return {record.seed: record.score for entry in section.only((strategy,)).entries for record in entry.records}
+    entry = section.by_name.get(strategy)
+    return {record.seed: record.score for record in entry.records} if entry else {}
 
 
 def published_gains(published: Sequence[Published], style_of: Mapping[str, Style]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring.contrasts import Contrast, Plan, contrasts
 from leaderboard.scoring.entries import BASELINE, Key
+from leaderboard.scoring.groups import Group, groups
 from leaderboard.scoring.sections import Section, incomplete, sections
 
 
@@ -98,6 +99,11 @@ class Board:
             if record.split == "test"
         )
         return sorted(test_sections, key=lambda section: section.key.protocol not in planned)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups of sections that answers and ranks are computed from."""
+        return groups(self.sections)
 
     @cached_property
     def contrasts(self) -> list[Contrast]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from leaderboard.scoring.board import Board
-from leaderboard.scoring.picks import group_shares, overlap
+from leaderboard.scoring.picks import group_shares, overlap_matrix
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies
@@ -119,8 +119,9 @@ def _penalties(section: Section) -> Iterator[Row]:
 
 
 def _overlaps(section: Section) -> Iterator[Row]:
-    for first in section.entries:
-        for second in section.entries:
+    shares = overlap_matrix(section)
+    for row, first in enumerate(section.entries):
+        for column, second in enumerate(section.entries):
             if first is not second:
-                shared = overlap(first, second)
-                yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": shared}
+                share = float(shares[row, column])
+                yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": share}

@@ -13,16 +13,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.charts import vega
 from leaderboard.charts.styles import Style, styles
-from leaderboard.schema.records import Record, record_text
+from leaderboard.schema.records import record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
-from leaderboard.scoring.sections import Section
+from leaderboard.site import overview
+from leaderboard.site.compare import compare_data
+from leaderboard.site.links import record_link, section_link, sheet_link, strategy_link
 from leaderboard.site.tables import number, seconds, seed_line
-from leaderboard.site.views import sparkline, strategy_parts, task_view
+from leaderboard.site.views import strategy_parts, task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
 """Marks a folder as a site of Lossbench, which a later build may replace."""
-ASSETS = ("style.css", "page.js")
+ASSETS = ("style.css", "page.js", "address.js", "download.js", "board.js", "compare.js")
 
 
 def build_page(board: Board, folder: Path) -> Path:
@@ -57,26 +59,6 @@ def _works_on(unfinished: Path) -> bool:
     """Whether another process is still building this folder, whose name says which."""
     number = unfinished.suffixes[-2].removeprefix(".")
     return number.isdigit() and int(number) != os.getpid() and Path(f"/proc/{number}").exists()
-
-
-def section_link(section: Section) -> str:
-    """The path of a section's page within the site."""
-    return f"tasks/{section.key.protocol}-p{section.key.version}-{section.key.track}.html"
-
-
-def strategy_link(strategy: str) -> str:
-    """The path of a strategy's page within the site."""
-    return f"strategies/{strategy}.html"
-
-
-def record_link(record: Record) -> str:
-    """The path of a record within the site."""
-    return f"records/{record.protocol}-p{record.version}/{record.strategy}-{record.track}-s{record.seed}.json"
-
-
-def sheet_link(record: Record) -> str:
-    """The path of a run's contact sheet within the site."""
-    return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.png"
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -114,7 +96,9 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     def rendered(template: str, **views: Any) -> bytes:
         return environment.get_template(template).render(**views).encode()
 
-    yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
+    rows, data = overview.rows(board, style_of), overview.table_data(board, style_of)
+    yield "index.html", rendered("index.html", root="", here="index.html", rows=rows, data=data)
+    yield "compare.html", rendered("compare.html", root="", here="compare.html", data=compare_data(board, style_of))
     for section in board.sections:
         here = section_link(section)
         yield (
@@ -150,7 +134,8 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "record_link": record_link,
         "sheet_link": sheet_link,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
-        "sparkline": sparkline,
+        "cost_text": overview.cost_text,
+        "most_choices": overview.MOST_CHOICES,
     }
     return environment
 
@@ -158,11 +143,3 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
 def _plural(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
-
-def _rank_rows(board: Board) -> list[dict[str, Any]]:
-    """The rows of the table of ranks: all standings of all sections."""
-    return [
-        {"section": section, "standing": standing, "about": board.about(standing.strategy)}
-        for section in board.sections
-        for standing in section.standings
-    ]

@@ -20,12 +20,11 @@ from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring import picks
 from leaderboard.scoring.board import Board, Sheet
-from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD, Point
+from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.picks import GroupShare
 from leaderboard.scoring.sections import Section, Standing
 from leaderboard.scoring.variations import Variation, variations, varied_strategies
 
-SPARK_WIDTH, SPARK_HEIGHT = 72, 20
 SMALL_HEIGHT_PIXELS = 220
 Spec = dict[str, Any]
 """A chart as a Vega-Lite specification."""
@@ -133,15 +132,3 @@ def _part(board: Board, section: Section, strategy: str, style_of: dict[str, Sty
         sheet=board.sheet(entry.records[0]),
     )
 
-
-def sparkline(section: Section, strategy: str) -> str:
-    """The mean learning curve as the points of an SVG polyline, at the same scale for all strategies of a section."""
-    means = [point.score.mean for entry in section.entries for point in entry.points]
-    low, high = min(means), max(means)
-
-    def coordinates(point: Point) -> str:
-        x = (point.labeled - section.labels[0]) / max(section.labels[-1] - section.labels[0], 1)
-        y = (point.score.mean - low) / (high - low) if high > low else 0.5
-        return f"{2 + x * (SPARK_WIDTH - 4):.1f},{SPARK_HEIGHT - 2 - y * (SPARK_HEIGHT - 4):.1f}"
-
-    return " ".join(map(coordinates, section.by_name[strategy].points))

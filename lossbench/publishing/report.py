@@ -14,7 +14,8 @@ from leaderboard.scoring.board import Board
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.entries import FULL_POOL
 from leaderboard.scoring.survey import survey
-from leaderboard.site.page import build_page, record_link
+from leaderboard.site.links import record_link
+from leaderboard.site.page import build_page
 from leaderboard.site.tables import task_tables
 from lossbench.publishing.boards import about_strategies, about_strategy
 from lossbench.publishing.sheets import sheet

@@ -14,7 +14,8 @@ from leaderboard.schema.records import Record
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import sections
 from leaderboard.scoring.variations import variations, varied_strategies
-from leaderboard.site.page import build_page, section_link
+from leaderboard.site.links import section_link
+from leaderboard.site.page import build_page
 
 CLEAN = {"random": (1.0, 2.0, 3.0), "ours": (2.0, 4.0, 6.0), "theirs": (0.0, 1.0, 2.0)}
 NOISY = {"random": (0.0, 1.0, 2.0), "ours": (0.0, 2.0)}
