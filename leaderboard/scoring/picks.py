@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,15 +64,28 @@ def overlap_matrix(section: Section) -> Float[NDArray[np.float64], "s s"]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def overlaps(section: Section, strategy: str) -> list[tuple[str, float]]:
-    """The other strategies of a section by name, with their overlap, the largest first."""
+def overlaps(
+    section: Section, strategy: str, matrix: Float[NDArray[np.float64], "s s"] | None = None
+) -> list[tuple[str, float]]:
+    """The other strategies of a section by name, with their overlap, the largest first.
+
+    Args:
+        section: the section.
+        strategy: the strategy whose picks are shared.
+        matrix: the section's `overlap_matrix`, if it is known.
+    """
     names = [entry.strategy for entry in section.entries]
-    shares = overlap_matrix(section)[names.index(strategy)].tolist()
+    shares = (overlap_matrix(section) if matrix is None else matrix)[names.index(strategy)].tolist()
     pairs = [(name, share) for name, share in zip(names, shares, strict=True) if name != strategy]
     return sorted((pair for pair in pairs if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
 
 
 def seed_overlap(entry: Entry) -> float:
     """The overlap between the runs of one strategy under different seeds: the mean over all pairs of runs."""
-    runs: Sequence[frozenset[int]] = [record.picked for record in entry.records if record.picked]
-    return mean([len(first & second) / len(first) for first in runs for second in runs if first is not second])
+    runs = [record.picked for record in entry.records if record.picked]
+    places = {image: place for place, image in enumerate(frozenset[int]().union(*runs))}
+    chosen = np.zeros((len(runs), len(places)), dtype=np.float32)
+    for row, ids in enumerate(runs):
+        chosen[row, [places[image] for image in ids]] = 1
+    shares = (chosen @ chosen.T) / np.maximum(chosen.sum(1, keepdims=True), 1)
+    return mean(shares[~np.eye(len(runs), dtype=bool)].tolist())

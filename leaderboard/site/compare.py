@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leaderboard.charts.styles import Style
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.groups import kind_of
-from leaderboard.scoring.picks import overlap_matrix
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
 from leaderboard.site.overview import plain
@@ -23,12 +25,11 @@ def compare_data(board: Board, style_of: Mapping[str, Style]) -> dict[str, Any]:
             name: {"link": strategy_link(name), "color": style_of[name].color, "dash": list(style_of[name].dash)}
             for name in board.names
         },
-        "sections": [_section_data(section) for section in board.sections],
+        "sections": [_section_data(section, board.overlaps[section.key]) for section in board.sections],
     }
 
 
-def _section_data(section: Section) -> dict[str, Any]:
-    shares = overlap_matrix(section)
+def _section_data(section: Section, shares: NDArray[np.float64]) -> dict[str, Any]:
     return {
         "id": f"{section.key.protocol}-{section.key.version}-{section.key.track}",
         "title": section.title,

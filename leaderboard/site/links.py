@@ -23,4 +23,14 @@ def record_link(record: Record) -> str:
 
 def sheet_link(record: Record) -> str:
     """The path of a run's contact sheet within the site."""
-    return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.png"
+    return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.jpg"
+
+
+def examples_link(section: Section) -> str:
+    """The path of a picture of a section's first images within the site."""
+    return f"sheets/{section.key.protocol}-p{section.key.version}.jpg"
+
+
+def source_link(strategy: str) -> str:
+    """The path of a strategy's source within the site."""
+    return f"sources/{strategy}.txt"

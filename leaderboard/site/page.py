@@ -18,9 +18,17 @@ from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.site import overview
 from leaderboard.site.compare import compare_data
-from leaderboard.site.links import record_link, section_link, sheet_link, strategy_link
+from leaderboard.site.links import (
+    examples_link,
+    record_link,
+    section_link,
+    sheet_link,
+    source_link,
+    strategy_link,
+)
 from leaderboard.site.tables import number, seconds, seed_line
-from leaderboard.site.views import strategy_parts, task_view
+from leaderboard.site.strategy import VERDICTS, strategy_view
+from leaderboard.site.task import task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
 """Marks a folder as a site of Lossbench, which a later build may replace."""
@@ -100,18 +108,19 @@ def _files(board: Board) -> Iterator[tuple[str, bytes]]:
     yield "index.html", rendered("index.html", root="", here="index.html", rows=rows, data=data)
     yield "compare.html", rendered("compare.html", root="", here="compare.html", data=compare_data(board, style_of))
     for section in board.sections:
-        here = section_link(section)
-        yield (
-            here,
-            rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, style_of)),
-        )
+        here, view = section_link(section), task_view(board, section, style_of)
+        yield here, rendered("task.html", root="../", here=here, section=section, view=view)
+        if view.examples:
+            yield examples_link(section), view.examples.image
         for record in section.records:
             yield record_link(record), record_text(record).encode()
     for strategy in board.names:
-        parts = strategy_parts(board, strategy, style_of)
-        yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
-        here = strategy_link(strategy)
-        yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
+        view = strategy_view(board, strategy, style_of)
+        yield from ((sheet_link(part.record), part.sheet.image) for part in view.parts if part.sheet)
+        here, source = strategy_link(strategy), board.about(strategy).source
+        yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, view=view)
+        if source:
+            yield source_link(strategy), source.encode()
 
 
 def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
@@ -133,6 +142,9 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "strategy_link": strategy_link,
         "record_link": record_link,
         "sheet_link": sheet_link,
+        "source_link": source_link,
+        "examples_link": examples_link,
+        "verdicts": VERDICTS,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
         "cost_text": overview.cost_text,
         "most_choices": overview.MOST_CHOICES,
