@@ -69,9 +69,7 @@ def gain_panel(section: Section, strategies: Sequence[str], style_of: Mapping[st
     if not rows:
         return None
     curves = {name: [*own] for name, own in groupby(rows, key=lambda row: row["strategy"])}
-    lines = [
-        Line(name, own[-1]["mean"], section.by_name[name].reference) for name, own in curves.items()
-    ]
+    lines = [Line(name, own[-1]["mean"], section.by_name[name].reference) for name, own in curves.items()]
     lines.sort(key=lambda line: -section.sign * line.last)
     x = Scale(section.labels[0], section.labels[-1], LEFT, WIDTH - RIGHT)
     y = _gain_scale([row for row in rows if not section.by_name[row["strategy"]].reference] or rows)
@@ -143,7 +141,11 @@ def _axes(section: Section, x: Scale, y: Scale) -> Markup:
         label = f"{value:+.{digits}f}" if value else "0"
         text = Markup('<text class="y" x="{}" y="{}">{}</text>')
         parts.append(text.format(LEFT - 5, y(value) + 4, label.replace("-", "\N{MINUS SIGN}")))
-    shown = section.labels if len(section.labels) <= MOST_TICKS else [section.labels[0], *_inner(section.labels), section.labels[-1]]
+    shown = (
+        section.labels
+        if len(section.labels) <= MOST_TICKS
+        else [section.labels[0], *_inner(section.labels), section.labels[-1]]
+    )
     for place, labeled in enumerate(shown):
         side = "start" if place == 0 else "end" if place == len(shown) - 1 else "middle"
         text = Markup('<text class="x" x="{}" y="{}" text-anchor="{}">{}</text>')

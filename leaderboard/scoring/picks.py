@@ -52,7 +52,9 @@ def overlap_matrix(section: Section) -> Float[NDArray[np.float64], "s s"]:
     runs = {seed for entry in entries for seed in entry.areas}
     total, count = (np.zeros((len(entries), len(entries))) for _ in range(2))
     for seed in runs:
-        picks = [next((record.picked for record in entry.records if record.seed == seed), frozenset()) for entry in entries]
+        picks = [
+            next((record.picked for record in entry.records if record.seed == seed), frozenset()) for entry in entries
+        ]
         places = {image: place for place, image in enumerate(sorted(frozenset[int]().union(*picks)))}
         chosen = np.zeros((len(entries), len(places)), dtype=np.float32)
         for row, ids in enumerate(picks):

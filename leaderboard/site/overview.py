@@ -147,7 +147,9 @@ def _section_data(group: Group, section: Section) -> Data:
             "seconds": plain(standing.costs.select),
             "share": plain(standing.costs.select / standing.costs.fit) if standing.costs.fit else None,
             "seeds": standing.seeds,
-            "gains": [[plain(value) for value in gain] for gain in (standing.to_baseline, *standing.thirds_to_baseline)],
+            "gains": [
+                [plain(value) for value in gain] for gain in (standing.to_baseline, *standing.thirds_to_baseline)
+            ],
         }
         for standing in section.standings
     }

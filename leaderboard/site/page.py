@@ -26,8 +26,8 @@ from leaderboard.site.links import (
     source_link,
     strategy_link,
 )
-from leaderboard.site.tables import number, seconds, seed_line
 from leaderboard.site.strategy import VERDICTS, strategy_view
+from leaderboard.site.tables import number, seconds, seed_line
 from leaderboard.site.task import task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
@@ -154,4 +154,3 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
 
 def _plural(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-

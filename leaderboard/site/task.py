@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
-
-import altair as alt
+from typing import NamedTuple
 
 from leaderboard.charts.curves import curve_chart
 from leaderboard.charts.gains import gain_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
+from leaderboard.charts.marks import HEIGHT_PIXELS, Spec, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.styles import Style
 from leaderboard.charts.variations import stress_chart
@@ -20,9 +18,6 @@ from leaderboard.scoring.board import Board, Sheet
 from leaderboard.scoring.groups import is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.variations import Variation, variations, varied_strategies
-
-Spec = dict[str, Any]
-"""A chart as a Vega-Lite specification."""
 
 
 class TaskView(NamedTuple):
@@ -57,7 +52,7 @@ def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> Tas
     has_differences = any(not math.isnan(standing.to_baseline.mean) for standing in section.standings)
     gains, columns = gain_chart(section, own, (*same, *others)), variations(board.sections, section)
 
-    def spec(chart: alt.LayerChart, description: str) -> Spec:
+    def spec(chart: Spec, description: str) -> Spec:
         return page_spec(chart, description, width="container", height=HEIGHT_PIXELS)
 
     return TaskView(

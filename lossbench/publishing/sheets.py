@@ -23,7 +23,7 @@ from tasks.kind import TaskKind
 from tasks.kinds import known_kinds
 from tasks.settings import SceneSettings
 
-COLUMNS = 8
+COLUMNS = 6
 """Images per row."""
 QUALITY = 80
 """Of the JPEG: a sheet of 16 images takes about 60 kB."""

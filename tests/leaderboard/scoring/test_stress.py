@@ -91,7 +91,7 @@ def test_the_chart_shows_strategies_with_runs_on_variations(records: list[Record
     found = sections(records)
     several = variations(found, next(each for each in found if each.key.protocol == "shapes"))
     drawn = styles({"random", "ours", "theirs"})
-    values = stress_chart(several, drawn).to_dict()["layer"][1]["data"]["values"]
+    values = stress_chart(several, drawn)["layer"][1]["data"]["values"]
     assert [(row["variation"], row["strategy"]) for row in values] == [
         ("clean", "ours"),
         ("noise", "ours"),

@@ -124,7 +124,7 @@ def test_published_figures_are_shown_with_their_source(tmp_path: Path) -> None:
     assert "A paper (read off the plot, within .003)" in text_of(html)
     assert "The thin dotted lines" in html
     (section,) = sections(three_seeds())
-    line = curve_chart(section, styles(section.by_name), [figures]).to_dict()["layer"][-2]
+    line = curve_chart(section, styles(section.by_name), [figures])["layer"][-2]
     assert line["mark"]["strokeDash"] == [1, 3]
     assert "strokeDash" not in line["encoding"], "it would draw the line solid"
     other = figures.model_copy(update={"protocol": "shapes"})
