@@ -50,6 +50,7 @@ class Scale(NamedTuple):
     stop: float
 
     def __call__(self, value: float) -> float:
+        """The pixel of a number."""
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         return round(self.start + share * (self.stop - self.start), 1)
 

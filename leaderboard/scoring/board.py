@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.schema.badges import Badge
+from leaderboard.schema.events import Event
 from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring.contrasts import Contrast, Plan, contrasts
@@ -89,6 +90,10 @@ class Board:
     """Draws the first images of the pool of a run; None if they may not be shown."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """A sentence on each protocol, by name."""
+    events: Sequence[Event] = ()
+    """Dated entries of the changelog."""
+    code: str = ""
+    """A digest of the code that draws sheets and examples."""
 
     def badge(self, section: Section, strategy: str) -> Badge | None:
         """The badge of a submission in one section; None if the strategy is not a submission.

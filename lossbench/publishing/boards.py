@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import tasks
+from leaderboard.schema.events import read_events
 from leaderboard.schema.published import read_published
 from leaderboard.schema.records import RecordError
 from leaderboard.scoring.board import UNKNOWN, About, Board
@@ -51,6 +54,8 @@ def gather_board(records: Path, sweeps: Path, submitted: Path) -> Board:
         sheet,
         examples,
         descriptions(),
+        read_events(),
+        drawing_code(),
     )
 
 
@@ -79,6 +84,13 @@ def descriptions() -> dict[str, str]:
     """The first comment of every shipped protocol's file, by the name of the protocol."""
     files = sorted(shipped("configs/tasks").rglob("*.toml"))
     return {path.stem: sentence for path in files if (sentence := _first_comment(path.read_text(encoding="utf-8")))}
+
+
+def drawing_code() -> str:
+    """A digest of the code that draws sheets and examples."""
+    folders = (Path(tasks.__file__).parent, Path(__file__).parent)
+    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _first_comment(toml: str) -> str:
