@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ FILE = Path(__file__).parents[1] / "changelog.toml"
 class Event(Part):
     """A change of what the leaderboard shows."""
 
-    date: datetime.date
+    date: dt.date
     kind: Literal["entry", "protocol", "removal", "method"]
     """A new strategy or its runs, a protocol's new version, a removal, a change of how numbers are computed."""
     text: Text
