@@ -5,7 +5,7 @@
 const data = JSON.parse(document.getElementById("board-data").textContent);
 const SPANS = ["", "few", "some", "many"];
 const MOST_COMPARED = 3;
-const DEFAULTS = { kind: "", regime: "", labels: "", search: "", columns: "points,won,gain,seconds,about", chosen: "", sort: "rank" };
+const DEFAULTS = { kind: "", regime: "", labels: "", search: "", columns: "points,won,seconds,about,gain", chosen: "", sort: "rank" };
 const byId = (name) => document.getElementById(name);
 const filters = byId("board-filters");
 let state = readAddress(DEFAULTS);
