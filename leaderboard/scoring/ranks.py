@@ -117,7 +117,7 @@ def _places(
     gaps = resampled[:, :, None] - resampled[:, None, :]
     clearly_stronger = np.nanpercentile(gaps, tails[0], axis=0) > 0
     lower, upper = np.nanpercentile(resampled, tails, axis=0) * ELO
-    order = np.argsort(-strength, kind="stable")
+    order: list[int] = np.argsort(-strength, kind="stable").tolist()
     return tuple(
         Place(
             names[i],

@@ -65,7 +65,8 @@ def build_page(board: Board, folder: Path, snapshot: str = "") -> Path:
         if not _works_on(abandoned):
             shutil.rmtree(abandoned, ignore_errors=True)
     try:
-        dates = sorted({*snapshots_in(folder), *([snapshot] if snapshot else [])}, reverse=True)
+        kept = {date for date in (*snapshots_in(folder), snapshot) if date}
+        dates = sorted(kept, reverse=True)
         write_pieces(_pieces(board, dates), temporary, folder)
         keep_snapshots(folder, temporary)
         if snapshot:
