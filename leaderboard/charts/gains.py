@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import altair as alt
 
 from leaderboard.charts.marks import (
     BAND_OPACITY,
     FEWEST_BAND_SEEDS,
     PADDING_PIXELS,
+    Spec,
     band_encoding,
     dots,
     hidden_parameter,
     interval_tooltip,
+    layer,
+    names,
+    quantity,
     style_encoding,
     visible_rows,
     without_nan,
@@ -27,14 +29,18 @@ from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import interval
 
 
-def gains(section: Section) -> list[dict[str, Any]]:
+def gains(section: Section, strategies: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """The score minus random's under the same seeds, a row per strategy and label count.
 
     Strategies that share no seed with random have no row.
+
+    Args:
+        section: the section.
+        strategies: the strategies to compute; by default all.
     """
     random = _scores(section, BASELINE)
     rows = []
-    for name in section.by_name.keys() - {BASELINE}:
+    for name in (section.by_name.keys() if strategies is None else {*strategies}) - {BASELINE}:
         own = _scores(section, name)
         shared = sorted(own.keys() & random.keys())
         for index, labeled in enumerate(section.labels if shared else ()):
@@ -45,7 +51,8 @@ def gains(section: Section) -> list[dict[str, Any]]:
 
 def _scores(section: Section, strategy: str) -> Mapping[int, Sequence[float]]:
     """The scores of all rounds, by seed; empty if the strategy has no run."""
-    return {record.seed: record.score for entry in section.only((strategy,)).entries for record in entry.records}
+    entry = section.by_name.get(strategy)
+    return {record.seed: record.score for record in entry.records} if entry else {}
 
 
 def published_gains(published: Sequence[Published], style_of: Mapping[str, Style]) -> list[dict[str, Any]]:
@@ -65,7 +72,7 @@ def published_gains(published: Sequence[Published], style_of: Mapping[str, Style
 
 def gain_chart(
     section: Section, style_of: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
-) -> alt.LayerChart | None:
+) -> Spec | None:
     """Gains over random by labels: lines for means, bands for 95 % intervals from four seeds on.
 
     Published gains are dotted lines with crosses. Their label counts are often much larger, so the axis of labels is
@@ -84,32 +91,34 @@ def gain_chart(
     if not rows:
         return None
     published_rows = published_gains(published, style_of)
-    ticks: dict[str, Any] = {"labelOverlap": True} if published_rows else {"values": section.labels}
-    axis: dict[str, Any] = {"type": "log"} if published_rows else {"zero": False}
-    labels = alt.X("labeled:Q", title="labeled images", axis=alt.Axis(format=",d", grid=False, **ticks))
-    labels = labels.scale(**axis, nice=False, padding=PADDING_PIXELS)
-    gain = alt.Y("mean:Q", title=f"{section.metric_title} minus {BASELINE}")
-    mean, *limits = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
-    tooltip = ["strategy:N", alt.Tooltip("labeled:Q", title="labeled images", format=",d"), mean]
-    looks = style_encoding({name: style for name, style in style_of.items() if name != BASELINE}, legend_columns)
-    lines = visible_rows(rows).encode(x=labels, y=gain, **looks)
-    bands = visible_rows([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS]).encode(
-        x=labels, y="lower:Q", y2="upper:Q", **band_encoding(looks, legend_columns)
+    ticks: Spec = {"labelOverlap": True} if published_rows else {"values": section.labels}
+    scale: Spec = {"type": "log"} if published_rows else {"zero": False}
+    labels = quantity(
+        "labeled",
+        title="labeled images",
+        axis={"format": ",d", "grid": False, **ticks},
+        scale={**scale, "nice": False, "padding": PADDING_PIXELS},
     )
-    layers: list[alt.Chart] = [
+    gain = quantity("mean", title=f"{section.metric_title} minus {BASELINE}")
+    mean, *limits = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
+    tooltip = [names("strategy"), quantity("labeled", title="labeled images", format=",d"), mean]
+    looks = style_encoding({name: style for name, style in style_of.items() if name != BASELINE}, legend_columns)
+    lines, encoding = visible_rows(rows), {"x": labels, "y": gain, **looks}
+    bands = visible_rows([row for row in rows if row["seeds"] >= FEWEST_BAND_SEEDS])
+    ends = {"x": labels, "y": quantity("lower"), "y2": {"field": "upper"}, **band_encoding(looks, legend_columns)}
+    layers = [
         zero_rule(),
-        bands.mark_area(opacity=BAND_OPACITY),
-        lines.mark_line(strokeWidth=2),
-        dots(lines, [*tooltip, *limits, "seeds:Q"]),
+        layer(bands, "area", ends, opacity=BAND_OPACITY),
+        layer(lines, "line", encoding, strokeWidth=2),
+        dots(lines, encoding, [*tooltip, *limits, quantity("seeds")]),
     ]
     if published_rows:
-        published_lines = visible_rows(published_rows).encode(
-            x=labels, y=gain, detail="source:N", color=looks["color"], strokeDash=alt.value([1, 3])
-        )
+        channels = {"x": labels, "y": gain, "detail": names("source"), "color": looks["color"]}
+        channels |= {"strokeDash": {"value": [1, 3]}}
+        with_tooltip = channels | {"tooltip": [*tooltip, names("source")]}
+        base = visible_rows(published_rows)
         layers += [
-            published_lines.mark_line(strokeWidth=1.5),
-            published_lines.mark_point(size=14, shape="cross", filled=True, opacity=1).encode(
-                tooltip=[*tooltip, "source:N"]
-            ),
+            layer(base, "line", channels, strokeWidth=1.5),
+            layer(base, "point", with_tooltip, size=14, shape="cross", filled=True, opacity=1),
         ]
-    return alt.LayerChart(layer=layers).add_params(hidden_parameter(section))
+    return {"layer": layers, "params": [hidden_parameter(section)]}

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from leaderboard.charts.styles import GRAY, Style
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
 
+Spec = dict[str, Any]
+"""A chart, or a part of it, as Vega-Lite has it."""
 HEIGHT_PIXELS = 300
 PADDING_PIXELS = 12
 BAND_OPACITY = 0.14
@@ -34,53 +34,67 @@ def initial_strategies(section: Section) -> list[str]:
     return [standing.strategy for standing in section.standings if standing.strategy in visible]
 
 
-def hidden_parameter(section: Section) -> alt.Parameter:
+def hidden_parameter(section: Section) -> Spec:
     """The parameter of a chart that lists the hidden strategies; the site's buttons change it."""
     visible = {*initial_strategies(section)}
-    return alt.param(name="hidden", value=[name for name in section.by_name if name not in visible])
+    return {"name": "hidden", "value": [name for name in section.by_name if name not in visible]}
 
 
-def visible_rows(rows: list[dict[str, Any]]) -> alt.Chart:
-    """A chart of the rows whose strategy is not hidden."""
-    return alt.Chart(alt.Data(values=rows)).transform_filter("indexof(hidden, datum.strategy) < 0")
+def quantity(name: str, **more: Any) -> Spec:
+    """The encoding of a number."""
+    return {"field": name, "type": "quantitative", **more}
 
 
-def dots(lines: alt.Chart, tooltip: Sequence[alt.Tooltip | str]) -> alt.Chart:
+def names(name: str, **more: Any) -> Spec:
+    """The encoding of a name."""
+    return {"field": name, "type": "nominal", **more}
+
+
+def visible_rows(rows: list[dict[str, Any]]) -> Spec:
+    """The data of the rows whose strategy is not hidden."""
+    return {"data": {"values": rows}, "transform": [{"filter": "indexof(hidden, datum.strategy) < 0"}]}
+
+
+def layer(base: Spec, mark: str, encoding: Spec, **properties: Any) -> Spec:
+    """A layer of a chart.
+
+    Args:
+        base: data and transforms.
+        mark: the mark.
+        encoding: the channels.
+        properties: of the mark.
+    """
+    return base | {"mark": {"type": mark, **properties}, "encoding": encoding}
+
+
+def dots(base: Spec, encoding: Spec, tooltip: Sequence[Spec]) -> Spec:
     """The points of a line chart, with tooltips. Their outlines are solid even if the lines are dashed."""
-    marks = lines.mark_point(filled=True, size=46, opacity=1)
-    return marks.encode(strokeDash=alt.value([1, 0]), tooltip=list(tooltip))
+    channels = encoding | {"strokeDash": {"value": [1, 0]}, "tooltip": [*tooltip]}
+    return layer(base, "point", channels, filled=True, size=46, opacity=1)
 
 
-def style_encoding(style_of: Mapping[str, Style], legend_columns: int = 0) -> dict[str, Any]:
+def style_encoding(style_of: Mapping[str, Style], legend_columns: int = 0) -> Spec:
     """The encoding of strategies by color, dash and shape.
 
     Args:
         style_of: the style of every strategy, in the order of the legend.
         legend_columns: the columns of the legend; 0 for none.
     """
-    names = list(style_of)
-    legend = alt.Legend(
-        title=None,
-        orient="bottom",
-        columns=legend_columns,
-        symbolStrokeWidth=0,
-        symbolOpacity=1,
-        labelFontSize=12,
-        symbolLimit=0,
-    )
+    legend = {"title": None, "orient": "bottom", "columns": legend_columns, "symbolStrokeWidth": 0}
+    legend |= {"symbolOpacity": 1, "labelFontSize": 12, "symbolLimit": 0}
     color_legend = legend if legend_columns else None
     ranges = {
-        "color": (alt.Color, [style.color for style in style_of.values()], color_legend),
-        "strokeDash": (alt.StrokeDash, [list(style.dash) for style in style_of.values()], None),
-        "shape": (alt.Shape, [style.shape for style in style_of.values()], color_legend),
+        "color": ([style.color for style in style_of.values()], color_legend),
+        "strokeDash": ([list(style.dash) for style in style_of.values()], None),
+        "shape": ([style.shape for style in style_of.values()], color_legend),
     }
     return {
-        name: channel("strategy:N", legend=channel_legend).scale(domain=names, range=values)
-        for name, (channel, values, channel_legend) in ranges.items()
+        channel: names("strategy", legend=channel_legend, scale={"domain": [*style_of], "range": values})
+        for channel, (values, channel_legend) in ranges.items()
     }
 
 
-def band_encoding(looks: dict[str, Any], legend_columns: int) -> dict[str, Any]:
+def band_encoding(looks: Spec, legend_columns: int) -> Spec:
     """The part of `style_encoding` that a band can have: without a shape, which would draw points on its edges.
 
     With a legend it keeps the dash, because the legends of layers merge only if the layers have the same channels.
@@ -93,7 +107,7 @@ def without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
 
-def interval_tooltip(title: str, digits: str) -> list[alt.Tooltip]:
+def interval_tooltip(title: str, digits: str) -> list[Spec]:
     """The tooltips of a mean and of its 95 % interval.
 
     Args:
@@ -101,12 +115,13 @@ def interval_tooltip(title: str, digits: str) -> list[alt.Tooltip]:
         digits: the number format.
     """
     return [
-        alt.Tooltip("mean:Q", title=title, format=digits),
-        alt.Tooltip("lower:Q", title="95 % from", format=digits),
-        alt.Tooltip("upper:Q", title="95 % to", format=digits),
+        quantity("mean", title=title, format=digits),
+        quantity("lower", title="95 % from", format=digits),
+        quantity("upper", title="95 % to", format=digits),
     ]
 
 
-def zero_rule() -> alt.Chart:
+def zero_rule() -> Spec:
     """A dashed line at a gain of zero."""
-    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color=GRAY).encode(y="zero:Q")
+    data = {"data": {"values": [{"zero": 0}]}}
+    return layer(data, "rule", {"y": quantity("zero")}, strokeDash=[4, 4], color=GRAY)

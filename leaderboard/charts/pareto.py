@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import altair as alt
-
 from leaderboard.charts.marks import (
+    Spec,
     hidden_parameter,
     interval_tooltip,
+    layer,
+    names,
+    quantity,
     style_encoding,
     visible_rows,
     without_nan,
@@ -23,7 +25,7 @@ LEAST_SECONDS = 1e-4
 """Shorter selections are drawn at this value of the logarithmic axis."""
 
 
-def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> alt.LayerChart:
+def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> Spec:
     """The gain in area over random by the seconds of selection per round, on the section's hardware.
 
     Args:
@@ -33,28 +35,29 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
     """
     rows = _rows(section)
     looks = style_encoding(style_of)
-    seconds = alt.X("seconds:Q", title="selection, seconds a round", axis=alt.Axis(format="~g", grid=False)).scale(
-        type="log"
+    title = f"area minus {BASELINE}"
+    seconds = quantity(
+        "seconds", title="selection, seconds a round", axis={"format": "~g", "grid": False}, scale={"type": "log"}
     )
-    gain = alt.Y("mean:Q", title=f"area minus {BASELINE}")
-    digits = f"+.{section.decimals}f"
+    gain = quantity("mean", title=title)
     tooltip = [
-        "strategy:N",
-        alt.Tooltip("seconds:Q", format=".3~g"),
-        *interval_tooltip(f"area minus {BASELINE}", digits),
+        names("strategy"),
+        quantity("seconds", format=".3~g"),
+        *interval_tooltip(title, f"+.{section.decimals}f"),
     ]
-    base = visible_rows(rows).encode(x=seconds, y=gain, color=looks["color"])
-    front = alt.Chart(alt.Data(values=_front([row for row in rows if row["ranked"]], section.sign))).encode(
-        x=seconds, y=gain, order="seconds:Q"
-    )
-    return alt.LayerChart(
-        layer=[
+    base, place = visible_rows(rows), {"x": seconds, "y": gain, "color": looks["color"]}
+    front = {"data": {"values": _front([row for row in rows if row["ranked"]], section.sign)}}
+    steps = {"x": seconds, "y": gain, "order": quantity("seconds")}
+    points = place | {"shape": looks["shape"], "tooltip": tooltip}
+    return {
+        "layer": [
             zero_rule(),
-            front.mark_line(interpolate="step-after", color=GRAY, strokeWidth=1),
-            base.mark_point(filled=True, size=70, opacity=1).encode(shape=looks["shape"], tooltip=tooltip),
-            base.mark_text(align="left", dx=7, fontSize=11).encode(text="strategy:N"),
-        ]
-    ).add_params(alt.param(name="hidden", value=[]) if show_all else hidden_parameter(section))
+            layer(front, "line", steps, interpolate="step-after", color=GRAY, strokeWidth=1),
+            layer(base, "point", points, filled=True, size=70, opacity=1),
+            layer(base, "text", place | {"text": names("strategy")}, align="left", dx=7, fontSize=11),
+        ],
+        "params": [{"name": "hidden", "value": []} if show_all else hidden_parameter(section)],
+    }
 
 
 def _rows(section: Section) -> list[dict[str, Any]]:

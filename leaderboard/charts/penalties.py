@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import math
 
-import altair as alt
-
+from leaderboard.charts.marks import Spec, layer, names, quantity
 from leaderboard.scoring.sections import Section
 
 CELL_PIXELS = 26
 
 
-def penalty_chart(section: Section) -> alt.LayerChart:
+def penalty_chart(section: Section) -> Spec:
     """The share of rounds in which the strategy of a row beats that of a column, the best strategies first."""
     matrix = section.penalties
-    names = list(matrix.strategies)
+    strategies = list(matrix.strategies)
     cells = [
         {"row": row, "column": column, "wins": None if math.isnan(matrix.wins[i, j]) else float(matrix.wins[i, j])}
-        for i, row in enumerate(names)
-        for j, column in enumerate(names)
+        for i, row in enumerate(strategies)
+        for j, column in enumerate(strategies)
         if i != j
     ]
-    base = alt.Chart(alt.Data(values=cells)).encode(
-        x=alt.X("column:N", title="loses", sort=names, axis=alt.Axis(labelAngle=-90, orient="top", labelLimit=180)),
-        y=alt.Y("row:N", title="wins", sort=names, axis=alt.Axis(labelLimit=180)),
-        tooltip=["row:N", "column:N", alt.Tooltip("wins:Q", title="share of rounds", format=".2f")],
-    )
-    color = alt.Color("wins:Q", legend=alt.Legend(title="share of rounds", format=".1f")).scale(
-        domain=[0, 1], scheme="viridis"
-    )
-    layers = [base.mark_rect().encode(color=color)]
-    side = CELL_PIXELS * len(names)
-    return alt.LayerChart(layer=layers).properties(width=side, height=side)
+    columns = {"labelAngle": -90, "orient": "top", "labelLimit": 180}
+    legend = {"title": "share of rounds", "format": ".1f"}
+    encoding = {
+        "x": names("column", title="loses", sort=strategies, axis=columns),
+        "y": names("row", title="wins", sort=strategies, axis={"labelLimit": 180}),
+        "tooltip": [names("row"), names("column"), quantity("wins", title="share of rounds", format=".2f")],
+        "color": quantity("wins", legend=legend, scale={"domain": [0, 1], "scheme": "viridis"}),
+    }
+    side = CELL_PIXELS * len(strategies)
+    return {"layer": [layer({"data": {"values": cells}}, "rect", encoding)], "width": side, "height": side}

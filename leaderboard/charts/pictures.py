@@ -9,7 +9,7 @@ from pathlib import Path
 import altair as alt
 
 from leaderboard.charts.curves import curve_chart
-from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
+from leaderboard.charts.marks import HEIGHT_PIXELS, Spec, initial_strategies
 from leaderboard.charts.styles import styles
 from leaderboard.schema.records import Record, RecordError
 from leaderboard.scoring.sections import Section, sections
@@ -18,10 +18,15 @@ WIDTH_PIXELS, SPACING_PIXELS = 340, 80
 CHARTS_IN_A_ROW, LEGEND_COLUMNS = 3, 3
 
 
+def drawable(chart: Spec) -> alt.LayerChart:
+    """A chart as an object of Altair, which notebooks show and `save` writes."""
+    return alt.LayerChart.from_dict(chart)
+
+
 def section_chart(section: Section) -> alt.LayerChart:
     """The learning curves of one section, with a legend, for its `initial_strategies`."""
     reduced = section.only(initial_strategies(section))
-    chart = curve_chart(reduced, styles(reduced.by_name), legend_columns=LEGEND_COLUMNS)
+    chart = drawable(curve_chart(reduced, styles(reduced.by_name), legend_columns=LEGEND_COLUMNS))
     return chart.properties(width=2 * WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title)
 
 
@@ -45,7 +50,7 @@ def curves_picture(panels: Sequence[Section], path: Path) -> Path:
     style_of = styles(name for section in reduced for name in section.by_name)
     columns = min(len(panels), CHARTS_IN_A_ROW)
     charts = [
-        curve_chart(section, style_of, legend_columns=LEGEND_COLUMNS * columns).properties(
+        drawable(curve_chart(section, style_of, legend_columns=LEGEND_COLUMNS * columns)).properties(
             width=WIDTH_PIXELS, height=HEIGHT_PIXELS, title=section.title
         )
         for section in reduced

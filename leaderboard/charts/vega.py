@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import vl_convert
 
+from leaderboard.charts.marks import Spec
 
-def page_spec(chart: alt.LayerChart | alt.Chart, description: str, **size: Any) -> dict[str, Any]:
-    """The Vega-Lite specification of a chart.
+VERSION = "6.4.1"
+"""The version of Vega-Lite that the charts are written for: the one that Altair has."""
+SCHEMA = f"https://vega.github.io/schema/vega-lite/v{VERSION}.json"
+
+
+def page_spec(chart: Spec, description: str, **size: Any) -> Spec:
+    """The complete Vega-Lite specification of a chart.
 
     Args:
         chart: the chart.
@@ -18,10 +23,10 @@ def page_spec(chart: alt.LayerChart | alt.Chart, description: str, **size: Any) 
 
     It is not checked against Vega-Lite's schema, which takes longer than all else on the page; a test checks every kind of chart.
     """
-    return chart.properties(description=description, **size).to_dict(validate=False)
+    return {"$schema": SCHEMA, "description": description, **chart, **size}
 
 
 def script() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one classic script, in the version that Altair writes specifications for."""
-    version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
+    """Vega, Vega-Lite and Vega-Embed in one classic script."""
+    version = ".".join(VERSION.split(".")[:2])
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)

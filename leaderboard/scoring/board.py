@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leaderboard.schema.badges import Badge
+from leaderboard.schema.events import Event
 from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring.contrasts import Contrast, Plan, contrasts
 from leaderboard.scoring.entries import BASELINE, Key
+from leaderboard.scoring.groups import Group, groups
+from leaderboard.scoring.picks import overlap_matrix
 from leaderboard.scoring.sections import Section, incomplete, sections
 
 
@@ -28,6 +34,14 @@ class About(NamedTuple):
     """The complexity of selection."""
     summary: str
     """One sentence."""
+    details: str = ""
+    """The rest of its description."""
+    source: str = ""
+    """The text of the file that implements it."""
+    place: str = ""
+    """The path of that file in the repository."""
+    defaults: tuple[tuple[str, str, str], ...] = ()
+    """Name, default and meaning of its hyper-parameters."""
 
     @property
     def year(self) -> int | None:
@@ -40,10 +54,10 @@ UNKNOWN = About("not given", "not given", "not given", "not given", "")
 
 
 class Sheet(NamedTuple):
-    """A contact sheet: a picture of the first and last picks of a run."""
+    """A contact sheet: a picture of several images with their labels."""
 
     image: bytes
-    """A PNG file."""
+    """A JPEG file."""
     alt: str
     """The alternative text."""
 
@@ -71,7 +85,15 @@ class Board:
     damages: Sequence[str] = ()
     """A line per file that could not be used: its path and the reason."""
     sheet: Callable[[Record], Sheet | None] = lambda _: None
-    """Draws the contact sheet of a run; None if its images may not be shown."""
+    """Draws the first and last picks of a run; None if its images may not be shown."""
+    examples: Callable[[Record], Sheet | None] = lambda _: None
+    """Draws the first images of the pool of a run; None if they may not be shown."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """A sentence on each protocol, by name."""
+    events: Sequence[Event] = ()
+    """Dated entries of the changelog."""
+    code: str = ""
+    """A digest of the code that draws sheets and examples."""
 
     def badge(self, section: Section, strategy: str) -> Badge | None:
         """The badge of a submission in one section; None if the strategy is not a submission.
@@ -98,6 +120,16 @@ class Board:
             if record.split == "test"
         )
         return sorted(test_sections, key=lambda section: section.key.protocol not in planned)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups of sections that answers and ranks are computed from."""
+        return groups(self.sections)
+
+    @cached_property
+    def overlaps(self) -> Mapping[Key, NDArray[np.float64]]:
+        """The matrix of overlaps of every section; see `leaderboard.scoring.picks.overlap_matrix`."""
+        return {section.key: overlap_matrix(section) for section in self.sections}
 
     @cached_property
     def contrasts(self) -> list[Contrast]:

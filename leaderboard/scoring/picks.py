@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from leaderboard.scoring.entries import BASELINE, Entry, mean
@@ -42,28 +42,52 @@ def _mean_shares(entry: Entry, groups: int) -> NDArray[np.float64] | None:
     return np.mean(runs, 0) if runs else None
 
 
-def overlap(first: Entry, second: Entry) -> float:
-    """The share of the picks of `first` that `second` picked, too, in the run of the same seed.
+def overlap_matrix(section: Section) -> Float[NDArray[np.float64], "s s"]:
+    """The share of the picks of the strategy in the row that the one in the column picked, too, in the run of the same seed.
 
-    All rounds of a run together; the mean over the seeds that both have, NaN if there are none.
+    All rounds of a run together; means over the seeds that both have, NaN if there are none. Strategies in the order of
+    `section.entries`.
     """
-    others = {record.seed: record.picked for record in second.records}
-    shares = [
-        len(record.picked & others[record.seed]) / len(record.picked)
-        for record in first.records
-        if record.seed in others and record.picked
-    ]
-    return mean(shares)
+    entries = section.entries
+    runs = {seed for entry in entries for seed in entry.areas}
+    total, count = (np.zeros((len(entries), len(entries))) for _ in range(2))
+    for seed in runs:
+        picks = [
+            next((record.picked for record in entry.records if record.seed == seed), frozenset()) for entry in entries
+        ]
+        places = {image: place for place, image in enumerate(sorted(frozenset[int]().union(*picks)))}
+        chosen = np.zeros((len(entries), len(places)), dtype=np.float32)
+        for row, ids in enumerate(picks):
+            chosen[row, [places[image] for image in ids]] = 1
+        sizes = chosen.sum(1)
+        known = (sizes[:, None] > 0) & np.array([seed in entry.areas for entry in entries])
+        total += np.where(known, (chosen @ chosen.T) / np.maximum(sizes[:, None], 1), 0)
+        count += known
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def overlaps(section: Section, strategy: str) -> list[tuple[str, float]]:
-    """The other strategies of a section by name, with their overlap, the largest first."""
-    own = section.by_name[strategy]
-    pairs = [(entry.strategy, overlap(own, entry)) for entry in section.entries if entry.strategy != strategy]
+def overlaps(
+    section: Section, strategy: str, matrix: Float[NDArray[np.float64], "s s"] | None = None
+) -> list[tuple[str, float]]:
+    """The other strategies of a section by name, with their overlap, the largest first.
+
+    Args:
+        section: the section.
+        strategy: the strategy whose picks are shared.
+        matrix: the section's `overlap_matrix`, if it is known.
+    """
+    names = [entry.strategy for entry in section.entries]
+    shares = (overlap_matrix(section) if matrix is None else matrix)[names.index(strategy)].tolist()
+    pairs = [(name, share) for name, share in zip(names, shares, strict=True) if name != strategy]
     return sorted((pair for pair in pairs if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
 
 
 def seed_overlap(entry: Entry) -> float:
     """The overlap between the runs of one strategy under different seeds: the mean over all pairs of runs."""
-    runs: Sequence[frozenset[int]] = [record.picked for record in entry.records if record.picked]
-    return mean([len(first & second) / len(first) for first in runs for second in runs if first is not second])
+    runs = [record.picked for record in entry.records if record.picked]
+    places = {image: place for place, image in enumerate(frozenset[int]().union(*runs))}
+    chosen = np.zeros((len(runs), len(places)), dtype=np.float32)
+    for row, ids in enumerate(runs):
+        chosen[row, [places[image] for image in ids]] = 1
+    shares = (chosen @ chosen.T) / np.maximum(chosen.sum(1, keepdims=True), 1)
+    return mean(shares[~np.eye(len(runs), dtype=bool)].tolist())

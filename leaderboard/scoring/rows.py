@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from leaderboard.scoring.board import Board
-from leaderboard.scoring.picks import group_shares, overlap
+from leaderboard.scoring.groups import SPANS
+from leaderboard.scoring.picks import group_shares, overlap_matrix
+from leaderboard.scoring.ranks import ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies
@@ -17,22 +19,38 @@ THIRDS = ("first", "middle", "last")
 
 def tables(board: Board) -> dict[str, list[Row]]:
     """All tables of a board, by name."""
-    sections = board.sections
-    return {
-        "standings": standings(sections),
-        "curves": curves(sections),
-        "penalties": _table(sections, _penalties),
-        "overlaps": _table(sections, _overlaps),
-        "groups": _table(sections, _groups),
-        "variations": _table(sections, lambda section: _variations(board, section)),
-        "contrasts": [
-            contrast.key._asdict()
-            | {"plan": contrast.plan, "strategy": contrast.strategy, "minus": contrast.baseline}
-            | _columns("area_difference", contrast.difference)
-            | {"seeds": contrast.seeds, "p_sign_flip": contrast.p, "p_holm": contrast.corrected}
-            for contrast in board.contrasts
-        ],
-    }
+    return {name: table(board, name) for name in TABLES}
+
+
+def table(board: Board, name: str) -> list[Row]:
+    """One table of a board; its name is one of `TABLES`."""
+    return TABLES[name](board)
+
+
+def ranks(board: Board) -> list[Row]:
+    """A row per strategy, group of protocols and span of labels, with its overall rank."""
+    return [
+        {"kind": group.kind, "regime": group.regime, "labels": "all" if span is None else SPANS[span]}
+        | {"strategy": place.strategy, "rank": place.rank or None, "best_rank": place.best or None}
+        | {"worst_rank": place.worst or None}
+        | _columns("elo_above_random", place.points)
+        | {"runs_won": place.won, "runs": place.runs, "protocols": place.protocols}
+        for group in board.groups
+        for span in (None, *range(len(SPANS)))
+        for found in (ranking(group.sections, span),)
+        for place in (*found.places, *found.few)
+    ]
+
+
+def contrasts(board: Board) -> list[Row]:
+    """A row per planned comparison."""
+    return [
+        contrast.key._asdict()
+        | {"plan": contrast.plan, "strategy": contrast.strategy, "minus": contrast.baseline}
+        | _columns("area_difference", contrast.difference)
+        | {"seeds": contrast.seeds, "p_sign_flip": contrast.p, "p_holm": contrast.corrected}
+        for contrast in board.contrasts
+    ]
 
 
 def standings(sections: Iterable[Section]) -> list[Row]:
@@ -119,8 +137,21 @@ def _penalties(section: Section) -> Iterator[Row]:
 
 
 def _overlaps(section: Section) -> Iterator[Row]:
-    for first in section.entries:
-        for second in section.entries:
+    shares = overlap_matrix(section)
+    for row, first in enumerate(section.entries):
+        for column, second in enumerate(section.entries):
             if first is not second:
-                shared = overlap(first, second)
-                yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": shared}
+                share = float(shares[row, column])
+                yield {"strategy": first.strategy, "other": second.strategy, "share_of_picks": share}
+
+
+TABLES: dict[str, Callable[[Board], list[Row]]] = {
+    "ranks": ranks,
+    "standings": lambda board: standings(board.sections),
+    "curves": lambda board: curves(board.sections),
+    "penalties": lambda board: _table(board.sections, _penalties),
+    "overlaps": lambda board: _table(board.sections, _overlaps),
+    "groups": lambda board: _table(board.sections, _groups),
+    "variations": lambda board: _table(board.sections, lambda section: _variations(board, section)),
+    "contrasts": contrasts,
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,16 +52,28 @@ def interval(values: ArrayLike) -> Interval:
     if len(finite) == 1:
         return Interval(mean, math.nan, math.nan)
     if len(finite) < FEWEST_FOR_BOOTSTRAP:
-        return _student(mean, float(stats.sem(finite)), len(finite) - 1)
+        return student(mean, _standard_error(finite), len(finite) - 1)
     means = finite[_resamples(len(finite))].mean(1)
     return Interval(mean, *_percentiles(means))
 
 
-def _student(mean: float, standard_error: float, degrees_of_freedom: float) -> Interval:
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)) * standard_error
+def student(mean: float, standard_error: float, freedom: float) -> Interval:
+    """The 95 % interval of a mean by Student's t with so many degrees of freedom."""
+    half = _quantile(freedom) * standard_error
     return Interval(mean, mean - half, mean + half)
 
 
+@lru_cache(maxsize=1024)
+def _quantile(freedom: float) -> float:
+    """How many standard errors half a 95 % interval has."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+@lru_cache(maxsize=16)
 def _resamples(count: int, stream: int = 0) -> NDArray[np.int64]:
     """Indices of bootstrap resamples, one row per resample; always the same for a count and a stream."""
     return np.random.default_rng(stream).integers(count, size=(RESAMPLES, count))
@@ -160,11 +173,11 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
         gains = (own[rows].mean(1) - base_means) / (best[columns].mean(1) - base_means)
         return Interval(gain, *_percentiles(gains))
     errors = np.array([stats.sem(own - (1 - gain) * base), gain * stats.sem(best)]) / distance
-    freedom = _degrees_of_freedom(errors**2, np.array([len(seeds), len(best)]) - 1)
-    return _student(gain, math.hypot(*errors), freedom)
+    freedom = degrees_of_freedom(errors**2, np.array([len(seeds), len(best)]) - 1)
+    return student(gain, math.hypot(*errors), freedom)
 
 
-def _degrees_of_freedom(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> float:
+def degrees_of_freedom(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> float:
     """Degrees of freedom of a sum of variances, from those of its terms (Welch 1947, Satterthwaite 1946)."""
     if not variances.any():
         return float(freedoms.min())
@@ -205,7 +218,7 @@ def beats(differences: ArrayLike) -> bool:
     if len(values) < 2 or values.mean() <= 0:  # noqa: PLR2004 - a single number has no standard deviation
         return False
     error = values.std(ddof=1) / math.sqrt(len(values))
-    return bool(values.mean() > float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error)
+    return bool(values.mean() > _quantile(len(values) - 1) * error)
 
 
 def probability_of_improvement(values: ArrayLike, others: ArrayLike) -> float:

@@ -13,7 +13,7 @@ from leaderboard.charts.gains import gain_chart
 from leaderboard.charts.marks import HEIGHT_PIXELS, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.penalties import penalty_chart
-from leaderboard.charts.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, save
+from leaderboard.charts.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, drawable, save
 from leaderboard.charts.styles import styles
 from leaderboard.charts.variations import stress_chart
 from leaderboard.scoring.board import Board
@@ -51,12 +51,13 @@ def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerCha
     reduced = section.only(initial_strategies(section))
     style_of = styles(reduced.by_name)
     size = {"width": 2 * WIDTH_PIXELS, "height": HEIGHT_PIXELS}
-    yield "curves", curve_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
+    yield "curves", drawable(curve_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS)).properties(**size)
     if gains := gain_chart(reduced, style_of, published, legend_columns=LEGEND_COLUMNS):
-        yield "gains", gains.properties(**size)
-    yield "seconds", seconds_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS).properties(**size)
+        yield "gains", drawable(gains).properties(**size)
+    yield "seconds", drawable(seconds_chart(reduced, style_of, legend_columns=LEGEND_COLUMNS)).properties(**size)
     if columns := variations(board.sections, section):
         varied_styles = styles(varied_strategies(columns))
-        yield "stress", stress_chart(columns, varied_styles, legend_columns=LEGEND_COLUMNS).properties(**size)
-    yield "gain-seconds", pareto_chart(section, styles(section.by_name), show_all=True).properties(**size)
-    yield "penalties", penalty_chart(section)
+        stress = stress_chart(columns, varied_styles, legend_columns=LEGEND_COLUMNS)
+        yield "stress", drawable(stress).properties(**size)
+    yield "gain-seconds", drawable(pareto_chart(section, styles(section.by_name), show_all=True)).properties(**size)
+    yield "penalties", drawable(penalty_chart(section))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,41 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.charts import vega
 from leaderboard.charts.styles import Style, styles
-from leaderboard.schema.records import Record, record_text
+from leaderboard.schema.records import record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
+from leaderboard.scoring.variations import variations
+from leaderboard.site import overview
+from leaderboard.site.compare import compare_data
+from leaderboard.site.downloads import HISTORY, downloads, keep_snapshots, snapshots_in, take_snapshot
+from leaderboard.site.links import (
+    examples_link,
+    record_link,
+    section_link,
+    sheet_link,
+    source_link,
+    strategy_link,
+)
+from leaderboard.site.pieces import File, Piece, key, write_pieces
+from leaderboard.site.strategy import VERDICTS, strategy_view
 from leaderboard.site.tables import number, seconds, seed_line
-from leaderboard.site.views import sparkline, strategy_parts, task_view
+from leaderboard.site.task import task_view
 
 GENERATOR = '<meta name="generator" content="lossbench">'
 """Marks a folder as a site of Lossbench, which a later build may replace."""
-ASSETS = ("style.css", "page.js")
+Rendered = Callable[..., bytes]
+"""Renders a template: its name, the path of the page, and what the template shows."""
+ASSETS = ("style.css", "page.js", "address.js", "download.js", "board.js", "compare.js")
 
 
-def build_page(board: Board, folder: Path) -> Path:
-    """Build the site into a folder, atomically; an earlier site there is replaced.
+def build_page(board: Board, folder: Path, snapshot: str = "") -> Path:
+    """Build the site into a folder, atomically; an earlier site there is replaced, and its snapshots are kept.
+
+    Args:
+        board: all data.
+        folder: the folder.
+        snapshot: the date under which a copy of the site is kept in it; empty for none.
 
     Returns:
         The path of its index.html.
@@ -43,10 +65,13 @@ def build_page(board: Board, folder: Path) -> Path:
         if not _works_on(abandoned):
             shutil.rmtree(abandoned, ignore_errors=True)
     try:
-        for name, content in _files(board):
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        kept = {date for date in (*snapshots_in(folder), snapshot) if date}
+        dates = sorted(kept, reverse=True)
+        write_pieces(_pieces(board, dates), temporary, folder)
+        keep_snapshots(folder, temporary)
+        if snapshot:
+            history = _environment(board, {}).get_template("snapshot.html").render(date=snapshot)
+            take_snapshot(temporary, snapshot, history)
         _swap(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -57,26 +82,6 @@ def _works_on(unfinished: Path) -> bool:
     """Whether another process is still building this folder, whose name says which."""
     number = unfinished.suffixes[-2].removeprefix(".")
     return number.isdigit() and int(number) != os.getpid() and Path(f"/proc/{number}").exists()
-
-
-def section_link(section: Section) -> str:
-    """The path of a section's page within the site."""
-    return f"tasks/{section.key.protocol}-p{section.key.version}-{section.key.track}.html"
-
-
-def strategy_link(strategy: str) -> str:
-    """The path of a strategy's page within the site."""
-    return f"strategies/{strategy}.html"
-
-
-def record_link(record: Record) -> str:
-    """The path of a record within the site."""
-    return f"records/{record.protocol}-p{record.version}/{record.strategy}-{record.track}-s{record.seed}.json"
-
-
-def sheet_link(record: Record) -> str:
-    """The path of a run's contact sheet within the site."""
-    return f"sheets/{record.protocol}-p{record.version}-{record.strategy}-{record.track}-s{record.seed}.png"
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -103,31 +108,65 @@ def _swap(temporary: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _files(board: Board) -> Iterator[tuple[str, bytes]]:
-    """All files of the site: their paths within it, and their contents."""
+def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
+    """All files of the site, in pieces.
+
+    Args:
+        board: all data.
+        dates: the dates of the snapshots.
+    """
     style_of = styles([*board.names, *(name for source in board.published for name in source.scores)])
     environment = _environment(board, style_of)
-    for name in ASSETS:
-        yield name, environment.get_template(name).render().encode()
-    yield "vega.js", vega.script().encode()
 
-    def rendered(template: str, **views: Any) -> bytes:
-        return environment.get_template(template).render(**views).encode()
+    def rendered(template: str, here: str, **views: Any) -> bytes:
+        root = "../" * here.count("/")
+        return environment.get_template(template).render(root=root, here=here, **views).encode()
 
-    yield "index.html", rendered("index.html", root="", here="index.html", rows=_rank_rows(board))
+    yield Piece("vega", key(vega.VERSION), lambda: [("vega.js", vega.script().encode())])
+    yield Piece("overview", "", lambda: _overview(board, style_of, rendered))
+    yield Piece("history", "", lambda: [(HISTORY, rendered("history.html", HISTORY, dates=dates))])
+    digests = {section.key: key(*map(record_text, section.records)) for section in board.sections}
+    common = (board.names, [section.title for section in board.sections], style_of, board.code)
     for section in board.sections:
-        here = section_link(section)
-        yield (
-            here,
-            rendered("task.html", root="../", here=here, section=section, view=task_view(board, section, style_of)),
-        )
-        for record in section.records:
-            yield record_link(record), record_text(record).encode()
+        varied = [digests[variation.section.key] for variation in variations(board.sections, section)]
+        own = (board.contrasts_of(section.key), board.published, board.history(section), board.descriptions)
+        unchanged = key(digests[section.key], varied, *common, *own)
+        build = partial(_section_files, board, section, style_of, rendered)
+        yield Piece(f"task {section.title}", unchanged, build)
     for strategy in board.names:
-        parts = strategy_parts(board, strategy, style_of)
-        yield from ((sheet_link(part.record), part.sheet.image) for part in parts if part.sheet)
-        here = strategy_link(strategy)
-        yield here, rendered("strategy.html", root="../", here=here, strategy=strategy, parts=parts)
+        sections = [digests[section.key] for section in board.sections if strategy in section.by_name]
+        unchanged = key(sections, *common, board.about(strategy), board.badges.get(strategy))
+        build = partial(_strategy_files, board, strategy, style_of, rendered)
+        yield Piece(f"strategy {strategy}", unchanged, build)
+
+
+def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
+    """The files that show all records together."""
+    for name in ASSETS:
+        yield name, rendered(name, name)
+    rows, data = overview.rows(board, style_of), overview.table_data(board, style_of)
+    trust = downloads(board)
+    yield from trust.files
+    yield "index.html", rendered("index.html", "index.html", rows=rows, data=data, downloads=trust)
+    yield "compare.html", rendered("compare.html", "compare.html", data=compare_data(board, style_of))
+
+
+def _section_files(board: Board, section: Section, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
+    here, view = section_link(section), task_view(board, section, style_of)
+    yield here, rendered("task.html", here, section=section, view=view)
+    if view.examples:
+        yield examples_link(section), view.examples.image
+    for record in section.records:
+        yield record_link(record), record_text(record).encode()
+
+
+def _strategy_files(board: Board, strategy: str, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
+    view = strategy_view(board, strategy, style_of)
+    yield from ((sheet_link(part.record), part.sheet.image) for part in view.parts if part.sheet)
+    here, source = strategy_link(strategy), board.about(strategy).source
+    yield here, rendered("strategy.html", here, strategy=strategy, view=view)
+    if source:
+        yield source_link(strategy), source.encode()
 
 
 def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
@@ -149,20 +188,15 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "strategy_link": strategy_link,
         "record_link": record_link,
         "sheet_link": sheet_link,
+        "source_link": source_link,
+        "examples_link": examples_link,
+        "verdicts": VERDICTS,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
-        "sparkline": sparkline,
+        "cost_text": overview.cost_text,
+        "most_choices": overview.MOST_CHOICES,
     }
     return environment
 
 
 def _plural(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
-def _rank_rows(board: Board) -> list[dict[str, Any]]:
-    """The rows of the table of ranks: all standings of all sections."""
-    return [
-        {"section": section, "standing": standing, "about": board.about(standing.strategy)}
-        for section in board.sections
-        for standing in section.standings
-    ]

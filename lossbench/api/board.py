@@ -84,11 +84,20 @@ class Leaderboard:
         """
         from leaderboard.schema.published import read_published
         from leaderboard.site.page import build_page
-        from lossbench.publishing.boards import about_strategies, planned_comparisons
-        from lossbench.publishing.sheets import sheet
+        from lossbench.publishing.boards import about_strategies, descriptions, planned_comparisons
+        from lossbench.publishing.sheets import examples, sheet
 
         planned, published = planned_comparisons(shipped("configs/sweeps")), read_published()
-        board = Board(self.records, about_strategies(), planned, published, damages=self.records.damages, sheet=sheet)
+        board = Board(
+            self.records,
+            about_strategies(),
+            planned,
+            published,
+            damages=self.records.damages,
+            sheet=sheet,
+            examples=examples,
+            descriptions=descriptions(),
+        )
         return build_page(board, Path(folder))
 
     def _chosen(self, protocol: str | None, track: str) -> list[Section]:

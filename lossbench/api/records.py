@@ -51,9 +51,11 @@ class Record(records.Record):
 
     def plot(self) -> alt.Chart:
         """The score by labels."""
+        import altair as alt
+
         from leaderboard.charts.curves import run_chart
 
-        return run_chart(self).properties(title=self.title)
+        return alt.Chart.from_dict(run_chart(self) | {"title": self.title})
 
     def _repr_html_(self) -> str:
         unfinished = "" if self.complete else f", {len(self.rounds)} of {self.planned_rounds} rounds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,13 +44,24 @@ def build(
     sweeps: Sweeps = None,
     submissions: Beside = None,
     kind_file: KindFiles = None,
+    snapshot: Annotated[
+        datetime | None,
+        typer.Option(
+            "--snapshot",
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="Keep a copy of the page, as it is, under this date (year-month-day) in its folder `snapshots`.",
+        ),
+    ] = None,
 ) -> None:
-    """Build the page from records. Damaged ones are left out and named."""
+    """Build the page from records. Damaged ones are left out and named; what has not changed is taken from the page before."""
     from leaderboard.site.page import build_page
 
     board = _board(records, sweeps, submissions, kind_file)
     say(*(f"left out: {line}" for line in board.damages))
-    say(f"{len(board.records)} records: {build_page(board, out).resolve().as_uri()}")
+    say(
+        f"{len(board.records)} records: {build_page(board, out, f'{snapshot:%Y-%m-%d}' if snapshot else '').resolve().as_uri()}"
+    )
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from leaderboard.charts.marks import dots, style_encoding
+from leaderboard.charts.marks import style_encoding
 from leaderboard.charts.pictures import save
 from leaderboard.charts.styles import GRAY, styles
 from leaderboard.schema.records import Phases
@@ -53,7 +53,9 @@ def _chart(rows: list[dict[str, Any]]) -> alt.Chart:
 
 def _channels(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
     """Color, dash and shape of each strategy, as Altair's encodings."""
-    return style_encoding(styles({diagnosis.record.strategy for diagnosis in diagnoses}), legend_columns=COLUMNS)
+    looks = style_encoding(styles({diagnosis.record.strategy for diagnosis in diagnoses}), legend_columns=COLUMNS)
+    channels = {"color": alt.Color, "strokeDash": alt.StrokeDash, "shape": alt.Shape}
+    return {name: channels[name].from_dict(look) for name, look in looks.items()}
 
 
 def ranking_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
@@ -82,7 +84,8 @@ def ranking_chart(diagnoses: Sequence[Diagnosis]) -> alt.LayerChart | None:
         f"Ranking accuracy of lossnet on held-out images of {diagnoses[0].record.protocol}",
         subtitle="share of pairs of images in the order of their losses; 0.5 is chance",
     )
-    chart = alt.LayerChart(layer=[chance, base.mark_line(), dots(base, ["run:N"])])
+    points = base.mark_point(filled=True, size=46, opacity=1).encode(strokeDash=alt.value([1, 0]), tooltip=["run:N"])
+    chart = alt.LayerChart(layer=[chance, base.mark_line(), points])
     return chart.properties(title=title, width=2 * PANEL_PIXELS, height=PANEL_PIXELS)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import tasks
+from leaderboard.schema.events import read_events
 from leaderboard.schema.published import read_published
 from leaderboard.schema.records import RecordError
 from leaderboard.scoring.board import UNKNOWN, About, Board
 from leaderboard.scoring.contrasts import Plan
 from lossbench.auditing.records import checked_survey
 from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
-from lossbench.publishing.sheets import sheet
+from lossbench.paths import shipped
+from lossbench.publishing.sheets import examples, sheet
 from lossbench.submissions.folder import RECORDS, Meta, submissions
 from lossbench.submissions.reviews import review, reviewers_of
 from strategies import STRATEGIES, Strategy
@@ -39,7 +44,19 @@ def gather_board(records: Path, sweeps: Path, submitted: Path) -> Board:
     badges = {entry.meta.name: review(entry, reviewers_of(entry)).badge for entry in entries}
     damages += surveyed.damages
     comparisons = planned_comparisons(sweeps)
-    return Board(surveyed.records, strategies, comparisons, read_published(), badges, damages, sheet)
+    return Board(
+        surveyed.records,
+        strategies,
+        comparisons,
+        read_published(),
+        badges,
+        damages,
+        sheet,
+        examples,
+        descriptions(),
+        read_events(),
+        drawing_code(),
+    )
 
 
 def about_strategies() -> dict[str, About]:
@@ -55,9 +72,30 @@ def about_submission(meta: Meta) -> About:
 
 def about_strategy(strategy: Strategy) -> About:
     """What the page says of a strategy, from its class."""
-    summary = (inspect.getdoc(type(strategy)) or "").partition("\n")[0]
-    paper = getattr(strategy, "paper", UNKNOWN.paper)
-    return About(paper, strategy.kind, strategy.needs, strategy.cost, summary)
+    summary, _, details = (inspect.getdoc(type(strategy)) or "").partition("\n")
+    paper, path = getattr(strategy, "paper", UNKNOWN.paper), Path(inspect.getfile(type(strategy)))
+    fields = type(strategy).model_fields.items()
+    defaults = tuple((name, str(getattr(strategy, name)), field.description or "") for name, field in fields)
+    text, place = path.read_text(encoding="utf-8"), f"{path.parent.name}/{path.name}"
+    return About(paper, strategy.kind, strategy.needs, strategy.cost, summary, details.strip(), text, place, defaults)
+
+
+def descriptions() -> dict[str, str]:
+    """The first comment of every shipped protocol's file, by the name of the protocol."""
+    files = sorted(shipped("configs/tasks").rglob("*.toml"))
+    return {path.stem: sentence for path in files if (sentence := _first_comment(path.read_text(encoding="utf-8")))}
+
+
+def drawing_code() -> str:
+    """A digest of the code that draws sheets and examples."""
+    folders = (Path(tasks.__file__).parent, Path(__file__).parent)
+    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _first_comment(toml: str) -> str:
+    lines = itertools.takewhile(lambda line: line.startswith("#"), toml.splitlines())
+    return " ".join(line.lstrip("# ").strip() for line in lines)
 
 
 def planned_comparisons(folder: Path) -> list[Plan]:

@@ -14,10 +14,11 @@ from leaderboard.scoring.board import Board
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.entries import FULL_POOL
 from leaderboard.scoring.survey import survey
-from leaderboard.site.page import build_page, record_link
+from leaderboard.site.links import record_link
+from leaderboard.site.page import build_page
 from leaderboard.site.tables import task_tables
 from lossbench.publishing.boards import about_strategies, about_strategy
-from lossbench.publishing.sheets import sheet
+from lossbench.publishing.sheets import examples, sheet
 from lossbench.words import plural
 from strategies import Strategy
 
@@ -57,7 +58,7 @@ def _write_page(
     recorded = [record for surveyed in surveys for record in surveyed.records]
     damages = [line for surveyed in surveys for line in surveyed.damages]
     strategies = {strategy.name: about_strategy(strategy) for strategy in outside} | about_strategies()
-    board = Board(recorded, strategies, comparisons, read_published(), damages=damages, sheet=sheet)
+    board = Board(recorded, strategies, comparisons, read_published(), damages=damages, sheet=sheet, examples=examples)
     if not board.sections:
         _print(console, "No page, as it shows complete runs on test images alone.")
         return

@@ -7,11 +7,13 @@ photographs of the real data sets.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from PIL import Image
+from jaxtyping import UInt8
 from pydantic import JsonValue, ValidationError
+from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from leaderboard.schema.records import Record
@@ -21,37 +23,54 @@ from tasks.kind import TaskKind
 from tasks.kinds import known_kinds
 from tasks.settings import SceneSettings
 
-COLUMNS = 8
+COLUMNS = 6
 """Images per row."""
+QUALITY = 80
+"""Of the JPEG: a sheet of 16 images takes about 60 kB."""
+MOST_CELLS = 2000
+"""Drawn images that are kept, of 48 kB each."""
 
 
 def sheet(record: Record) -> Sheet | None:
     """The first and the last picks of a run's first selection.
 
     Returns:
-        A PNG file with two rows and a text that describes it; None if the images are not rendered scenes or the record's
+        A JPEG file with two rows and a text that describes it; None if the images are not rendered scenes or the record's
         settings are invalid.
     """
-    scenes = _scenes(record.config)
-    if scenes is None or not record.rounds or not record.rounds[0].picked:
+    if not record.rounds or not record.rounds[0].picked:
         return None
-    kind, settings = scenes
     picked = record.rounds[0].picked
-    ids = [*picked[:COLUMNS], *picked[-COLUMNS:]]
-    if max(ids) >= settings.pool:
-        return None
-    cells = [cell for cell in (kind.draw_scene(settings.seed, image) for image in ids) if cell is not None]
-    if not cells:
-        return None
-    file = io.BytesIO()
-    to_pil_image(grid(cells, min(COLUMNS, len(picked)))).quantize(255, dither=Image.Dither.NONE).save(
-        file, "png", optimize=True
-    )
     text = (
         f"Images that {record.strategy} picked after the first round under seed {record.seed}, with their labels: the "
         f"first {COLUMNS} picks in the upper row, the last {COLUMNS} of {len(picked)} in the lower row."
     )
+    return _drawn(record, [*picked[:COLUMNS], *picked[-COLUMNS:]], min(COLUMNS, len(picked)), text)
+
+
+def examples(record: Record) -> Sheet | None:
+    """The first images of the pool of a run; None where `sheet` gives none."""
+    return _drawn(record, [*range(COLUMNS)], COLUMNS, f"The first {COLUMNS} images of the pool, with their labels.")
+
+
+def _drawn(record: Record, ids: Sequence[int], columns: int, text: str) -> Sheet | None:
+    """Images of a run's pool as one picture; None if they may not be shown or are not there."""
+    scenes = _scenes(record.config)
+    if scenes is None or max(ids) >= scenes[1].pool:
+        return None
+    kind, settings = scenes
+    cells = [cell for cell in (_cell(kind, settings.seed, image) for image in ids) if cell is not None]
+    if not cells:
+        return None
+    file = io.BytesIO()
+    to_pil_image(grid(cells, columns)).save(file, "jpeg", quality=QUALITY, subsampling=0)
     return Sheet(file.getvalue(), text)
+
+
+@lru_cache(maxsize=MOST_CELLS)
+def _cell(kind: TaskKind[Any], seed: int, image: int) -> UInt8[Tensor, "3 c c"] | None:
+    """A scene with its labels. Strategies pick many of the same images."""
+    return kind.draw_scene(seed, image)
 
 
 def _scenes(config: Mapping[str, JsonValue]) -> tuple[TaskKind[Any], SceneSettings] | None:

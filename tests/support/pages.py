@@ -10,7 +10,8 @@ from typing import Any
 from leaderboard.schema.records import Record
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import sections
-from leaderboard.site.page import build_page, section_link
+from leaderboard.site.links import section_link
+from leaderboard.site.page import build_page
 
 
 def text_of(html: str) -> str:

@@ -37,7 +37,7 @@ OURS = runs("ours", (1.0, 5.0), (1.0, 6.0), (1.0, 10.0))
 
 
 def drawn_rows(chart: Any) -> list[list[dict[str, Any]]]:
-    return [layer["data"]["values"] for layer in chart.to_dict()["layer"]]
+    return [layer["data"]["values"] for layer in chart["layer"]]
 
 
 def test_gains_pair_runs_of_one_seed() -> None:
@@ -74,7 +74,7 @@ def test_published_gains_are_over_the_sources_own_random() -> None:
     ]
     assert points == theirs
     assert chart is not None
-    axes = [layer["encoding"]["x"]["scale"]["type"] for layer in chart.to_dict()["layer"][1:]]
+    axes = [layer["encoding"]["x"]["scale"]["type"] for layer in chart["layer"][1:]]
     assert set(axes) == {"log"}, "the paper's label counts lie far from ours"
 
 
@@ -92,4 +92,4 @@ def test_a_band_has_no_shape(legend_columns: int) -> None:
     found = section(RANDOM, OURS)
     chart = gain_chart(found, styles(found.by_name), legend_columns=legend_columns)
     assert chart is not None
-    assert "shape" not in chart.to_dict()["layer"][1]["encoding"]
+    assert "shape" not in chart["layer"][1]["encoding"]

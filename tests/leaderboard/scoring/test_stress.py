@@ -14,7 +14,8 @@ from leaderboard.schema.records import Record
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import sections
 from leaderboard.scoring.variations import variations, varied_strategies
-from leaderboard.site.page import build_page, section_link
+from leaderboard.site.links import section_link
+from leaderboard.site.page import build_page
 
 CLEAN = {"random": (1.0, 2.0, 3.0), "ours": (2.0, 4.0, 6.0), "theirs": (0.0, 1.0, 2.0)}
 NOISY = {"random": (0.0, 1.0, 2.0), "ours": (0.0, 2.0)}
@@ -90,7 +91,7 @@ def test_the_chart_shows_strategies_with_runs_on_variations(records: list[Record
     found = sections(records)
     several = variations(found, next(each for each in found if each.key.protocol == "shapes"))
     drawn = styles({"random", "ours", "theirs"})
-    values = stress_chart(several, drawn).to_dict()["layer"][1]["data"]["values"]
+    values = stress_chart(several, drawn)["layer"][1]["data"]["values"]
     assert [(row["variation"], row["strategy"]) for row in values] == [
         ("clean", "ours"),
         ("noise", "ours"),

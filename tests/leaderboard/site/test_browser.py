@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from fake_records import make_record, realistic_records
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from leaderboard.scoring.board import About, Board
+from leaderboard.scoring.sections import sections
+from leaderboard.scoring.statistics import interval, paired
 from leaderboard.site.page import build_page
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -106,19 +111,124 @@ def test_a_click_on_a_heading_sorts(page: Page, site: Path) -> None:
     assert heading.get_attribute("aria-sort") == "none"
 
 
-def test_ranks_are_filtered(page: Page, site: Path) -> None:
+def names_in(page: Page, table: str) -> list[str]:
+    return page.locator(f"#{table} tbody th a").all_inner_texts()
+
+
+def test_ranks_are_filtered_searched_and_folded(page: Page, site: Path) -> None:
     opened(page, site, "index.html")
-    every = column(page, "table.filtered", 1)
-    page.locator("[data-filter=protocol]").select_option("voc-mini")
-    page.locator("[data-filter=kind]").select_option("hybrid")
-    assert set(column(page, "table.filtered", 2)) == {"voc-mini"}
-    assert set(column(page, "table.filtered", 1)) == {name for name in NAMES if name[-1] in "02468"}
-    assert page.locator(".filters output").inner_text() == f"6 of {len(every)}"
-    page.locator("[data-most=seconds]").select_option("0.1")
-    assert column(page, "table.filtered", 1) == []
-    for select in page.locator(".filters select").all():
-        select.select_option(index=0)
-    assert column(page, "table.filtered", 1) == every
+    assert sorted(names_in(page, "board")) == sorted(NAMES)
+    assert names_in(page, "board-few") == ["a" * 60], "one run is too few for a rank"
+    assert "14 ranked on" in page.locator("#board-count").inner_text()
+    page.locator("[name=search]").fill("hybrid")
+    assert set(names_in(page, "board")) == {name for name in NAMES if name[-1] in "02468"}
+    page.locator("[name=search]").fill("strategy-11")
+    assert names_in(page, "board") == ["strategy-11"]
+
+
+def test_columns_are_chosen_and_sorted(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    headings = page.locator("#board thead .sort")
+    before = headings.count()
+    page.locator("[name=column][value=year]").check()
+    page.locator("[name=column][value=gain]").uncheck()
+    assert "year" in headings.all_inner_texts()
+    assert headings.count() < before
+    page.locator("#board [data-column=won]").click()
+    won = [int(text.split(" of")[0]) for text in column(page, "#board", 4) if " of" in text]
+    assert len(won) == 13
+    assert won == sorted(won, reverse=True)
+    assert page.locator("#board th:has([data-column=won])").get_attribute("aria-sort") == "descending"
+
+
+def test_the_address_holds_what_is_seen(page: Page, site: Path, browser: Browser) -> None:
+    opened(page, site, "index.html")
+    page.locator("[name=labels]").select_option("few")
+    page.locator("[name=search]").fill("strategy-1")
+    page.locator("#board [data-strategy=strategy-1]").check()
+    seen = names_in(page, "board")
+    again = page.context.new_page()
+    again.goto(page.url)
+    assert names_in(again, "board") == seen
+    assert again.locator("[name=labels]").input_value() == "few"
+    assert again.locator("#board [data-strategy=strategy-1]").is_checked()
+    again.close()
+
+
+def test_what_is_seen_can_be_downloaded(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    page.locator("[name=search]").fill("strategy-1")
+    with page.expect_download() as waiting:
+        page.locator("#board-csv").click()
+    lines = Path(waiting.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("strategy,rank")
+    assert len(lines) == 1 + len(names_in(page, "board"))
+    with page.expect_download() as waiting:
+        page.locator("#board-json").click()
+    rows = json.loads(Path(waiting.value.path()).read_text(encoding="utf-8"))
+    assert [row["strategy"] for row in rows] == names_in(page, "board")
+
+
+def test_chosen_strategies_are_compared(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    for name in ("random", "strategy-1", "strategy-2", "strategy-3"):
+        page.locator(f"#board [data-strategy={name}]").check()
+    page.locator("#board-compare").click()
+    chosen = [page.locator(f"[name={place}]").input_value() for place in ("first", "second", "third")]
+    assert chosen == ["strategy-1", "strategy-2", "strategy-3"], "the last three"
+    page.locator("[name=task]").select_option("cifar10-mini-1-shared")
+    page.locator("[name=second]").select_option("random")
+    page.locator("[name=third]").select_option("")
+    (section,) = [each for each in sections(realistic_records(3, NAMES)) if each.key.protocol == "cifar10-mini"]
+    ours, random = (section.by_name[name].by_seed(lambda record: record.score[-1]) for name in ("strategy-1", "random"))
+    mean, lower, upper = interval(paired(ours, random))
+    shown = page.locator("#compare-differences tbody tr:first-child td:last-child").inner_text()
+    found = [float(each.replace("\u2212", "-")) for each in re.findall(r"[+\u2212]?[0-9.]*[0-9]", shown)]
+    assert found == pytest.approx([mean, lower, upper], abs=0.011)
+    assert page.locator("#compare-scores polyline").count() == 2
+
+
+AXE = "axe-core@4"
+"""A package of npm: the accessibility rules that browsers' tools use."""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core."""
+    npm = shutil.which("npm")
+    if not npm:
+        pytest.skip("needs npm")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+    if subprocess.run(command, capture_output=True, check=False, timeout=120).returncode:
+        pytest.skip(f"npm does not get {AXE}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+def test_axe_finds_nothing_serious(page: Page, site: Path, axe: str) -> None:
+    for path in ("index.html", "compare.html", "history.html", TASK, "strategies/strategy-1.html"):
+        opened(page, site, path)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run({ preload: false }).then((result) => result.violations)")
+        serious = [
+            (each["id"], each["nodes"][0]["html"][:120]) for each in found if each["impact"] in {"serious", "critical"}
+        ]
+        assert serious == [], path
+
+
+def test_the_table_works_by_keyboard(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.locator("#board [data-column=points]").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#board th:has([data-column=points])").get_attribute("aria-sort") == "descending"
+    assert page.evaluate("document.activeElement.dataset.column") == "points", "the focus stays"
+    page.keyboard.press("Enter")
+    assert page.locator("#board th:has([data-column=points])").get_attribute("aria-sort") == "ascending"
+    page.locator("#board [data-strategy=random]").focus()
+    page.keyboard.press("Space")
+    assert page.locator("#board [data-strategy=random]").is_checked()
 
 
 def lines(page: Page) -> int:
@@ -155,3 +265,5 @@ def test_every_chart_has_an_alternative_text(page: Page, site: Path) -> None:
             assert len(chart.locator("[role=graphics-document], [aria-roledescription]").all()) or chart.get_attribute(
                 "aria-label"
             )
+        for panel in page.locator("svg.panel").all():
+            assert panel.get_attribute("aria-label"), path.name

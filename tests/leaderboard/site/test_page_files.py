@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 
+import altair as alt
 import pytest
 from fake_records import make_record, realistic_records
 from pages import Structure, built, text_of
@@ -15,6 +16,7 @@ from leaderboard.schema.records import read_record
 from leaderboard.scoring.board import About, Board
 from leaderboard.site import page
 from leaderboard.site.page import build_page
+from leaderboard.site.pieces import MANIFEST
 
 bundled = vega.script
 
@@ -30,7 +32,7 @@ def test_the_page_depends_on_the_records_and_not_on_their_order(tmp_path: Path) 
     records = realistic_records()
     built(records, tmp_path / "one")
     built(records[::-1], tmp_path / "two")
-    for path in sorted((tmp_path / "one").rglob("*.*")):
+    for path in sorted(path for path in (tmp_path / "one").rglob("*.*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
@@ -43,12 +45,12 @@ def test_every_link_leads_to_a_file_of_the_page_or_an_anchor(tmp_path: Path) -> 
         assert len(structure.identifiers) == len(set(structure.identifiers))
         for address in set(structure.addresses) - {"data:,"}:
             place, _, anchor = address.partition("#")
-            target = (path.parent / place).resolve()
+            target = (path.parent / place).resolve() if place else path.resolve()
             assert target.is_file(), address
             assert not anchor or f'id="{anchor}"' in target.read_text(encoding="utf-8")
             linked.add(target)
-    assert {path for path in (tmp_path / "page").rglob("*") if path.is_file()} == linked
-    stored = [read_record(path) for path in linked if path.suffix == ".json"]
+    assert {path for path in (tmp_path / "page").rglob("*") if path.is_file() and path.name != MANIFEST} == linked
+    stored = [read_record(path) for path in linked if path.parent.parent.name == "records"]
     assert sorted(map(str, stored)) == sorted(map(str, records))
 
 
@@ -60,7 +62,8 @@ def test_pages_load_nothing_from_a_network(tmp_path: Path) -> None:
         for path in (tmp_path / "page").rglob("*.html")
         for address in re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8"))
     }
-    assert addresses == {f"https://vega.github.io/schema/vega-lite/{vega.alt.SCHEMA_VERSION}.json"}
+    assert addresses == {vega.SCHEMA}
+    assert f"v{vega.VERSION}" == alt.SCHEMA_VERSION
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def test_untrusted_texts_are_escaped(tmp_path: Path) -> None:
         assert Structure(theirs).tags == Structure(ours).tags
         assert "<script>alert" not in theirs
         assert "onerror=alert(1)>" not in theirs
-        assert "&lt;script&gt;alert(1)" in theirs
+        assert "&lt;script&gt;alert(1)" in theirs or "harmless" not in text_of(ours)
     assert "49" not in text_of(hostile[0])
 
 
@@ -146,4 +149,4 @@ def test_two_thousand_records_make_a_page_within_a_minute(tmp_path: Path) -> Non
     started = time.process_time()
     index = build_page(Board(records), tmp_path / "page")
     assert time.process_time() - started < 60
-    assert index.stat().st_size < 3e6
+    assert index.stat().st_size < 1e6

@@ -12,7 +12,7 @@ from scipy import stats
 from leaderboard.schema.records import MetricInfo, Phases, Record, RecordError
 from leaderboard.scoring.contrasts import Plan, contrasts
 from leaderboard.scoring.entries import Hardware
-from leaderboard.scoring.picks import group_shares, overlap, overlaps, seed_overlap
+from leaderboard.scoring.picks import group_shares, overlap_matrix, overlaps, seed_overlap
 from leaderboard.scoring.sections import Section, Standing, incomplete, sections
 from leaderboard.scoring.statistics import interval
 
@@ -243,8 +243,13 @@ def test_overlaps_by_hand() -> None:
             picked("far", 2, (1, 2), (3, 4)),
         ]
     )
-    ours, random = section.by_name["ours"], section.by_name["random"]
-    assert overlap(ours, random) == pytest.approx((2 / 4 + 3 / 4) / 2)
+    random = section.by_name["random"]
+    far, own, other = range(3)
+    shares = overlap_matrix(section)
+    assert shares[own, other] == pytest.approx((2 / 4 + 3 / 4) / 2)
+    assert math.isnan(shares[own, far])
+    assert shares[own, own] == 1
+    assert overlaps(section, "far") == []
     assert overlaps(section, "ours") == [("random", pytest.approx(0.625))]
     assert seed_overlap(random) == pytest.approx(0.5)
     assert math.isnan(seed_overlap(section.by_name["far"]))

@@ -66,7 +66,7 @@ def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], t
     assert result.code == 0
     written = [Path(line) for line in result.output.splitlines()]
     assert sorted(written) == sorted((tmp_path / "export").iterdir())
-    assert sum(path.suffix == ".csv" for path in written) == 7
+    assert sum(path.suffix == ".csv" for path in written) == 8
     standings = pd.read_csv(tmp_path / "export/standings.csv").set_index("strategy")
     assert standings.loc["entropy", "area"] == 15.25
     assert standings.loc["entropy", "fit_seconds"] == 10.5

@@ -1,0 +1,78 @@
+"""Groups of sections that are summarized together: one kind of task, one regime of training, one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from leaderboard.schema.upgrades import table_in
+from leaderboard.scoring.sections import Section
+
+Regime = Literal["from scratch", "frozen", "fine-tuned"]
+REGIMES: tuple[Regime, ...] = ("from scratch", "frozen", "fine-tuned")
+"""How a model is trained: all of it from random weights, the last layers alone, or all of it from pretrained weights."""
+SPANS = ("few", "some", "many")
+"""The thirds of a protocol's budget, by the number of labels."""
+UNKNOWN_KIND = "other"
+
+
+class Group(NamedTuple):
+    """The sections of one kind of task, regime and metric that answers and ranks are computed from."""
+
+    kind: str
+    regime: Regime
+    metric: str
+    sections: tuple[Section, ...]
+
+    @property
+    def title(self) -> str:
+        """For instance "detection, fine-tuned"."""
+        return f"{self.kind}, {self.regime}"
+
+
+def kind_of(config: Mapping[str, Any]) -> str:
+    """The kind of task that a protocol names."""
+    kind = table_in(dict(config), "task").get("kind")
+    return kind if isinstance(kind, str) else UNKNOWN_KIND
+
+
+def regime_of(config: Mapping[str, Any]) -> Regime:
+    """How a protocol trains its model, from what it says of the weights.
+
+    A model with `freeze` is frozen; one that names weights, ImageNet's or a pretraining of its own is fine-tuned.
+    """
+    task = table_in(dict(config), "task")
+    model = table_in(task, "model")
+    if model.get("freeze") is True:
+        return "frozen"
+    pretrained = model.get("weights", "none") != "none" or model.get("imagenet") is True
+    return "fine-tuned" if pretrained or task.get("pretraining") else "from scratch"
+
+
+def is_rendered(config: Mapping[str, Any]) -> bool:
+    """Whether the images of a protocol are rendered scenes."""
+    return bool(table_in(table_in(dict(config), "task"), "data").get("scenes"))
+
+
+def groups(sections: Sequence[Section]) -> list[Group]:
+    """The groups of the sections that count for answers and ranks, by kind and regime.
+
+    These are the newest versions on the shared track, without variations. Rendered scenes count only for a kind and regime
+    that has no other data.
+    """
+    newest: dict[str, int] = {}
+    for section in sections:
+        newest[section.key.protocol] = max(section.key.version, newest.get(section.key.protocol, 0))
+    members: dict[tuple[str, Regime, str], list[Section]] = {}
+    for section in sections:
+        current = section.key.version == newest[section.key.protocol]
+        if section.key.track == "shared" and section.base is None and current:
+            config = section.records[0].config
+            key = (kind_of(config), regime_of(config), section.metric_title)
+            members.setdefault(key, []).append(section)
+    found = []
+    for (kind, regime, metric), own in members.items():
+        real = [section for section in own if not is_rendered(section.records[0].config)]
+        ordered = sorted(real or own, key=lambda section: (section.labels[0], section.key))
+        found.append(Group(kind, regime, metric, tuple(ordered)))
+    return sorted(found, key=lambda group: (group.kind, REGIMES.index(group.regime), group.metric))

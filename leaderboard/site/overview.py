@@ -1,0 +1,178 @@
+"""The content of the first page: answers, their picture, and the overall ranks as data for its script."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from leaderboard.charts.panels import Panel, gain_panel
+from leaderboard.charts.styles import Style
+from leaderboard.scoring.answers import Answer, Choice, answers
+from leaderboard.scoring.board import Board
+from leaderboard.scoring.entries import BASELINE, Hardware
+from leaderboard.scoring.groups import REGIMES, Group
+from leaderboard.scoring.ranks import FEWEST_RUNS, Place, Ranking, ranking
+from leaderboard.scoring.sections import Section
+from leaderboard.site.links import section_link, strategy_link
+
+MOST_CHOICES = 2
+"""The strategies that a cell of the answers shows; more stand in its details."""
+MOST_LINES = 4
+"""The ranked strategies in a small chart."""
+SPANS: tuple[int | None, ...] = (None, 0, 1, 2)
+DIGITS = 5
+"""Significant digits of the numbers in the page's data."""
+Data = dict[str, Any]
+
+
+class Source(NamedTuple):
+    """Where the numbers of a group are from."""
+
+    section: Section
+    runs: int
+    machines: tuple[Hardware, ...]
+    commits: tuple[tuple[str, int], ...]
+    """The first letters of every commit, and how many runs it made."""
+
+
+class Row(NamedTuple):
+    """A row of the answers: a group of protocols."""
+
+    group: Group
+    answers: list[Answer]
+    panels: list[tuple[Section, Panel]]
+    sources: list[Source]
+
+
+def rows(board: Board, style_of: Mapping[str, Style]) -> list[Row]:
+    """The rows of the answers; groups without two label counts have none."""
+    found = []
+    for group in board.groups:
+        if own := answers(group):
+            drawn = strategies_to_draw(group, own)
+            panels = [(section, gain_panel(section, drawn, style_of)) for section in group.sections]
+            known = [(section, panel) for section, panel in panels if panel]
+            found.append(Row(group, own, known, [source(section) for section in group.sections]))
+    return found
+
+
+def strategies_to_draw(group: Group, own: Sequence[Answer]) -> list[str]:
+    """The strategies in the small charts of a group: the answers, or what comes next to them, and the references."""
+    best = [choice.strategy for answer in own for choice in answer.best]
+    near = [choice.strategy for answer in own for choice in answer.undecided]
+    others = [choice.strategy for answer in own for choice in answer.shown]
+    references = {entry.strategy for section in group.sections for entry in section.entries if entry.reference}
+    ranked = [*dict.fromkeys([*by_frequency(best), *by_frequency(near), *others])]
+    return [*ranked[:MOST_LINES], *sorted(references)]
+
+
+def by_frequency(names: Sequence[str]) -> list[str]:
+    """Names without repetition, the most frequent first."""
+    return [name for name, _ in Counter(names).most_common()]
+
+
+def source(section: Section) -> Source:
+    """Where the numbers of a section are from."""
+    commits = Counter(record.commit[:7] for record in section.records)
+    return Source(section, len(section.records), tuple(section.machines), tuple(commits.most_common()))
+
+
+def cost_text(choice: Choice) -> str:
+    """What a strategy costs, in words; empty if it is unknown."""
+    if choice.cost is None:
+        return ""
+    seconds, shares = choice.cost
+    return f"{_range(seconds, '{:.2g}')} s a round, {_range([100 * share for share in shares], '{:.2g}')} % of its training"
+
+
+def _range(ends: Sequence[float], form: str) -> str:
+    low, high = (form.format(end) if end < 100 else f"{end:,.0f}" for end in ends)  # noqa: PLR2004 - no exponents
+    return low if low == high else f"{low} to {high}"
+
+
+def table_data(board: Board, style_of: Mapping[str, Style]) -> Data:
+    """The overall ranks for all kinds and regimes, and what the columns of their table show."""
+    own = board.groups
+    kinds = sorted({group.kind for group in own})
+    regimes = [regime for regime in REGIMES if any(group.regime == regime for group in own)]
+    rankings = {}
+    for kind in ("", *kinds):
+        for regime in ("", *regimes):
+            sections = [
+                section
+                for group in own
+                if kind in {"", group.kind} and regime in {"", group.regime}
+                for section in group.sections
+            ]
+            if sections:
+                rankings[f"{kind}|{regime}"] = [_ranking_data(ranking(sections, span)) for span in SPANS]
+    return {
+        "baseline": BASELINE,
+        "fewest": FEWEST_RUNS,
+        "kinds": kinds,
+        "regimes": regimes,
+        "strategies": {name: _strategy_data(board, name, style_of[name]) for name in board.names},
+        "sections": [_section_data(group, section) for group in own for section in group.sections],
+        "rankings": rankings,
+    }
+
+
+def _ranking_data(found: Ranking) -> Data:
+    rows = [_place_data(place) for place in (*found.places, *found.few)]
+    return {"places": rows, "protocols": list(found.protocols)}
+
+
+def _place_data(place: Place) -> list[Any]:
+    """Strategy, rank, best and worst rank, points and their interval, runs won, runs, protocols."""
+    points = [plain(value, 0) for value in place.points]
+    return [place.strategy, place.rank, place.best, place.worst, *points, place.won, place.runs, place.protocols]
+
+
+def _strategy_data(board: Board, name: str, style: Style) -> Data:
+    about, badge = board.about(name), board.badges.get(name)
+    return {
+        "link": strategy_link(name),
+        "color": style.color,
+        "kind": about.kind,
+        "year": about.year,
+        "badge": badge.state if badge else "",
+    }
+
+
+def _section_data(group: Group, section: Section) -> Data:
+    values = {
+        standing.strategy: {
+            "seconds": plain(standing.costs.select),
+            "share": plain(standing.costs.select / standing.costs.fit) if standing.costs.fit else None,
+            "seeds": standing.seeds,
+            "gains": [
+                [plain(value) for value in gain] for gain in (standing.to_baseline, *standing.thirds_to_baseline)
+            ],
+        }
+        for standing in section.standings
+    }
+    return {
+        "protocol": section.key.protocol,
+        "version": section.key.version,
+        "link": section_link(section),
+        "kind": group.kind,
+        "regime": group.regime,
+        "metric": section.metric_title,
+        "decimals": min(section.decimals, 3),
+        "sign": section.sign,
+        "values": values,
+    }
+
+
+def plain(value: float, places: int | None = None) -> float | None:
+    """A number as JSON can hold it, rounded; None for NaN.
+
+    Args:
+        value: the number.
+        places: the decimal places; by default `DIGITS` significant digits.
+    """
+    if math.isnan(value):
+        return None
+    return round(value, places) if places is not None else float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,107 @@
+"""Answers: the strategies that nothing beats, with hand values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from fake_records import ACCURACY, make_record
+from scipy import stats
+
+from leaderboard.schema.records import Record
+from leaderboard.scoring.answers import Answer, answers, difference, is_clear
+from leaderboard.scoring.groups import groups
+from leaderboard.scoring.sections import sections
+from leaderboard.scoring.statistics import Interval, interval
+
+
+def runs(strategy: str, areas: list[float], **changes: object) -> list[Record]:
+    return [make_record((area,) * 4, strategy=strategy, seed=seed, **changes) for seed, area in enumerate(areas)]
+
+
+def answer(records: list[Record], span: int = 0) -> Answer:
+    (group,) = groups(sections(records))
+    return answers(group)[span]
+
+
+RANDOM = runs("random", [50.0, 51.0, 52.0, 53.0])
+
+
+def test_the_best_is_clear_of_random_and_nothing_beats_it() -> None:
+    found = answer(
+        [
+            *RANDOM,
+            *runs("first", [55.0, 56.1, 57.0, 58.0]),
+            *runs("second", [53.0, 54.1, 55.0, 56.0]),
+            *runs("wild", [40.0, 70.0, 40.0, 70.0]),
+            *runs("worse", [40.0, 41.0, 42.0, 43.0]),
+        ]
+    )
+    assert [choice.strategy for choice in found.best] == ["first"]
+    assert [choice.strategy for choice in found.undecided] == ["wild"]
+    assert [(choice.strategy, winner) for choice, winner in found.beaten] == [("second", "first"), ("worse", "first")]
+    assert found.best[0].gain == pytest.approx(interval([5.0, 5.1, 5.0, 5.0]))
+    assert (found.best[0].seeds, found.best[0].protocols) == (4, 1)
+
+
+def test_where_nothing_is_clear_of_random_there_is_no_best() -> None:
+    found = answer([*RANDOM, *runs("wild", [40.0, 70.0, 40.0, 70.0]), *runs("worse", [49.0, 50.0, 51.0, 52.0])])
+    assert found.best == ()
+    assert [(choice.strategy, winner) for choice, winner in found.beaten] == [("worse", "random")]
+
+
+def test_smaller_is_better_where_the_metric_says_so() -> None:
+    error = ACCURACY.model_copy(update={"larger_is_better": False})
+    areas = {"random": [50.0, 51.0], "ours": [40.0, 41.0], "worse": [60.0, 61.0]}
+    found = answer([record for name, each in areas.items() for record in runs(name, each, metric=error)])
+    assert [choice.strategy for choice in found.best] == ["ours"]
+    assert [winner for _, winner in found.beaten] == ["ours"]
+
+
+def test_thirds_of_the_budget_have_answers_of_their_own() -> None:
+    records = [make_record((50.0, 50.0, 50.0, 50.0), seed=seed) for seed in range(2)]
+    records += [make_record((60.0, 60.0, 50.0, 40.0), strategy="early", seed=seed) for seed in range(2)]
+    (group,) = groups(sections(records))
+    few, some, many = answers(group)
+    assert [choice.strategy for choice in few.best] == ["early"]
+    assert few.best[0].gain.mean == 10
+    assert (few.labels, some.labels, many.labels) == ((100, 200), (200, 300), (300, 400))
+    assert many.beaten[0][1] == "random"
+
+
+def test_a_single_seed_and_references_say_nothing() -> None:
+    found = answer([*RANDOM, *runs("once", [90.0]), *runs("oracle", [90.0] * 4, reference=True)])
+    assert found.shown == []
+
+
+def test_the_cost_is_a_range_over_protocols_and_compares_with_training() -> None:
+    records = [*RANDOM, *runs("ours", [60.0] * 4)]
+    records += [each.model_copy(update={"protocol": "more"}) for each in records]
+    (choice,) = answer(records).best
+    assert choice.cost is not None
+    assert choice.cost.seconds == (1.0, 1.0)
+    assert choice.cost.share == pytest.approx((1 / 11.5, 1 / 11.5))
+    assert (choice.protocols, choice.seeds) == (2, 8)
+
+
+def test_the_mean_over_protocols_by_hand() -> None:
+    records = [make_record((50.0,), protocol=name, seed=seed) for name in ("a", "b") for seed in range(3)]
+    for name, gains in (("a", (1.0, 2.0, 3.0)), ("b", (5.0, 5.0, 8.0))):
+        records += [
+            make_record((50.0 + gain,), protocol=name, strategy="ours", seed=seed) for seed, gain in enumerate(gains)
+        ]
+    found = difference(sections(records), "ours", "random", None)
+    # means 2 and 6, variances of the means 1/3 and 1, each divided by 4; degrees of freedom of Welch
+    parts = [1 / 3 / 4, 1 / 4]
+    freedom = sum(parts) ** 2 / sum(part**2 / 2 for part in parts)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
+    assert found == pytest.approx((4, 4 - half, 4 + half))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sign", "clear"),
+    [((0.1, 0.3), 1, True), ((-0.1, 0.3), 1, False), ((-0.3, -0.1), 1, False), ((-0.3, -0.1), -1, True)],
+)
+def test_clear_of_zero(bounds: tuple[float, float], sign: float, clear: bool) -> None:
+    assert is_clear(Interval(0.2, *bounds), sign) is clear
+    assert is_clear(Interval(0.2, math.nan, math.nan), sign) is False
