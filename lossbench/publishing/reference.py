@@ -46,7 +46,7 @@ def strategy_page(strategy: type[Strategy]) -> str:
         "Can pick before anything is labeled": "yes" if strategy.cold_start else "no",
         "Ranked": "no: it reads labels of candidates" if strategy.cheats else "yes",
     }
-    docstring = _directive(strategy, members=[])
+    docstring = _directive(strategy, members=False, inherited_members=False)
     parameters = _directive(strategy, members=list(strategy.model_fields), show_docstring_description=False)
     return "\n\n".join(
         (
