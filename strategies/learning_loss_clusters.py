@@ -38,7 +38,7 @@ class LearningLossClusters(Strategy):
     cost: ClassVar[str] = "20 N K D"
 
     power: Number = Field(default=1.0, ge=0, le=100)
-    """Exponent of the weight; 0 ignores the loss. docs/strategies.md reports what was tried."""
+    """Exponent of the weight; 0 ignores the loss. docs/own-entry.md reports what was tried."""
 
     def auxiliary(self, objective: RankingObjective) -> CoTrained:  # noqa: ARG002 - the module is always detached
         """A listwise loss predictor on detached taps."""

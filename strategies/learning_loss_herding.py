@@ -47,7 +47,7 @@ class LearningLossHerding(Strategy):
     """Picks the image that adds most to the coverage of the images of high predicted loss (Lossbench).
 
     The loss predictor of Yoo & Kweon (2019) reads feature maps alone. Trained with few labels it puts the losses of other
-    images in an order hardly better than chance (docs/strategies.md). Here it also reads how uncertain the prediction is, by
+    images in an order hardly better than chance (docs/own-entry.md). Here it also reads how uncertain the prediction is, by
     entropy, least confidence and margin, and it learns the order of whole batches (`lossnet.listwise`). The picks are those
     of UHerding (Bae et al. 2025): greedy coverage under a Gaussian kernel, whose radius is the smallest distance of two
     labeled images. With few labels coverage decides, with many the loss.

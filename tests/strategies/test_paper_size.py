@@ -1,7 +1,7 @@
 """Every strategy once on the real models at paper size: ResNet-18, SSD300, the hourglass of two stacks, a decoder on ResNet-18.
 
 The models are untrained and the images rendered; what is measured is that it runs, how long it takes, and what it holds.
-`uv run pytest -m slow tests/strategies/test_paper_size.py -s` prints the table of docs/strategies.md.
+`uv run pytest -m slow tests/strategies/test_paper_size.py -s` prints the table of docs/costs.md.
 """
 
 from __future__ import annotations
