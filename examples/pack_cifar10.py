@@ -108,9 +108,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.action == "pack":
         for path in pack(options.data / FOLDER, options.out, options.parts):
-            print(path, f"{path.stat().st_size / 2**20:.1f} MiB")  # noqa: T201 - a script
+            print(path, f"{path.stat().st_size / 2**20:.1f} MiB")
     else:
-        print(*unpack(options.files, options.data / FOLDER))  # noqa: T201
+        print(*unpack(options.files, options.data / FOLDER))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def test_a_record_shows_itself() -> None:
         assert part in shown
     assert "of 5 rounds" in record.model_copy(update={"planned_rounds": 5})._repr_html_()
     chart = record.plot().to_dict()
-    assert [row["score"] for row in chart["data"]["values"]] == [50.0, 60.0, 71.25]
+    (values,) = chart["datasets"].values()
+    assert [row["score"] for row in values] == [50.0, 60.0, 71.25]
     assert chart["encoding"]["y"]["title"] == "accuracy (%)"
 
 

@@ -97,7 +97,10 @@ def test_the_version_is_that_of_the_package(lossbench_cli: Callable[..., Result]
         ("rnu", "no command 'rnu'; did you mean run? (see `lossbench --help`)"),
         ("list startegies", "no command 'startegies'; did you mean strategies? (see `lossbench list --help`)"),
         ("data x", "no command 'x'; there are check, fetch (see `lossbench data --help`)"),
-        ("run quickstart --sed 1", "No such option: --sed (Possible options: --seed) (see `lossbench run --help`)"),
+        (
+            "run quickstart --sed 1",
+            "No such option: --sed (Possible options: --seed, --shard) (see `lossbench run --help`)",
+        ),
         ("run", "Missing argument 'SWEEP' (see `lossbench run --help`)"),
     ],
 )
