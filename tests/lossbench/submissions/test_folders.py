@@ -77,10 +77,10 @@ def test_every_submission_of_the_repository_is_sound() -> None:
         assert review(entry, reviewers_of(entry)).faults == ()
 
 
-def test_the_smallest_complete_example_of_the_readme_is_submitted() -> None:
+def test_the_smallest_complete_example_of_the_guide_is_submitted() -> None:
     own = (REPOSITORY / "leaderboard/submissions/confidence-ratio/strategy.py").read_text(encoding="utf-8")
     body = own[own.index("    name: ClassVar") :].strip()
-    assert body in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert body in (REPOSITORY / "docs/guides/strategy.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
