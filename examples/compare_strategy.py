@@ -13,6 +13,7 @@ from strategies.base import Context, Selection, Strategy, highest
 
 PROTOCOL = Path(__file__).with_name("small-scenes.toml")
 SEEDS = (0, 1)
+OUT = Path("runs/compare")
 
 
 class ConfidenceRatio(Strategy):
@@ -34,9 +35,9 @@ def main() -> None:
     """Run three strategies, and print where they stand."""
     for strategy in ("random", "margin", ConfidenceRatio):
         for seed in SEEDS:
-            record = lossbench.run(PROTOCOL, strategy, seed)
+            record = lossbench.run(PROTOCOL, strategy, seed, out=OUT)
             print(f"{record.strategy}, seed {seed}: accuracy {record.score}")
-    board = lossbench.Leaderboard(lossbench.load_records("runs/records"))
+    board = lossbench.Leaderboard(lossbench.load_records(OUT / "records"))
     columns = ["strategy", "seeds", "area", "area_minus_random"]
     print(board.standings("small-scenes")[columns].round(3).to_string())
 

@@ -64,7 +64,7 @@ def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
         span: 0, 1 or 2 for the first, the middle or the last third of the budget; None for all of it.
     """
     with_random = [section for section in sections if BASELINE in section.by_name]
-    names = sorted({entry.strategy for section in with_random for entry in section.entries if not entry.reference})
+    names = sorted({entry.strategy for section in sections for entry in section.entries if not entry.reference})
     tables = [_table(section, names, span) for section in with_random]
     protocols = tuple(section.key.protocol for section in with_random)
     if not tables or not any(len(table) for table in tables):

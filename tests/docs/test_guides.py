@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -161,7 +162,10 @@ def run(command: str, lossbench_cli: Callable[..., Result]) -> None:
     if command in SKIPPED:
         return
     if command.startswith(SCRIPT):
-        runpy.run_path(command.removeprefix(SCRIPT), run_name="__main__")
+        words = shlex.split(command.removeprefix(SCRIPT))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", words)
+            runpy.run_path(words[0], run_name="__main__")
         return
     words = shlex.split(f"{command.removeprefix(COMMAND)} {NARROWED.get(command, '')}")
     done = lossbench_cli(*words)

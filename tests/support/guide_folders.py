@@ -10,7 +10,7 @@ from pathlib import Path
 from photo_folders import box_of, photograph, photographs
 
 ROOT = Path(__file__).parents[2]
-PHOTOS, LABELED, SIDE = 130, 30, 40
+PHOTOS, LABELED, SIDE = 180, 30, 40
 CLASSES = ("car", "bus")
 
 
