@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of the answers: a group of protocols."""
+    """A row of the answers: one protocol of a group, as few labels of one may be many of another."""
 
     group: Group
     answers: list[Answer]
@@ -47,9 +47,9 @@ class Row(NamedTuple):
 
 
 def rows(board: Board, style_of: Mapping[str, Style]) -> list[Row]:
-    """The rows of the answers; groups without two label counts have none."""
+    """The rows of the answers; protocols without two label counts have none."""
     found = []
-    for group in board.groups:
+    for group in (each._replace(sections=(section,)) for each in board.groups for section in each.sections):
         if own := answers(group):
             drawn = strategies_to_draw(group, own)
             panels = [(section, gain_panel(section, drawn, style_of)) for section in group.sections]
