@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leaderboard.scoring.board import Board
 from lossbench.publishing.boards import gather_board
-from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction
+from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction, with_tables
 from lossbench.publishing.summary import learning_curves, summary
 from strategies import STRATEGIES
 
@@ -24,7 +24,7 @@ def rewrite_docs(root: Path) -> list[Path]:
     """
     board = gather_board(root / "leaderboard/records", root / "configs/sweeps", root / "leaderboard/submissions")
     page = root / STRATEGIES_PAGE
-    page.write_text(with_strategies(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(with_tables(board, with_strategies(page.read_text(encoding="utf-8"))), encoding="utf-8")
     return [*_rewrite_readme(board, root), page, *rewrite_reproduction(board, root)]
 
 

@@ -18,6 +18,7 @@ from leaderboard.scoring.statistics import NO_INTERVAL, Interval, interval, pair
 from leaderboard.scoring.variations import variations, varied_strategies
 from leaderboard.site.export import pictures
 from leaderboard.site.tables import ABSENT, number
+from lossbench.publishing.worth import worth
 
 PAGE = "docs/reproduction.md"
 TABLE = re.compile(r"(<!-- table: ([^;]+);[^\n]*-->)(?:\n\|[^\n]*)*")
@@ -180,6 +181,7 @@ TABLES: dict[str, Callable[..., Rows]] = {
     "precisions": precisions,
     "stress": gains_under_stress,
     "ablation": ablation,
+    "worth": worth,
 }
 """The functions that make the tables, by the names that markers of the page use."""
 

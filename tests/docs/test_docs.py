@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from rounding import same_text
 
+from leaderboard.scoring.board import Board
 from lossbench.publishing.boards import gather_board
 from lossbench.publishing.docs import README_PICTURE, strategies_table, summarized, with_strategies, with_summary
+from lossbench.publishing.reproduction import with_tables
 from lossbench.publishing.summary import learning_curves
+from lossbench.publishing.worth import worth
 from strategies import STRATEGIES
 from tasks.kinds import known_kinds
 
@@ -32,9 +35,22 @@ def test_the_table_of_strategies_is_written_anew() -> None:
     assert with_strategies(changed) == STRATEGIES_PAGE
 
 
+@pytest.fixture(scope="module")
+def board() -> Board:
+    """All committed records."""
+    return gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
+
+
 @pytest.mark.slow  # it reads and compares every record
-def test_the_summary_of_the_readme_is_that_of_the_records(tmp_path: Path) -> None:
-    board = gather_board(ROOT / "leaderboard/records", ROOT / "configs/sweeps", ROOT / "leaderboard/submissions")
+def test_what_is_worth_its_cost_is_that_of_the_records(board: Board) -> None:
+    assert same_text(with_tables(board, STRATEGIES_PAGE), STRATEGIES_PAGE), "run `lossbench leaderboard docs`"
+    rows = worth(board)
+    assert {len(row) for row in rows} == {4}
+    assert {"cifar10-mini", "voc2007-mini", "lspet-mini"} <= {row[0] for row in rows}
+
+
+@pytest.mark.slow  # it reads and compares every record
+def test_the_summary_of_the_readme_is_that_of_the_records(board: Board, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert same_text(with_summary(board, readme), readme), "run `lossbench leaderboard docs`"
     drawn = learning_curves(board, summarized(readme), tmp_path / "curves.svg")

@@ -1,0 +1,35 @@
+"""Which strategies are worth their cost, from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leaderboard.scoring.answers import Answer, answers
+from leaderboard.scoring.board import Board
+from leaderboard.scoring.entries import BASELINE
+from leaderboard.scoring.groups import SPANS
+from leaderboard.site.tables import number
+
+MOST_CHOICES = 3
+"""Strategies in a cell."""
+
+
+def worth(board: Board) -> list[Sequence[object]]:
+    """What nothing beats for few, some and many labels of each protocol, with its gain and the seconds of a selection.
+
+    A cell says `random` where no strategy is clear of random.
+    """
+    alone = [group._replace(sections=(section,)) for group in board.groups for section in group.sections]
+    return [
+        ("protocol", *(f"{span} labels" for span in SPANS)),
+        *((group.sections[0].key.protocol, *map(_cell, found)) for group in alone if (found := answers(group))),
+    ]
+
+
+def _cell(answer: Answer) -> str:
+    choices = [
+        f"{choice.strategy} {number(choice.gain.mean, 3, sign=True)}"
+        + (f" ({number(choice.cost.seconds[0], 1)} s)" if choice.cost else "")
+        for choice in answer.best[:MOST_CHOICES]
+    ]
+    return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {', '.join(choices) or BASELINE}"
