@@ -32,4 +32,5 @@ def _cell(answer: Answer) -> str:
         + (f" ({number(choice.cost.seconds[0], 1)} s)" if choice.cost else "")
         for choice in answer.best[:MOST_CHOICES]
     ]
-    return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {', '.join(choices) or BASELINE}"
+    told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")
+    return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {told}"
