@@ -12,6 +12,7 @@ from torch import Tensor
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.geometry import k_means, nearest_to_centers
 from strategies.kernels.mixing import UNSTABLE_WEIGHT
+from tasks.base import Outputs
 from tasks.settings import Number, Whole
 from tasks.training.dropout import Dropout
 
@@ -65,17 +66,16 @@ class DropQuery(Strategy):
     def _read(self, ctx: Context) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
         """The unit embedding of each candidate, and how many passes change its category."""
         learner, dropout = ctx.learner, Dropout.of(self.rate, ctx.rng, ctx.learner.task.device)
-        embeddings: list[Tensor] = []
-        counts: list[Tensor] = []
-        for _, outputs in learner.batches(ctx.candidates):
-            with torch.no_grad():
-                embeddings.append(learner.task.embed(outputs))
-                before = learner.task.posteriors(outputs.raw)
-                finite(before.log_probs.amax(2), "predictions")
-                categories = before.log_probs.argmax(2)
-                count = torch.zeros_like(embeddings[-1][:, 0])
-                for _ in range(self.passes):
-                    changed = learner.decode(dropout(outputs.features)).log_probs.argmax(2) != categories
-                    count += before.pooled(changed.double()) >= UNSTABLE_WEIGHT
-                counts.append(count)
-        return unit_rows(finite(torch.cat(embeddings), "embeddings")), torch.cat(counts)
+
+        def read(outputs: Outputs) -> tuple[Tensor, Tensor]:
+            points, before = learner.task.embed(outputs), learner.task.posteriors(outputs.raw)
+            finite(before.log_probs.amax(2), "predictions")
+            categories = before.log_probs.argmax(2)
+            count = torch.zeros_like(points[:, 0])
+            for _ in range(self.passes):
+                changed = learner.decode(dropout(outputs.features)).log_probs.argmax(2) != categories
+                count += before.pooled(changed.double()) >= UNSTABLE_WEIGHT
+            return points, count
+
+        points, counts = learner.map_all(ctx.candidates, read)
+        return unit_rows(finite(points, "embeddings")), counts

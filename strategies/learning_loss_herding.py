@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -85,11 +84,8 @@ class LearningLossHerding(Strategy):
 def _points_and_losses(ctx: Context, candidates: Ids) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
     """The unit embedding and the predicted loss of each candidate, from one pass."""
     learner, module = ctx.learner, trained_module(ctx.learner.auxiliary)
-    embeddings: list[Tensor] = []
-    losses: list[Tensor] = []
-    for _, outputs in learner.batches(candidates):
-        with torch.no_grad():
-            embeddings.append(learner.task.embed(outputs))
-            losses.append(module(readings(learner.task, outputs, module)))
-    points = unit_rows(finite(torch.cat(embeddings), "embeddings"))
-    return points, finite(torch.cat(losses), "predicted losses")
+    points, losses = learner.map_all(
+        candidates,
+        lambda outputs: (learner.task.embed(outputs), module(readings(learner.task, outputs, module))),
+    )
+    return unit_rows(finite(points, "embeddings")), finite(losses, "predicted losses")

@@ -69,14 +69,12 @@ class UHerding(Strategy):
         groups = ctx.labeled_groups().to(labeled.device)
         with ctx.learner.clock.phase("pick"):
             temperature = held_out_temperature(labeled, groups, ctx.rng)
-        embeddings: list[Tensor] = []
-        uncertainties: list[Tensor] = []
-        for _, outputs in ctx.learner.batches(candidates):
-            with torch.no_grad():
-                embeddings.append(ctx.learner.task.embed(outputs))
-                uncertainties.append(uncertainty(ctx.learner.task.posteriors(outputs.raw), temperature))
-        points = unit_rows(finite(torch.cat(embeddings), "embeddings"))
-        return points, finite(torch.cat(uncertainties), "uncertainties")
+        task = ctx.learner.task
+        points, uncertainties = ctx.learner.map_all(
+            candidates,
+            lambda outputs: (task.embed(outputs), uncertainty(task.posteriors(outputs.raw), temperature)),
+        )
+        return unit_rows(finite(points, "embeddings")), finite(uncertainties, "uncertainties")
 
 
 def uncertainty(posteriors: Posteriors, temperature: float) -> Float[Tensor, " n"]:

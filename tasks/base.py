@@ -27,8 +27,6 @@ from tasks.settings import CLEAN, Recipe, Stress, TaskSettings
 
 __all__ = [
     "DataError",
-    "DeviceTask",
-    "Drawn",
     "Features",
     "Ids",
     "Metric",
@@ -51,10 +49,6 @@ Raw = TypeVar("Raw")
 """The output of a model's head: a tensor, or a named tuple of tensors, with images along the first dimension."""
 Target = TypeVar("Target")
 """What the loss compares the raw output with: a tensor or a named tuple of tensors, images along the first dimension."""
-
-
-Drawn = tuple[Any, ...]
-"""Arrays or tensors, with images along the first dimension."""
 
 
 class Metric(NamedTuple):
@@ -307,31 +301,6 @@ class Task(ABC, Generic[Raw, Target]):
     def judged(self, model: TapModel, ids: Ids, raw: Raw) -> Raw:  # noqa: ARG002
         """The raw output that `metrics` evaluates: `raw` itself, or its average with other views of the image (flip test)."""
         return raw
-
-
-class DeviceTask(Task[Raw, Target]):
-    """A task whose batches are made on the device, from a few numbers per image that are drawn beforehand.
-
-    So the numbers of a whole epoch can travel at once, and nothing of a training step waits for the processor.
-    """
-
-    @abstractmethod
-    def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:
-        """The ids, what is random about their augmentation, and their labels.
-
-        Args:
-            ids: of the batch.
-            rng: the only source of randomness.
-            padded: give arrays whose shapes depend on the number of images alone.
-        """
-
-    @abstractmethod
-    def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Target]:
-        """Inputs of the model, and their targets, from arrays or tensors as `drawn` gives them."""
-
-    def augmented(self, ids: Ids, rng: np.random.Generator) -> tuple[Float[Tensor, "n ..."], Target]:
-        """Inputs of the model for randomly augmented images, and their targets."""
-        return self.batch(self.drawn(ids, rng))
 
 
 def as_annotations(entries: Sequence[object]) -> NDArray[Any]:

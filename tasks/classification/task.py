@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.base import DeviceTask, Drawn, Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.classification.label_noise import mislabeled
 from tasks.classification.losses import cross_entropy
 from tasks.classification.metrics import accuracies
@@ -28,6 +28,7 @@ from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
 from tasks.models.factories.classifiers import ClassifierFactory
+from tasks.training.device_task import DeviceTask, Drawn
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
 COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from tasks.base import DeviceTask, Drawn, Ids, Metric, Outputs, Posteriors, Store, TapModel, UnlabeledTask
+from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, UnlabeledTask
 from tasks.datasets.masks import VOID, fingerprint
 from tasks.errors import advising, require
 from tasks.images import augment
@@ -23,6 +23,7 @@ from tasks.segmentation.losses import enlarged, pixel_losses
 from tasks.segmentation.metrics import confusion, segmentation_metrics
 from tasks.segmentation.settings import CellSettings, SegmentationSettings
 from tasks.segmentation.sources import source_of
+from tasks.training.device_task import DeviceTask, Drawn
 
 
 class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):

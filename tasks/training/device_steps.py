@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.base import DeviceTask, Ids, TapModel, Task
+from tasks.base import Ids, TapModel, Task
+from tasks.training.device_task import DeviceTask
 from tasks.training.optimizers import Rates, device_optimizer, scheduled_rates, steps_on_device
 from tasks.training.step import Attachment, Phased, Streams, TrainingStep
 

@@ -40,12 +40,25 @@ class Learner:
             yield part, outputs
 
     def map(self, ids: Ids, function: Callable[[Outputs], Tensor]) -> Tensor:
-        """The values of a function of the outputs, without gradients, concatenated over the batches."""
-        parts = []
-        for _, outputs in self.batches(ids):
+        """The values of a function of the outputs, one row per image, without gradients."""
+        (values,) = self.map_all(ids, lambda outputs: (function(outputs),))
+        return values
+
+    def map_all(self, ids: Ids, function: Callable[[Outputs], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What a function of the outputs gives, from one pass: tensors of one row per image, without gradients.
+
+        Each is filled batch by batch, as joining its parts would take the memory twice.
+        """
+        whole: tuple[Tensor, ...] = ()
+        done = 0
+        for part, outputs in self.batches(ids):
             with torch.no_grad():
-                parts.append(function(outputs))
-        return torch.cat(parts)
+                values = function(outputs)
+            whole = whole or tuple(value.new_empty(len(ids), *value.shape[1:]) for value in values)
+            for filled, value in zip(whole, values, strict=True):
+                filled[done : done + len(part)] = value
+            done += len(part)
+        return whole
 
     def posteriors(self, ids: Ids) -> Iterator[Posteriors]:
         """Predictions, batch by batch."""

@@ -14,9 +14,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lossbench.errors import LossbenchError
-from tasks.base import DeviceTask, Ids, TapModel, Task
+from tasks.base import Ids, TapModel, Task
 from tasks.notices import notice
 from tasks.training.device_steps import CaptureError, DeviceSteps, not_captured
+from tasks.training.device_task import DeviceTask
 from tasks.training.optimizers import optimizer, scheduler
 from tasks.training.step import Attachment, Streams, TrainingStep
 

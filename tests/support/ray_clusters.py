@@ -1,18 +1,11 @@
-"""A Ray cluster of two nodes on this machine, and commands that use it."""
+"""A Ray cluster of two nodes on this machine."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-
-SECONDS = 240  # how long a command may take on a busy machine
-COMMAND = [sys.executable, "-c", "from lossbench.cli.entry import main; main()", "run"]
 
 
 class TwoNodes:
@@ -56,25 +49,3 @@ def cluster(first_node: bool = True) -> Iterator[TwoNodes]:
         yield TwoNodes(found)
     finally:
         found.shutdown()
-
-
-def start(*words: str | Path) -> subprocess.Popen[str]:
-    """A command `run` in a process of its own."""
-    command = [*COMMAND, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait until something is so, while a process runs."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert process.poll() is None, f"it ended first: {process.stdout.read()}"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.02)
-
-
-def ended(process: subprocess.Popen[str]) -> str:
-    """What a command printed, which ends well."""
-    output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, output
-    return output

@@ -13,8 +13,9 @@ import pytest
 
 pytest.importorskip("ray", reason="the extra `cluster`")
 
-from ray_clusters import SECONDS, TwoNodes, cluster, ended, start, wait_for
+from ray_clusters import TwoNodes, cluster
 from rounding import alike
+from run_processes import LONG_TASK, SECONDS, ended, start, wait_for
 from sample_configs import TASK, written
 from sweeps import leftovers, planned, timeless
 from sweeps import run as run_here
@@ -22,8 +23,6 @@ from sweeps import run as run_here
 from leaderboard.schema.records import read_record
 
 pytestmark = pytest.mark.slow  # every test starts a cluster
-ROUNDS = 6
-LONG_TASK = TASK.replace("step = 6, rounds = 3", f"step = 4, rounds = {ROUNDS}").replace("epochs = 1", "epochs = 4")
 SWEEP = 'protocols = ["tiny"]\nstrategies = ["learning-loss", "random"]\nseeds = [0, 1]\n'
 IN_WORKERS = "import sys\nif any('default_worker' in word for word in sys.orig_argv):\n"
 OTHER_CLOCK = IN_WORKERS + "    import time\n    here = time.time\n    time.time = lambda: here() + 1e8\n"
@@ -35,17 +34,6 @@ def nodes() -> Iterator[TwoNodes]:
     """A cluster with one node."""
     with cluster() as found:
         yield found
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Commands that a test starts; none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for each in processes:
-        each.kill()
-        each.wait()
-        each.stdout.close()
 
 
 @pytest.fixture(scope="module")

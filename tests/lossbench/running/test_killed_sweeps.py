@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from rounding import alike
-from sample_configs import TASK, written
+from run_processes import LONG_TASK, ROUNDS, SECONDS, start, wait_for
+from sample_configs import written
 from sweeps import Heard, leftovers, planned, run, timeless, with_short
 
 from leaderboard.schema.records import read_record
-
-ROUNDS = 6
-LONG_TASK = TASK.replace("step = 6, rounds = 3", f"step = 4, rounds = {ROUNDS}").replace("epochs = 1", "epochs = 4")
-COMMAND = [sys.executable, "-c", "from lossbench.cli.main import main; main()", "run"]
-SECONDS = 180  # how long a subprocess may take on a busy machine
-
-
-def start(*words: str | Path) -> subprocess.Popen[str]:
-    command = [*COMMAND, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait until something is so, while a process runs."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert process.poll() is None, f"it ended first: {process.stdout.read()}"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test starts; none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for each in processes:
-        each.kill()
-        each.wait()
-        each.stdout.close()
 
 
 @pytest.fixture(scope="module")
