@@ -15,7 +15,7 @@ pytest.importorskip("ray", reason="the extra `cluster`")
 
 from ray_clusters import TwoNodes, cluster
 from rounding import alike
-from run_processes import LONG_TASK, SECONDS, ended, start, wait_for
+from run_processes import LONG_TASK, ROUNDS, SECONDS, ended, start, wait_for
 from sample_configs import TASK, written
 from sweeps import leftovers, planned, timeless
 from sweeps import run as run_here
