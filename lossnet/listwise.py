@@ -51,7 +51,12 @@ class SummaryLossNet(LossNet):
 def channel_statistics(tap: Float[Tensor, "n c *positions"]) -> Float[Tensor, "n s"]:
     """The means of all channels, then the maxima, then the standard deviations: (n, 3 c)."""
     flat = tap.flatten(2) if tap.ndim > 2 else tap.unsqueeze(2)  # noqa: PLR2004 - (n, c) has no spatial extent
-    return torch.cat([flat.mean(2), flat.amax(2), (flat.var(2, correction=0) + VARIANCE_FLOOR).sqrt()], 1)
+    means = flat.mean(2)
+    one_cell = (
+        flat.shape[2] == 1
+    )  # as of a frozen trunk: torch's variance of single numbers is 100 times slower than their mean
+    variances = torch.zeros_like(means) if one_cell else flat.var(2, correction=0)
+    return torch.cat([means, flat.amax(2), (variances + VARIANCE_FLOOR).sqrt()], 1)
 
 
 def list_likelihood_loss(predicted: Float[Tensor, " n"], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
