@@ -130,7 +130,7 @@ def _places(
     )
 
 
-def _quantile(values: Float[NDArray[np.float64], "b ..."], share: float) -> Float[NDArray[np.float64], "..."]:
+def _quantile(values: Float[NDArray[np.float64], "b ..."], share: float) -> Float[NDArray[np.float64], ...]:
     """A quantile over the first axis, NaN left out, as `np.nanquantile` gives it: that one takes a slow way around NaN."""
     ordered = np.sort(values, axis=0)  # NaN last
     place = share * (np.count_nonzero(~np.isnan(ordered), axis=0) - 1)

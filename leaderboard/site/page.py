@@ -141,9 +141,7 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
         yield Piece(f"strategy {strategy}", unchanged, build)
 
 
-def _overview(
-    board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]
-) -> Iterator[File]:
+def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]) -> Iterator[File]:
     """The files that show all records together."""
     for name in ASSETS:
         yield name, rendered(name, name)

@@ -9,19 +9,18 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jaxtyping import UInt8
 from pydantic import JsonValue, ValidationError
+from torch import Tensor
 
 from leaderboard.schema.records import Record
 from leaderboard.scoring.board import Sheet
+from tasks.images.drawing import grid, picture_of
 from tasks.kind import TaskKind
 from tasks.kinds import known_kinds
 from tasks.settings import SceneSettings
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
-    from torch import Tensor
 
 COLUMNS = 6
 """Images per row."""
@@ -62,12 +61,8 @@ def _drawn(record: Record, ids: Sequence[int], columns: int, text: str) -> Sheet
     cells = [cell for cell in (_cell(kind, settings.seed, image) for image in ids) if cell is not None]
     if not cells:
         return None
-    from torchvision.transforms.v2.functional import to_pil_image  # noqa: PLC0415 - takes two seconds
-
-    from tasks.images.drawing import grid  # noqa: PLC0415 - imports torchvision
-
     file = io.BytesIO()
-    to_pil_image(grid(cells, columns)).save(file, "jpeg", quality=QUALITY, subsampling=0)
+    picture_of(grid(cells, columns)).save(file, "jpeg", quality=QUALITY, subsampling=0)
     return Sheet(file.getvalue(), text)
 
 
