@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
 
     yield Piece("vega", key(vega.VERSION), lambda: [("vega.js", vega.script().encode())])
     texts = {record_link(record): record_text(record) for section in board.sections for record in section.records}
-    yield Piece("overview", "", lambda: _overview(board, style_of, rendered, texts))
+    yield Piece("overview", _overview_key(board, texts), lambda: _overview(board, style_of, rendered, texts))
     yield Piece("history", "", lambda: [(HISTORY, rendered("history.html", HISTORY, dates=dates))])
     digests = {section.key: key(*(texts[record_link(each)] for each in section.records)) for section in board.sections}
     common = (board.names, [section.title for section in board.sections], style_of, board.code)
@@ -139,6 +140,13 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
         unchanged = key(sections, *common, board.about(strategy), board.badges.get(strategy))
         build = partial(_strategy_files, board, strategy, style_of, rendered)
         yield Piece(f"strategy {strategy}", unchanged, build)
+
+
+def _overview_key(board: Board, texts: Mapping[str, str]) -> str:
+    """Changes with everything on the pages that show all records together."""
+    left_out = (board.damages, board.validation_runs, [*map(record_text, board.incomplete)])
+    about = (board.strategies, board.plans, board.published, board.badges, board.descriptions, board.events)
+    return key(*texts.values(), *left_out, *about, find_spec("pyarrow") is None)
 
 
 def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]) -> Iterator[File]:
