@@ -204,7 +204,6 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "verdicts": VERDICTS,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
         "cost_text": overview.cost_text,
-        "most_choices": overview.MOST_CHOICES,
     }
     return environment
 
