@@ -75,7 +75,8 @@ def is_drawable(source: Published, section: Section) -> bool:
 
     A single point far away would leave the section's own curves a corner of the chart.
     """
-    return len(source.labeled) > 1 or section.labels[0] <= source.labeled[0] <= section.labels[-1]
+    inside = all(section.labels[0] <= labeled <= section.labels[-1] for labeled in source.labeled)
+    return inside or len(source.labeled) > 1
 
 
 def gain_chart(
