@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, field_validator
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional
 
 from lossbench.errors import LossbenchError
 from lossnet import RankingObjective
@@ -83,7 +83,9 @@ class Context:
     def images(self, ids: Ids, size: int) -> Float[Tensor, "n 3 size size"]:
         """Normalized images without augmentation, resized to `size` pixels a side, for a strategy's own networks."""
         images = self.learner.task.images(ids)
-        return images if images.shape[-1] == size else transforms.resize(images, [size, size], antialias=True)
+        if images.shape[-1] == size:
+            return images
+        return functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
     def pick(self, rows: Int[Tensor, " k"], scores: Float[Tensor, " k"] | None = None) -> Selection:
         """The selection of the candidates at these indices.

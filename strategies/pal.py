@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import MultiStepLR
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.networks import Epochs, ordered_batches, random_flip, to_device, train
 from tasks.base import Ids
-from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import MOST_CHANNELS, MOST_PIXELS
 from tasks.settings import Number, Whole
 from tasks.training.seeding import seeded
@@ -39,6 +38,8 @@ class ScoringNetwork(nn.Module):
     """ResNet-18 with two heads, which classify the rotation and the group (class)."""
 
     def __init__(self, width: int, stem: Literal["cifar", "half", "imagenet"], groups: int) -> None:
+        from tasks.models.resnet import ResNet18Stages  # noqa: PLC0415 - torchvision takes two seconds to import
+
         super().__init__()
         self.stages = ResNet18Stages(width, stem)
         self.rotation = nn.Linear(self.stages.channels[-1], ROTATIONS)

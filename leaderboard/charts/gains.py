@@ -70,12 +70,21 @@ def published_gains(published: Sequence[Published], style_of: Mapping[str, Style
     ]
 
 
+def is_drawable(source: Published, section: Section) -> bool:
+    """Whether a published curve belongs in the chart of a section: it is a curve, or a point among the section's labels.
+
+    A single point far away would leave the section's own curves a corner of the chart.
+    """
+    inside = all(section.labels[0] <= labeled <= section.labels[-1] for labeled in source.labeled)
+    return inside or len(source.labeled) > 1
+
+
 def gain_chart(
     section: Section, style_of: dict[str, Style], published: Sequence[Published] = (), *, legend_columns: int = 0
 ) -> Spec | None:
     """Gains over random by labels: lines for means, bands for 95 % intervals from four seeds on.
 
-    Published gains are dotted lines with crosses. Their label counts are often much larger, so the axis of labels is
+    Published gains are dotted lines with crosses, if `is_drawable`. Their label counts are often much larger, so the axis of labels is
     logarithmic if there are any.
 
     Args:
@@ -90,7 +99,7 @@ def gain_chart(
     rows = gains(section)
     if not rows:
         return None
-    published_rows = published_gains(published, style_of)
+    published_rows = published_gains([source for source in published if is_drawable(source, section)], style_of)
     ticks: Spec = {"labelOverlap": True} if published_rows else {"values": section.labels}
     scale: Spec = {"type": "log"} if published_rows else {"zero": False}
     labels = quantity(

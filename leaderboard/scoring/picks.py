@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from leaderboard.scoring.entries import BASELINE, Entry, mean
@@ -55,10 +56,7 @@ def overlap_matrix(section: Section) -> Float[NDArray[np.float64], "s s"]:
         picks = [
             next((record.picked for record in entry.records if record.seed == seed), frozenset()) for entry in entries
         ]
-        places = {image: place for place, image in enumerate(sorted(frozenset[int]().union(*picks)))}
-        chosen = np.zeros((len(entries), len(places)), dtype=np.float32)
-        for row, ids in enumerate(picks):
-            chosen[row, [places[image] for image in ids]] = 1
+        chosen = _chosen(picks)
         sizes = chosen.sum(1)
         known = (sizes[:, None] > 0) & np.array([seed in entry.areas for entry in entries])
         total += np.where(known, (chosen @ chosen.T) / np.maximum(sizes[:, None], 1), 0)
@@ -82,12 +80,18 @@ def overlaps(
     return sorted((pair for pair in pairs if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
 
 
+def _chosen(runs: Sequence[Collection[int]]) -> Float32[NDArray[np.float32], "r i"]:
+    """1 where a run, in a row, picked an image, else 0; a column for each image that any run picked."""
+    ids = [np.fromiter(run, np.int64, len(run)) for run in runs]
+    images, columns = np.unique(np.concatenate([np.zeros(0, np.int64), *ids]), return_inverse=True)
+    chosen = np.zeros((len(runs), len(images)), dtype=np.float32)
+    chosen[np.repeat(np.arange(len(runs)), [len(run) for run in runs]), columns] = 1
+    return chosen
+
+
 def seed_overlap(entry: Entry) -> float:
     """The overlap between the runs of one strategy under different seeds: the mean over all pairs of runs."""
     runs = [record.picked for record in entry.records if record.picked]
-    places = {image: place for place, image in enumerate(frozenset[int]().union(*runs))}
-    chosen = np.zeros((len(runs), len(places)), dtype=np.float32)
-    for row, ids in enumerate(runs):
-        chosen[row, [places[image] for image in ids]] = 1
+    chosen = _chosen(runs)
     shares = (chosen @ chosen.T) / np.maximum(chosen.sum(1, keepdims=True), 1)
     return mean(shares[~np.eye(len(runs), dtype=bool)].tolist())

@@ -13,7 +13,6 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
-from scipy import stats
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError
 from leaderboard.scoring.entries import (
@@ -143,8 +142,8 @@ class Section:
     def standings(self) -> list[Standing]:
         """The standings of all strategies, the best first, references last."""
         ranked = [entry for entry in self.entries if not entry.reference]
-        order = stats.rankdata([-self.sign * self._level(entry) for entry in ranked], method="min")
-        ranks = {entry.strategy: int(rank) for entry, rank in zip(ranked, order, strict=True)}
+        levels = {entry.strategy: self.sign * self._level(entry) for entry in ranked}
+        ranks = {name: 1 + sum(other > level for other in levels.values()) for name, level in levels.items()}
         standings = [self._standing(entry, ranks.get(entry.strategy)) for entry in self.entries]
         return sorted(standings, key=lambda standing: (standing.rank or len(standings) + 1, standing.strategy))
 

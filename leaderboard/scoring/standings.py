@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.scoring.entries import Costs, Entry, mean
-from leaderboard.scoring.statistics import Interval, beats, paired
+from leaderboard.scoring.statistics import Interval, beats
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,13 @@ def penalties(entries: Sequence[Entry], rounds: int, sign: float) -> Penalties:
         sign: 1 if a larger score is better, else -1.
     """
     wins = np.full((len(entries), len(entries)), np.nan)
+    scores = [{record.seed: np.array(record.score) for record in entry.records} for entry in entries]
     for row, first in enumerate(entries):
         for column, second in enumerate(entries):
-            shared = first.areas.keys() & second.areas.keys()
-            if row == column:
+            shared = sorted(scores[row].keys() & scores[column].keys())
+            if first is second:
                 wins[row, column] = 0
             elif len(shared) > 1 and rounds:
-                wins[row, column] = mean([_beats(first, second, index, sign) for index in range(1, rounds + 1)])
+                gaps = np.array([scores[row][seed] - scores[column][seed] for seed in shared])
+                wins[row, column] = mean([beats(sign * gaps[:, index]) for index in range(1, rounds + 1)])
     return Penalties(tuple(entry.strategy for entry in entries), wins, rounds)
-
-
-def _beats(first: Entry, second: Entry, index: int, sign: float) -> bool:
-    """Whether the first strategy beats the second in a round."""
-    own, other = (entry.by_seed(lambda record: sign * record.score[index]) for entry in (first, second))
-    return beats(paired(own, other))

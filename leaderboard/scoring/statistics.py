@@ -8,18 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 FEWEST_FOR_BOOTSTRAP = 10
 """The fewest seeds for a bootstrap interval. It is too narrow for fewer; Student's t is used for them."""
 RESAMPLES = 9999
-"""Resamples of a bootstrap: scipy's default."""
+"""Resamples of a bootstrap, and random signs of a sign-flip test: scipy's default."""
+MOST_EXACT_PAIRS = 13
+"""The most pairs whose signs are all tried in a sign-flip test: 2^13 is fewer than `RESAMPLES`."""
+ROUNDING = 1e-14
+"""How far a sum of flipped differences may lie below the observed one and still count as equal, as in scipy."""
 CLEAR_STANDARD_ERRORS = 3.0
 """How far full-pool training must exceed random, in standard errors, before normalized gains are computed."""
 
@@ -66,7 +70,7 @@ def student(mean: float, standard_error: float, freedom: float) -> Interval:
 @lru_cache(maxsize=1024)
 def _quantile(freedom: float) -> float:
     """How many standard errors half a 95 % interval has."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:
@@ -164,7 +168,7 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
         return NO_INTERVAL
     distance = float(best.mean() - base.mean())
     sign = 1.0 if larger_is_better else -1.0
-    if sign * distance <= CLEAR_STANDARD_ERRORS * math.hypot(float(stats.sem(base)), float(stats.sem(best))):
+    if sign * distance <= CLEAR_STANDARD_ERRORS * math.hypot(_standard_error(base), _standard_error(best)):
         return NO_INTERVAL
     gain = float((own - base).mean()) / distance
     if min(len(seeds), len(best)) >= FEWEST_FOR_BOOTSTRAP:
@@ -172,7 +176,7 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
         base_means = base[rows].mean(1)
         gains = (own[rows].mean(1) - base_means) / (best[columns].mean(1) - base_means)
         return Interval(gain, *_percentiles(gains))
-    errors = np.array([stats.sem(own - (1 - gain) * base), gain * stats.sem(best)]) / distance
+    errors = np.array([_standard_error(own - (1 - gain) * base), gain * _standard_error(best)]) / distance
     freedom = degrees_of_freedom(errors**2, np.array([len(seeds), len(best)]) - 1)
     return student(gain, math.hypot(*errors), freedom)
 
@@ -195,10 +199,13 @@ def sign_flip(differences: ArrayLike) -> float:
         return math.nan
     if len(values) == 1 or not values.any():
         return 1.0
-    test = stats.permutation_test(
-        (values,), np.mean, permutation_type="samples", vectorized=True, rng=np.random.default_rng(0)
-    )
-    return float(test.pvalue)
+    if len(values) > MOST_EXACT_PAIRS:
+        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(RESAMPLES + 1, len(values)))
+        signs[0] = 1  # the observed signs are one of the drawn ones (Phipson & Smyth 2010)
+    else:
+        signs = np.array([*product((1.0, -1.0), repeat=len(values))])
+    observed = abs(values.sum())
+    return float((np.abs(signs @ values) >= observed * (1 - ROUNDING)).mean())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

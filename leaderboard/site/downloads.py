@@ -9,17 +9,15 @@ import json
 import math
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from leaderboard.schema.records import record_text
 from leaderboard.scoring import rows
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.rows import Row
-from leaderboard.site.links import record_link
 from leaderboard.site.pieces import MANIFEST, File, link
 
 ARCHIVE, SNAPSHOTS, HISTORY = "records.zip", "snapshots", "history.html"
@@ -51,9 +49,13 @@ class Downloads(NamedTuple):
     """BibTeX."""
 
 
-def downloads(board: Board) -> Downloads:
-    """All files to take along."""
-    shown = [record for section in board.sections for record in section.records]
+def downloads(board: Board, texts: Mapping[str, str]) -> Downloads:
+    """All files to take along.
+
+    Args:
+        board: all data.
+        texts: the shown records as JSON, by their paths within the site.
+    """
     titles = {
         "ranks": "overall ranks",
         "standings": "standings",
@@ -65,11 +67,10 @@ def downloads(board: Board) -> Downloads:
     tables = tuple(
         Table(name, title, len(table), tuple(path for path, _ in files[name])) for name, title, table in found
     )
-    texts = {record_link(record): record_text(record) for record in shown}
     archive = _archive(texts)
     digest = hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
     every = (*(file for own in files.values() for file in own), (ARCHIVE, archive))
-    return Downloads(tables, every, len(shown), len(archive) // 1000 + 1, digest, _citation(board, digest))
+    return Downloads(tables, every, len(texts), len(archive) // 1000 + 1, digest, _citation(board, digest))
 
 
 def _formats(name: str, table: Sequence[Row]) -> Iterator[File]:
@@ -83,7 +84,8 @@ def _formats(name: str, table: Sequence[Row]) -> Iterator[File]:
     writer.writeheader()
     writer.writerows(plain)
     yield f"data/{name}.csv", text.getvalue().encode()
-    yield f"data/{name}.json", (json.dumps(plain, indent=0, ensure_ascii=False) + "\n").encode()
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in plain)
+    yield f"data/{name}.json", f"[\n{lines}\n]\n".encode()
     if plain and find_spec("pyarrow"):
         yield f"data/{name}.parquet", _parquet(plain)
 
@@ -97,7 +99,7 @@ def _parquet(table: list[Row]) -> bytes:
     return file.getvalue()
 
 
-def _archive(texts: dict[str, str]) -> bytes:
+def _archive(texts: Mapping[str, str]) -> bytes:
     """All records in one ZIP file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:

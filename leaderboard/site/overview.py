@@ -17,8 +17,6 @@ from leaderboard.scoring.ranks import FEWEST_RUNS, Place, Ranking, ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
 
-MOST_CHOICES = 2
-"""The strategies that a cell of the answers shows; more stand in its details."""
 MOST_LINES = 4
 """The ranked strategies in a small chart."""
 SPANS: tuple[int | None, ...] = (None, 0, 1, 2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +124,16 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
         return environment.get_template(template).render(root=root, here=here, **views).encode()
 
     yield Piece("vega", key(vega.VERSION), lambda: [("vega.js", vega.script().encode())])
-    yield Piece("overview", "", lambda: _overview(board, style_of, rendered))
+    texts = {record_link(record): record_text(record) for section in board.sections for record in section.records}
+    yield Piece("overview", _overview_key(board, texts), lambda: _overview(board, style_of, rendered, texts))
     yield Piece("history", "", lambda: [(HISTORY, rendered("history.html", HISTORY, dates=dates))])
-    digests = {section.key: key(*map(record_text, section.records)) for section in board.sections}
+    digests = {section.key: key(*(texts[record_link(each)] for each in section.records)) for section in board.sections}
     common = (board.names, [section.title for section in board.sections], style_of, board.code)
     for section in board.sections:
         varied = [digests[variation.section.key] for variation in variations(board.sections, section)]
         own = (board.contrasts_of(section.key), board.published, board.history(section), board.descriptions)
         unchanged = key(digests[section.key], varied, *common, *own)
-        build = partial(_section_files, board, section, style_of, rendered)
+        build = partial(_section_files, board, section, style_of, rendered, texts)
         yield Piece(f"task {section.title}", unchanged, build)
     for strategy in board.names:
         sections = [digests[section.key] for section in board.sections if strategy in section.by_name]
@@ -140,24 +142,33 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
         yield Piece(f"strategy {strategy}", unchanged, build)
 
 
-def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
+def _overview_key(board: Board, texts: Mapping[str, str]) -> str:
+    """Changes with everything on the pages that show all records together."""
+    left_out = (board.damages, board.validation_runs, [*map(record_text, board.incomplete)])
+    about = (board.strategies, board.plans, board.published, board.badges, board.descriptions, board.events)
+    return key(*texts.values(), *left_out, *about, find_spec("pyarrow") is None)
+
+
+def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]) -> Iterator[File]:
     """The files that show all records together."""
     for name in ASSETS:
         yield name, rendered(name, name)
     rows, data = overview.rows(board, style_of), overview.table_data(board, style_of)
-    trust = downloads(board)
+    trust = downloads(board, texts)
     yield from trust.files
     yield "index.html", rendered("index.html", "index.html", rows=rows, data=data, downloads=trust)
     yield "compare.html", rendered("compare.html", "compare.html", data=compare_data(board, style_of))
 
 
-def _section_files(board: Board, section: Section, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
+def _section_files(
+    board: Board, section: Section, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]
+) -> Iterator[File]:
     here, view = section_link(section), task_view(board, section, style_of)
     yield here, rendered("task.html", here, section=section, view=view)
     if view.examples:
         yield examples_link(section), view.examples.image
     for record in section.records:
-        yield record_link(record), record_text(record).encode()
+        yield record_link(record), texts[record_link(record)].encode()
 
 
 def _strategy_files(board: Board, strategy: str, style_of: dict[str, Style], rendered: Rendered) -> Iterator[File]:
@@ -193,7 +204,6 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "verdicts": VERDICTS,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
         "cost_text": overview.cost_text,
-        "most_choices": overview.MOST_CHOICES,
     }
     return environment
 

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from leaderboard.charts.curves import curve_chart
-from leaderboard.charts.gains import gain_chart
+from leaderboard.charts.gains import gain_chart, is_drawable
 from leaderboard.charts.marks import HEIGHT_PIXELS, Spec, initial_strategies
 from leaderboard.charts.pareto import pareto_chart
 from leaderboard.charts.styles import Style
@@ -34,6 +34,8 @@ class TaskView(NamedTuple):
     stress: Spec | None
     sources: list[Published]
     """The sources of the published curves on the page."""
+    points: list[Published]
+    """Those of single points that no chart shows, as they are far from the section's labels."""
     initial: list[str]
     """The strategies that are visible at first in the charts."""
     description: str
@@ -68,6 +70,7 @@ def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> Tas
         if columns
         else None,
         sources=[*same, *others],
+        points=[source for source in (*same, *others) if not is_drawable(source, section)],
         initial=initial_strategies(section),
         description=board.descriptions.get(section.key.protocol, ""),
         facts=facts(section),

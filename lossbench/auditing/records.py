@@ -7,11 +7,14 @@ picks. It is known for rendered scenes and for CIFAR-10, and otherwise from a tr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from leaderboard.schema.records import Record
@@ -21,6 +24,9 @@ from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.running.pool import Pool, divided, needs_groups
 from tasks.kind import SHARE, Bounds, TaskKind
 from tasks.kinds import KindError, kind_named
+
+if TYPE_CHECKING:  # torch takes a second to import, and checking records does not need it
+    from tasks.base import Ids
 
 ROUNDING = 1e-6
 """How far beyond its bounds a metric may lie: a sum of float32 weights that should be 1 can be a little more."""
@@ -36,8 +42,9 @@ def audit(records: Mapping[Path, Record], own: Container[Path]) -> dict[Path, st
         own: paths of the leaderboard's own records; only they tell how large a pool is.
     """
     sizes = _pool_sizes([record for path, record in records.items() if path in own])
-    faults = {path: next(impossible(record, sizes.get(_data(record))), None) for path, record in records.items()}
-    return {path: f"cannot be of a run: {fault}" for path, fault in faults.items() if fault}
+    by_seed = sorted(records, key=lambda path: (records[path].protocol, records[path].seed))  # they share their draws
+    faults = {path: next(impossible(records[path], sizes.get(_data(records[path]))), None) for path in by_seed}
+    return {path: f"cannot be of a run: {fault}" for path in records if (fault := faults[path])}
 
 
 def impossible(record: Record, pool_size: int | None = None) -> Iterator[str]:
@@ -48,8 +55,7 @@ def impossible(record: Record, pool_size: int | None = None) -> Iterator[str]:
         pool_size: the number of pool images where the protocol does not tell it; None if it is unknown.
     """
     try:
-        kind = _kind(record)
-        protocol = Protocol.model_validate(record.config)
+        kind, protocol = _kind(record), _protocol(_config(record))
     except KindError:
         return
     except ValidationError as error:
@@ -79,13 +85,38 @@ def _data(record: Record) -> tuple[str, str] | None:
     return (digest, repr(table.get("kind"))) if digest and isinstance(table, dict) else None
 
 
+def _config(record: Record) -> str:
+    """The config of a record as text, by which protocols and pools are kept: most records share theirs with others."""
+    return json.dumps(record.config, sort_keys=True)
+
+
+@lru_cache(maxsize=64)
+def _protocol(config: str) -> Protocol:
+    return Protocol.model_validate(json.loads(config))
+
+
+@lru_cache(maxsize=16)
+def _held_out(size: int, validation: int) -> frozenset[int]:
+    return frozenset(divided(size, validation)[1].tolist())
+
+
+@lru_cache(maxsize=16)
+def _pool(config: str, size: int) -> Pool:
+    return Pool.without_labels(size, _protocol(config))
+
+
+@lru_cache(maxsize=64)
+def _turns(config: str, size: int, seed: int, number: int) -> Ids:
+    return _pool(config, size).turns(seed, number)
+
+
 def _pool_sizes(own: list[Record]) -> dict[tuple[str, str] | None, int]:
     """The number of pool images by data, from trainings on the whole pool."""
     sizes: dict[tuple[str, str] | None, int] = {}
     for record in own:
         if record.strategy == FULL_POOL and record.complete and (data := _data(record)) is not None:
             try:
-                protocol = Protocol.model_validate(record.config)
+                protocol = _protocol(_config(record))
             except (KindError, ValidationError):
                 continue
             if not needs_groups(protocol.stress):
@@ -142,12 +173,12 @@ def _place_faults(record: Record, protocol: Protocol, size: int) -> Iterator[str
     if (place := max(record.first, default=0)) >= size:
         yield f"image {place} is among its first labels, and the pool has images 0 to {size - 1}"
         return
-    eligible, validation = divided(size, protocol.task.data.validation)
+    held_out = _held_out(size, protocol.task.data.validation)
+    eligible = size - len(held_out)
     if record.strategy == FULL_POOL:
-        if record.rounds and not needs_groups(protocol.stress) and record.rounds[0].labeled != len(eligible):
-            yield f"it has {record.rounds[0].labeled} labels, and {len(eligible)} images may be labeled"
+        if record.rounds and not needs_groups(protocol.stress) and record.rounds[0].labeled != eligible:
+            yield f"it has {record.rounds[0].labeled} labels, and {eligible} images may be labeled"
         return
-    held_out = set(validation.tolist())
     if taken := held_out & set(record.first):
         yield f"image {min(taken)} is among its first labels, and is held out for validation"
     for number, one in enumerate(record.rounds):
@@ -159,8 +190,9 @@ def _place_faults(record: Record, protocol: Protocol, size: int) -> Iterator[str
 
 def _candidate_faults(record: Record, protocol: Protocol, size: int) -> Iterator[str]:
     """Picks among the first labels, and picks that are no candidates of their round."""
+    config = _config(record)
     try:
-        pool = Pool.without_labels(size, protocol)
+        pool = _pool(config, size)
     except ConfigError as error:
         yield str(error)
         return
@@ -170,13 +202,28 @@ def _candidate_faults(record: Record, protocol: Protocol, size: int) -> Iterator
         if not one.picked:
             continue
         picked = np.array(one.picked, dtype=np.int64)
-        candidate = np.zeros(size, dtype=bool)
-        candidate[pool.candidates(record.seed, number, labeled, protocol.budget.subset)] = True
+        candidate = are_candidates(picked, labeled, _turns(config, size, record.seed, number), protocol.budget.subset)
         if taken := first & set(one.picked):
             yield f"round {number} picks image {min(taken)}, which is among the first labels"
-        elif not candidate[picked].all():
-            yield f"round {number} picks image {picked[~candidate[picked]][0]}, which is no candidate of that round"
+        elif not candidate.all():
+            yield f"round {number} picks image {picked[~candidate][0]}, which is no candidate of that round"
         labeled = np.concatenate([labeled, picked])
+
+
+def are_candidates(picked: Ids, labeled: Ids, turns: Ids, subset: int | None) -> NDArray[np.bool_]:
+    """Which picks are among the candidates that `Pool.candidates` gives for a round, without drawing these.
+
+    Args:
+        picked: the picks of the round.
+        labeled: the images labeled before it.
+        turns: those of the round; see `Pool.turns`.
+        subset: the number of candidates; None for all images that are not labeled.
+    """
+    taken, own = np.sort(turns[labeled]), turns[picked]
+    taken = taken[np.diff(taken, prepend=-1) > 0]
+    earlier = np.searchsorted(taken, own)
+    can_be_labeled = (own >= 0) & (np.searchsorted(taken, own, side="right") == earlier)
+    return can_be_labeled if subset is None else can_be_labeled & (own - earlier < subset)
 
 
 checked_survey = partial(survey, audit=audit)

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode
 
 from leaderboard.schema.records import Record
 from tasks.base import Ids, Task
@@ -61,5 +60,5 @@ def draw_annotation(task: Task[Any, Any], image: int, annotation: Any) -> UInt8[
         image: its id.
         annotation: an entry of `Task.annotations` or `Task.predictions`.
     """
-    frame = cell(task.unlabeled.frames(np.array([image]))[0].cpu(), InterpolationMode.BILINEAR)
+    frame = cell(task.unlabeled.frames(np.array([image]))[0].cpu(), smooth=True)
     return kind_named(task.settings.kind).draw(frame, annotation, task.group_names)

@@ -17,6 +17,7 @@ from leaderboard.scoring.contrasts import Plan
 from lossbench.auditing.records import checked_survey
 from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
 from lossbench.paths import shipped
+from lossbench.publishing.parameters import parameters
 from lossbench.publishing.sheets import examples, sheet
 from lossbench.submissions.folder import RECORDS, Meta, submissions
 from lossbench.submissions.reviews import review, reviewers_of
@@ -74,8 +75,7 @@ def about_strategy(strategy: Strategy) -> About:
     """What the page says of a strategy, from its class."""
     summary, _, details = (inspect.getdoc(type(strategy)) or "").partition("\n")
     paper, path = getattr(strategy, "paper", UNKNOWN.paper), Path(inspect.getfile(type(strategy)))
-    fields = type(strategy).model_fields.items()
-    defaults = tuple((name, str(getattr(strategy, name)), field.description or "") for name, field in fields)
+    defaults = tuple((each.name, each.default, each.meaning) for each in parameters(type(strategy)))
     text, place = path.read_text(encoding="utf-8"), f"{path.parent.name}/{path.name}"
     return About(paper, strategy.kind, strategy.needs, strategy.cost, summary, details.strip(), text, place, defaults)
 

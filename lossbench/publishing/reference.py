@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lossbench.config import Protocol, config_files, read_protocol
 from lossbench.paths import shipped
+from lossbench.publishing.parameters import parameters
 from lossbench.publishing.reproduction import markdown
 from strategies import STRATEGIES, Strategy
 
@@ -47,7 +48,7 @@ def strategy_page(strategy: type[Strategy]) -> str:
         "Ranked": "no: it reads labels of candidates" if strategy.cheats else "yes",
     }
     docstring = _directive(strategy, members=False, inherited_members=False)
-    parameters = _directive(strategy, members=list(strategy.model_fields), show_docstring_description=False)
+    rows = [(f"`{each.name}`", f"`{each.default}`", each.meaning) for each in parameters(strategy)]
     return "\n\n".join(
         (
             f"# {strategy.name}",
@@ -55,7 +56,7 @@ def strategy_page(strategy: type[Strategy]) -> str:
             "\n".join(f"- {name}: {value}" for name, value in facts.items()),
             f"The letters: {COSTS}.",
             "## Hyper-parameters",
-            parameters if strategy.model_fields else "None.",
+            "\n".join(markdown([("name", "default", "meaning"), *rows])) if rows else "None.",
             "## Code",
             f'```python title="{strategy.__module__.replace(".", "/")}.py"\n--8<-- "{strategy.__module__.replace(".", "/")}.py"\n```\n',
         )

@@ -14,11 +14,10 @@ from typing import Any
 from jaxtyping import UInt8
 from pydantic import JsonValue, ValidationError
 from torch import Tensor
-from torchvision.transforms.v2.functional import to_pil_image
 
 from leaderboard.schema.records import Record
 from leaderboard.scoring.board import Sheet
-from tasks.images.drawing import grid
+from tasks.images.drawing import grid, picture_of
 from tasks.kind import TaskKind
 from tasks.kinds import known_kinds
 from tasks.settings import SceneSettings
@@ -63,7 +62,7 @@ def _drawn(record: Record, ids: Sequence[int], columns: int, text: str) -> Sheet
     if not cells:
         return None
     file = io.BytesIO()
-    to_pil_image(grid(cells, columns)).save(file, "jpeg", quality=QUALITY, subsampling=0)
+    picture_of(grid(cells, columns)).save(file, "jpeg", quality=QUALITY, subsampling=0)
     return Sheet(file.getvalue(), text)
 
 

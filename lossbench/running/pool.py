@@ -101,8 +101,21 @@ class Pool:
         unlabeled = np.setdiff1d(self.eligible, labeled, assume_unique=True)  # a tenth of the time
         if subset is None or subset >= len(unlabeled):
             return unlabeled
-        priorities = stream(seed, "subset", number).random(self.eligible.max() + 1)
+        priorities = self._priorities(seed, number)
         return np.sort(unlabeled[np.argpartition(priorities[unlabeled], subset)[:subset]])
+
+    def turns(self, seed: int, number: int) -> Ids:
+        """The turn of every image of the pool, from 0, when a round draws candidates; -1 for images that may not be labeled.
+
+        The candidates of a round are the unlabeled images whose turns come first. For audits, which ask it of many runs.
+        """
+        priorities = self._priorities(seed, number)
+        turns = np.full(len(self.eligible) + len(self.validation), -1)
+        turns[self.eligible[np.argsort(priorities[self.eligible])]] = np.arange(len(self.eligible))
+        return turns
+
+    def _priorities(self, seed: int, number: int) -> np.ndarray:
+        return stream(seed, "subset", number).random(self.eligible.max() + 1)
 
 
 def divided(pool_size: int, held_out: int) -> tuple[Ids, Ids]:

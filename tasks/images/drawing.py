@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, resize
-from torchvision.utils import draw_bounding_boxes, make_grid
+from torch.nn import functional
 
 CELL_PIXELS = 128
 """Side of one image in a grid."""
@@ -20,9 +21,38 @@ DARK_COLORS = {"#0072B2"}
 """Those on which white text has more contrast than black."""
 
 
-def cell(image: UInt8[Tensor, "3 s s"], mode: InterpolationMode = InterpolationMode.NEAREST) -> UInt8[Tensor, "3 c c"]:
-    """An image scaled to the size of a grid cell."""
-    return resize(image, [CELL_PIXELS, CELL_PIXELS], mode)
+TEXT_MARGIN_PIXELS = 3
+"""Between the corner of a box and the name in it: the box's outline and a pixel."""
+
+
+def cell(image: UInt8[Tensor, "3 h w"], *, smooth: bool = False) -> UInt8[Tensor, "3 c c"]:
+    """An image scaled to the size of a grid cell.
+
+    Args:
+        image: the image.
+        smooth: whether to average pixels, as for photographs; else each pixel of the cell is one of the image's.
+    """
+    size = (CELL_PIXELS, CELL_PIXELS)
+    if not smooth:
+        return functional.interpolate(image[None], size)[0]
+    scaled = functional.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
+    return scaled.round().clamp(0, 255).to(torch.uint8)
+
+
+def picture_of(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    """An image for Pillow."""
+    return Image.fromarray(image.permute(1, 2, 0).cpu().contiguous().numpy())
+
+
+def image_of(picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
+    """A picture of Pillow as a tensor."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, which takes longer to load than a cell to draw."""
+    return ImageFont.load_default()
 
 
 def rendered_cell(image: UInt8[np.ndarray, "s s 3"]) -> UInt8[Tensor, "3 c c"]:
@@ -36,11 +66,16 @@ def draw_boxes(
     """Draw boxes and their class names into a cell. Boxes are corners in [0, 1]; `labels` index `names`."""
     if not len(labels):
         return image
-    colors: list[str | tuple[int, int, int]] = [COLORS[label % len(COLORS)] for label in labels]
-    texts = [names[label] for label in labels]
-    text_colors: list[str | tuple[int, int, int]] = ["white" if color in DARK_COLORS else "black" for color in colors]
-    corners = (boxes * CELL_PIXELS).clamp(0, CELL_PIXELS - 1)
-    return draw_bounding_boxes(image, corners, texts, colors, width=2, label_colors=text_colors, fill_labels=True)
+    picture = picture_of(image)
+    draw = ImageDraw.Draw(picture)
+    corners = (boxes * CELL_PIXELS).clamp(0, CELL_PIXELS - 1).to(torch.int64).tolist()
+    for (left, top, right, bottom), label in zip(corners, labels, strict=True):
+        color, place = COLORS[label % len(COLORS)], (left + TEXT_MARGIN_PIXELS, top + TEXT_MARGIN_PIXELS)
+        draw.rectangle((left, top, right, bottom), outline=color, width=2)
+        behind = draw.textbbox(place, names[label], font=_font())
+        draw.rectangle((behind[0] - 1, behind[1] - 1, behind[2] + 1, behind[3] + 1), fill=color)
+        draw.text(place, names[label], fill="white" if color in DARK_COLORS else "black", font=_font())
+    return image_of(picture)
 
 
 def draw_class(image: UInt8[Tensor, "3 c c"], label: int, names: Sequence[str]) -> UInt8[Tensor, "3 c c"]:
@@ -50,4 +85,9 @@ def draw_class(image: UInt8[Tensor, "3 c c"], label: int, names: Sequence[str]) 
 
 def grid(cells: Sequence[UInt8[Tensor, "3 c c"]], columns: int) -> UInt8[Tensor, "3 h w"]:
     """Cells side by side, in rows of `columns`."""
-    return make_grid(torch.stack(list(cells)), nrow=columns, padding=GAP_PIXELS, pad_value=255)
+    step, rows = CELL_PIXELS + GAP_PIXELS, -(-len(cells) // columns)
+    whole = torch.full((3, rows * step + GAP_PIXELS, min(columns, len(cells)) * step + GAP_PIXELS), 255).to(cells[0])
+    for place, each in enumerate(cells):
+        top, left = (GAP_PIXELS + step * index for index in divmod(place, columns))
+        whole[:, top : top + CELL_PIXELS, left : left + CELL_PIXELS] = each
+    return whole

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from tasks.images.squares import Squares, StoredSquares, parts
 
@@ -81,6 +80,8 @@ class Pixels:
         """The model's input at test time: the frames, scaled with antialiasing and normalized."""
         frames = self.frames(ids)
         if frames.shape[-1] != self.size:
+            from torchvision.transforms import v2  # noqa: PLC0415 - takes two seconds, and pages need no images
+
             frames = v2.functional.resize(frames, [self.size, self.size], antialias=True)
         return self._normalized(frames.float())
 

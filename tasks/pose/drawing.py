@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
+from PIL import ImageDraw
 from torch import Tensor
-from torchvision.utils import draw_keypoints
 
 from tasks.datasets.persons import Skeleton
-from tasks.images.drawing import CELL_PIXELS, COLORS
+from tasks.images.drawing import CELL_PIXELS, COLORS, image_of, picture_of
+
+RADIUS_PIXELS = 3
+"""Of a joint."""
 
 
 def draw_joints(
@@ -26,12 +28,19 @@ def draw_joints(
         visible: which joints to draw.
         skeleton: the joints' limbs and sides of the body.
     """
-    keypoints = torch.from_numpy(np.asarray(joints, dtype=np.float32))[None] * CELL_PIXELS
-    visibility = torch.from_numpy(np.asarray(visible))[None]
-    limbs = [pair for pair in skeleton.limbs if visibility[0, list(pair)].all()]
-    image = draw_keypoints(image, keypoints, limbs, radius=0, width=1, visibility=visibility)
+    picture = picture_of(image)
+    draw = ImageDraw.Draw(picture)
+    places: list[tuple[int, int]] = [
+        (int(x), int(y)) for x, y in np.asarray(joints, dtype=np.float32) * np.float32(CELL_PIXELS)
+    ]
+    for first, second in skeleton.limbs:
+        if visible[first] and visible[second]:
+            draw.line((places[first], places[second]), width=1)
     right, left = skeleton.side("right"), skeleton.side("left")
     middle = [joint for joint in range(len(skeleton.joints)) if joint not in {*right, *left}]
     for own, color in ((right, COLORS[5]), (left, COLORS[1]), (middle, COLORS[3])):
-        image = draw_keypoints(image, keypoints[:, own], colors=color, radius=3, visibility=visibility[:, own])
-    return image
+        for x, y in (places[joint] for joint in own if visible[joint]):
+            draw.ellipse(
+                (x - RADIUS_PIXELS, y - RADIUS_PIXELS, x + RADIUS_PIXELS, y + RADIUS_PIXELS), fill=color, width=0
+            )
+    return image_of(picture)

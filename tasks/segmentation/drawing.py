@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, resize
+from torch.nn import functional
 
 from tasks.datasets.masks import VOID, LabelMap
 from tasks.datasets.names import BACKGROUND
@@ -26,9 +26,8 @@ def draw_labels(image: UInt8[Tensor, "3 c c"], labels: LabelMap, names: tuple[st
         names: of the classes.
     """
     side = image.shape[-1]
-    large = (
-        resize(torch.from_numpy(labels)[None], [side, side], InterpolationMode.NEAREST_EXACT)[0].to(image.device).long()
-    )
+    scaled = functional.interpolate(torch.from_numpy(labels)[None, None], (side, side), mode="nearest-exact")
+    large = scaled[0, 0].to(image.device).long()
     colored = large != VOID
     if BACKGROUND in names:
         colored &= large != names.index(BACKGROUND)

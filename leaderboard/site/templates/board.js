@@ -139,9 +139,16 @@ function draw() {
   const protocols = all.length ? all[0].ranking.protocols : [];
   byId("board-count").textContent = !all.length ? "No protocol of this kind was run." :
     `${ranked.length} ranked on ${protocols.join(", ")}.${protocols.length === 1 ? " With one protocol, the intervals are over its seeds alone." : ""}`;
+  showKind();
   drawChosen();
   writeAddress(state, DEFAULTS);
   byId("board-link").href = addressOf(state, DEFAULTS) || "#ranks";
+}
+
+// The answers and the charts of the chosen kind of task, or of all.
+function showKind() {
+  for (const row of document.querySelectorAll("tr[data-kind], figure[data-kind]")) row.hidden = Boolean(state.kind) && row.dataset.kind !== state.kind;
+  for (const button of byId("kinds")?.querySelectorAll("button") ?? []) button.setAttribute("aria-pressed", String(button.dataset.kind === state.kind));
 }
 
 function drawChosen() {
@@ -191,6 +198,14 @@ function setUp() {
     state.columns = Array.from(filters.querySelectorAll("[name=column]:checked"), (box) => box.value).join(",");
     draw();
   });
+  if (byId("kinds")) {
+    byId("kinds").hidden = false;
+    byId("kinds").addEventListener("click", (event) => {
+      if (event.target.dataset.kind === undefined) return;
+      state.kind = filters.elements.kind.value = event.target.dataset.kind;
+      draw();
+    });
+  }
   filters.addEventListener("submit", (event) => event.preventDefault());
   for (const table of [byId("board"), byId("board-few")]) {
     table.addEventListener("change", (event) => choose(event.target));

@@ -71,7 +71,7 @@ function chart(section, curves, title, signed) {
   }
   for (const [place, label] of section.labels.entries()) {
     if (section.labels.length > 8 && place % Math.ceil(section.labels.length / 8)) continue;
-    svg.append(drawn("text", { class: "x", x: x(label), y: HEIGHT - BOTTOM + 16, "text-anchor": place ? "middle" : "start" }, label.toLocaleString("en")));
+    svg.append(drawn("text", { class: "x", x: x(label), y: HEIGHT - BOTTOM + 16, "text-anchor": !place ? "start" : label === section.labels.at(-1) ? "end" : "middle" }, label.toLocaleString("en")));
   }
   svg.append(drawn("text", { class: "unit", x: WIDTH - RIGHT, y: HEIGHT - 3 }, "labels"));
   for (const { name, points } of curves) {

@@ -42,6 +42,14 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 for (const box of document.querySelectorAll("[data-spec]")) near.observe(box);
+// On paper, all of the page is near.
+window.addEventListener("beforeprint", () => {
+  for (const box of document.querySelectorAll("[data-spec]")) {
+    if (drawnBoxes.has(box) || !box.clientWidth) continue;
+    near.unobserve(box);
+    draw(box);
+  }
+});
 dark.addEventListener("change", () => drawnBoxes.forEach(draw));
 
 function setPressed(buttons, on) {

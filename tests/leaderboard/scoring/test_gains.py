@@ -78,6 +78,16 @@ def test_published_gains_are_over_the_sources_own_random() -> None:
     assert set(axes) == {"log"}, "the paper's label counts lie far from ours"
 
 
+def test_a_published_point_far_from_the_labels_does_not_stretch_the_chart() -> None:
+    found = section(RANDOM, OURS)
+    far = FIGURES.model_copy(update={"labeled": (10_000,), "scores": {"random": (1.0,), "ours": (3.0,)}})
+    chart = gain_chart(found, styles(found.by_name), [far])
+    assert chart is not None
+    assert all(row["labeled"] <= found.labels[-1] for rows in drawn_rows(chart) for row in rows if "labeled" in row)
+    near = far.model_copy(update={"labeled": (found.labels[-1],)})
+    assert [row["mean"] for row in drawn_rows(gain_chart(found, styles(found.by_name), [near]))[-1]] == [2.0]
+
+
 def test_three_seeds_give_no_band() -> None:
     rising = [(1.0, float(seed)) for seed in range(4)]
     found = section(runs("random", *rising), runs("ours", *rising), runs("few", *rising[:3]))

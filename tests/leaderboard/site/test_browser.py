@@ -126,6 +126,19 @@ def test_ranks_are_filtered_searched_and_folded(page: Page, site: Path) -> None:
     assert names_in(page, "board") == ["strategy-11"]
 
 
+def test_the_kind_of_task_is_chosen_for_the_whole_page(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    rows, everything = page.locator("tr[data-kind]:visible"), page.locator("tr[data-kind]").count()
+    assert rows.count() == everything > 1
+    page.locator("#kinds [data-kind=detection]").click()
+    assert rows.evaluate_all("rows => rows.map(row => row.dataset.kind)") == ["detection"]
+    assert page.locator("figure[data-kind]:visible").count() == 1
+    assert page.locator("[name=kind]").input_value() == "detection"
+    assert "kind=detection" in page.url
+    page.locator("#kinds [data-kind='']").click()
+    assert rows.count() == everything
+
+
 def test_columns_are_chosen_and_sorted(page: Page, site: Path) -> None:
     opened(page, site, "index.html")
     headings = page.locator("#board thead .sort")

@@ -57,7 +57,10 @@ def test_the_overview_names_the_best_strategy_with_its_gain_interval_runs_and_co
     assert "6 runs on 1 protocol." in text
     assert "other model from scratch on shapes-mini" in text
     # random ends at 12, 11 and 10, ours at 22, 21 and 20: in the first third of the labels 1 / 6 of 10 on average
-    assert "ours +1.667 accuracy +1.667 … +1.667 · 3 paired runs only costs 1 s a round, 9.5 % of its training" in text
+    assert (
+        "ours +1.667 accuracy 95 % interval +1.667 … +1.667, only 3 runs costs 1 s a round, 9.5 % of its training"
+        in text
+    )
     assert "ours +8.333 accuracy" in text
     assert "100 to 133 labels, 1 strategy" in text
     assert "Gain over random in accuracy (%) on shapes-mini, from 100 to 200 labels. At the end: ours +10.00." in built(

@@ -114,6 +114,9 @@ def test_only_what_has_changed_is_built_again(tmp_path: Path, monkeypatch: pytes
     assert drawn == []
     assert (tmp_path / "page/tasks/other-p1-shared.html").read_bytes() == before
     assert (tmp_path / "page/sheets/other-p1-ours-shared-s0.jpg").read_bytes() == b"jpeg"
+    build_page(Board(records, sheet=sheet, damages=["broken.json: no record"]), tmp_path / "page")
+    assert "broken.json" in (tmp_path / "page/index.html").read_text(encoding="utf-8"), "the first page has changed"
+    assert drawn == []
     changed = [*eight_seeds(), *eight_seeds(protocol="other", commit="1" * 40)]
     build_page(Board(changed, sheet=sheet), tmp_path / "page")
     assert "1111111" in (tmp_path / "page/tasks/other-p1-shared.html").read_text(encoding="utf-8")

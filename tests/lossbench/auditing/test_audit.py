@@ -14,7 +14,7 @@ from fake_records import make_record
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import MetricInfo, Record, RecordError, read_record, record_path, write_record
-from lossbench.auditing.records import OF_ALL_KINDS, audit, checked_survey, impossible
+from lossbench.auditing.records import OF_ALL_KINDS, are_candidates, audit, checked_survey, impossible
 from lossbench.config import Protocol
 from lossbench.running.loop import Run
 from lossbench.running.pool import Pool, divided
@@ -266,3 +266,15 @@ def test_every_committed_record_could_be_of_a_run() -> None:
     found = checked_survey(RECORDS)
     assert len(found.records) >= 522
     assert found.damages == []
+
+
+@pytest.mark.parametrize("subset", [5, 40, None])
+def test_picks_are_judged_as_a_round_draws_its_candidates(subset: int | None) -> None:
+    """Images in the pool and out of it, labeled or not, also where an image that was held out is labeled by mistake."""
+    protocol = Protocol.model_validate(committed("classification").config)
+    pool = Pool.without_labels(POOL, protocol)
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        labeled = rng.choice(POOL, 60, replace=False)
+        wanted = np.isin(np.arange(POOL), pool.candidates(3, number, labeled, subset))
+        assert (are_candidates(np.arange(POOL), labeled, pool.turns(3, number), subset) == wanted).all()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lossbench.config import config_files
+from lossbench.publishing.parameters import parameters
 from lossbench.publishing.reference import PROTOCOLS, STRATEGIES_FOLDER, reference_pages, strategy_page
-from strategies import STRATEGIES
+from strategies import STRATEGIES, Strategy
 from strategies.bald import Bald
 from strategies.margin import Margin
 
@@ -39,9 +40,17 @@ def test_every_protocol_stands_on_a_page_as_it_is(pages: dict[str, str]) -> None
 def test_a_page_says_what_a_strategy_reads_and_takes() -> None:
     page = strategy_page(Bald)
     assert "- Reads: dropout passes\n- Operations after the forward pass: T passes of the head, T N C\n" in page
-    assert 'members: ["passes", "rate"]' in page
+    assert "| `passes` | `10` | " in page
     assert '--8<-- "strategies/bald.py"' in page
     assert "## Hyper-parameters\n\nNone." in strategy_page(Margin)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda each: each.name)
+def test_every_hyper_parameter_has_a_meaning(strategy: type[Strategy]) -> None:
+    """Also those of a class that the strategy derives from."""
+    for each in parameters(strategy):
+        assert each.meaning, each.name
+        assert f"| `{each.name}` | `{each.default}` | {each.meaning} |" in strategy_page(strategy)
 
 
 def test_the_made_index_of_labels_is_that_of_the_budget(pages: dict[str, str]) -> None:
