@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -30,7 +30,7 @@ class WholeBatch(TorchFunctionMode):
         super().__init__()
         self._part, self._gathering = part, gathering
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> WholeBatch:  # noqa: PYI034 - beartype knows no Self here
         def gathered(_module: nn.Module, _inputs: Any, own: Tensor) -> Tensor:
             return self._part.gathered(own)
 
@@ -67,7 +67,7 @@ class WholeBatch(TorchFunctionMode):
         """As `torch.nn.functional.batch_norm`; mean and variance of every process's part are joined (Chan et al. 1979)."""
         if not training:
             return functional.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
-        values = inputs.float()
+        values = inputs if inputs.dtype == torch.float64 else inputs.float()
         places = [0, *range(2, inputs.ndim)]
         own = torch.stack([values.mean(places), values.var(places, correction=0)])
         means, variances = self._part.of_each(own).unbind(1)
