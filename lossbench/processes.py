@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
 
 SECONDS_TO_ANSWER = 5
 """How long the store of torchrun may take to answer where something has failed already."""
 
 
-class Launched(NamedTuple):
+@dataclass(frozen=True)
+class Launched:
     """This process among those that make runs together."""
 
     number: int
@@ -36,7 +37,7 @@ def command_words() -> list[str]:
     if found is None:
         return ["lossbench"]
     nodes = found.count // found.on_this_machine
-    more = ["--nnodes", str(nodes)] if nodes > 1 else []
+    more = ["--nnodes", str(nodes)] if nodes > 1 else ["--standalone"]
     return ["torchrun", *more, "--nproc-per-node", str(found.on_this_machine), "-m", "lossbench"]
 
 
@@ -44,7 +45,10 @@ def said_first() -> bool:
     """Whether no other process of this launch has said yet why it ends; at the second call nobody has to."""
     if launched() is None:
         return True
-    from torch.distributed import DistError, TCPStore  # noqa: PLC0415 - takes seconds
+    from torch.distributed import (  # noqa: PLC0415 - takes seconds
+        DistError,
+        TCPStore,  # pyright: ignore[reportPrivateImportUsage] - documented there
+    )
 
     try:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

@@ -78,7 +78,8 @@ class OrdinarySteps:
         order = self._ordered[self._streams.order.permutation(len(self._ordered))]
         for number, ids in enumerate(np.array_split(order, self._per_epoch)):
             part = Part.of(len(ids))
-            total = self._step(*augmented(self._task, ids, self._streams.augmentation, part), progress, part)
+            inputs, targets = augmented(self._task, ids, self._streams.augmentation, part)
+            total = self._step.on_part(inputs, targets, progress, part)
             for schedule in self._schedulers:
                 schedule.step()
             bad = ~torch.isfinite(total) & (first_bad < 0)

@@ -89,17 +89,20 @@ class TrainingStep:
     optimizers: Sequence[Optimizer]
     dropout: Dropout | None = None
 
-    def __call__(
-        self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float, part: Part | None = None
-    ) -> Float[Tensor, ""]:
+    def __call__(self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float) -> Float[Tensor, ""]:
         """Update all weights, and return the loss that they had.
 
         Args:
             inputs: of the model.
             targets: of the task.
             progress: share of the epochs that are done.
-            part: of the batch, where these are not all of it.
         """
+        return self.on_part(inputs, targets, progress, None)
+
+    def on_part(
+        self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float, part: Part | None
+    ) -> Float[Tensor, ""]:
+        """The same, by all processes of a run, each with its part of the batch; None stands for the whole batch."""
         total = self.loss(inputs, targets, progress, part)
         self.backward(total)
         total = add_up(total, self.learned, part)

@@ -43,7 +43,11 @@ class WholeBatch(TorchFunctionMode):
             hook.remove()
 
     def __torch_function__(
-        self, function: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        function: Callable[..., Any],
+        _types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Called by torch in place of each of its functions."""
         named = kwargs or {}
@@ -85,7 +89,12 @@ class WholeBatch(TorchFunctionMode):
         return torch.addcmul(shift.view(shape), values, scale.view(shape)).to(inputs.dtype)
 
     def _dropout(
-        self, function: Callable[..., Tensor], inputs: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+        self,
+        function: Callable[..., Tensor],
+        inputs: Tensor,
+        p: float = 0.5,
+        training: bool = True,
+        inplace: bool = False,
     ) -> Tensor:
         """As the function itself; the mask of the whole batch is drawn, and the part's rows of it are used."""
         if not training or p == 0:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from tiny_tasks import KINDS
-from torch import nn
 from torch.nn import functional
 from two_processes import in_two_processes
 
@@ -19,7 +18,16 @@ from tasks.kinds import build_task
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import augmented
-from tasks.training.parallel import Part, ProcessesError, add_up, alone, from_first, require_agreement, rows_of
+from tasks.training.parallel import (
+    Part,
+    ProcessesError,
+    add_up,
+    alone,
+    from_first,
+    process_number,
+    require_agreement,
+    rows_of,
+)
 from tasks.training.seeding import seeded
 from tasks.training.step import Attachment, TrainingStep
 from tasks.training.whole_batch import whole_batch
@@ -93,77 +101,85 @@ def _differences(cache: Path) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.slow
-def test_two_processes_have_the_loss_the_gradients_and_the_statistics_of_one(cache: Path, tmp_path: Path) -> None:
-    for kind in KINDS:
-        build_task(tiny_protocol(kind).task, cache, cache, CPU)
-    first, second = in_two_processes(_differences, tmp_path, cache)
-    for name in first:
-        assert max(first[name] + second[name]) < 1e-5, (name, first[name], second[name])
+def _layer_difference() -> float:
+    """How far batch normalization without weights and two kinds of dropout are from what one process gives."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(7, 3, 5, 5, generator=generator).contiguous(memory_format=torch.channels_last)
+    part = Part.of(7)
 
+    def layers(own: torch.Tensor) -> torch.Tensor:
+        with seeded(np.random.default_rng(0)):
+            normal = functional.batch_norm(own, None, None, training=True)
+            return functional.dropout2d(functional.dropout(normal, 0.2), 0.5)
 
-class _Layers(nn.Module):
-    """Batch normalization without weights, and two kinds of dropout."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        images = functional.batch_norm(images, None, None, training=True)
-        return functional.dropout2d(functional.dropout(images, 0.2), 0.5)
-
-
-def _layer_differences() -> float:
-    images = torch.rand(7, 3, 5, 5, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=torch.channels_last)
-    layers, part = _Layers(), Part.of(7)
-    torch.manual_seed(0)
     with whole_batch(part):
         own = layers(images[part.rows])
-    torch.manual_seed(0)
     return float((own - layers(images)[part.rows]).abs().max())
-
-
-@pytest.mark.slow
-def test_layers_of_libraries_see_the_whole_batch(tmp_path: Path) -> None:
-    assert max(in_two_processes(_layer_differences, tmp_path)) < 1e-5
 
 
 def _scored(cache: Path) -> list[bool]:
     """Whether what a learner gives of five images in batches of two is what one process gives."""
-    task = build_task(tiny_protocol("detection").task, cache, cache, CPU).unlabeled
+    task = build_task(tiny_protocol("detection").task, cache, cache, CPU)
     with seeded(np.random.default_rng(0)):
-        model = build_task(tiny_protocol("detection").task, cache, cache, CPU).build_model().placed(CPU).eval()
-    learner, ids = Learner(task, model, batch=2), np.array([3, 50, 7, 9, 4])
+        model = task.build_model().placed(CPU).eval()
+    learner, ids = Learner(task.unlabeled, model, batch=2), np.array([3, 50, 7, 9, 4])
 
     def everything() -> list[torch.Tensor]:
         posteriors = list(learner.posteriors(ids))
         assert [len(each.log_probs) for each in posteriors] == [2, 2, 1]
-        return [
-            torch.cat([each.log_probs for each in posteriors]), learner.embeddings(ids), *learner.gradient_embeddings(ids)
-        ]  # fmt: skip
+        rows = torch.cat([each.log_probs for each in posteriors])
+        return [rows, learner.embeddings(ids), *learner.gradient_embeddings(ids)]
 
     together = everything()
     with alone():
         return [torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(together, everything(), strict=True)]
 
 
-@pytest.mark.slow
-def test_all_processes_have_the_rows_of_all_images(cache: Path, tmp_path: Path) -> None:
-    build_task(tiny_protocol("detection").task, cache, cache, CPU)
-    first, second = in_two_processes(_scored, tmp_path, cache)
-    assert all(first + second)
-
-
-def _disagreement() -> tuple[str, int]:
-    import torch.distributed as dist
-
+def _disagreement() -> str:
+    """What is said where two processes disagree."""
     require_agreement(b"the same", "nothing")
+    assert from_first(process_number) == 0
     try:
-        require_agreement(bytes([dist.get_rank()]), "the picks of a round")
+        require_agreement(bytes([process_number()]), "the picks of a round")
     except ProcessesError as error:
-        return str(error), from_first(dist.get_rank)
-    return "", -1
+        return str(error)
+    return ""
+
+
+def _all(cache: Path) -> dict[str, Any]:
+    return {
+        "differences": _differences(cache),
+        "layers": _layer_difference(),
+        "scored": _scored(cache),
+        "said": _disagreement(),
+    }
+
+
+@pytest.fixture(scope="module")
+def both(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What two processes found, each."""
+    for kind in KINDS:
+        build_task(tiny_protocol(kind).task, cache, cache, CPU)
+    return in_two_processes(_all, tmp_path_factory.mktemp("both"), cache)
 
 
 @pytest.mark.slow
-def test_processes_that_disagree_say_on_what(tmp_path: Path) -> None:
-    for said, number in in_two_processes(_disagreement, tmp_path):
-        assert "do not agree on the picks of a round" in said
-        assert number == 0
+def test_two_processes_have_the_loss_the_gradients_and_the_statistics_of_one(both: list[dict[str, Any]]) -> None:
+    for each in both:
+        assert len(each["differences"]) == 2 * len(KINDS)
+        assert all(max(values) < 1e-5 for values in each["differences"].values()), each["differences"]
+
+
+@pytest.mark.slow
+def test_layers_of_libraries_see_the_whole_batch(both: list[dict[str, Any]]) -> None:
+    assert max(each["layers"] for each in both) < 1e-5
+
+
+@pytest.mark.slow
+def test_all_processes_have_the_rows_of_all_images(both: list[dict[str, Any]]) -> None:
+    assert all(flag for each in both for flag in each["scored"])
+
+
+@pytest.mark.slow
+def test_processes_that_disagree_say_on_what(both: list[dict[str, Any]]) -> None:
+    assert all("do not agree on the picks of a round" in each["said"] for each in both)
