@@ -71,7 +71,8 @@ def kinds_sweep(folder: Path) -> Path:
 
     (folder / "tasks").mkdir()
     for kind in KINDS:
-        table = tiny_protocol(kind).model_dump(mode="json", exclude_none=True)
+        recipe = {"optimizer": "sgd", "learning_rate": 1e-3}  # AdamW's first steps make rounding as large as gradients
+        table = tiny_protocol(kind, **recipe).model_dump(mode="json", exclude_none=True)
         table["budget"]["rounds"] = 2
         (folder / "tasks" / f"tiny-{kind}.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
     (folder / "sweeps").mkdir()
