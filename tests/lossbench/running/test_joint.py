@@ -20,6 +20,7 @@ from tiny_tasks import KINDS
 from leaderboard.schema.records import read_record
 from lossbench.processes import Launched
 
+TASK = LONG_TASK.replace("adamw", "sgd")
 TORCHRUN = [
     sys.executable,
     "-m",
@@ -121,7 +122,7 @@ def test_a_killed_process_and_a_stopped_command_are_one_line_and_go_on(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
     sweep, out = (
-        written(tmp_path, LONG_TASK, 'protocols = ["tiny"]\nstrategies = ["entropy"]\nseeds = [0]\n'),
+        written(tmp_path, TASK, 'protocols = ["tiny"]\nstrategies = ["entropy"]\nseeds = [0]\n'),
         tmp_path / "out",
     )
     for sign in (signal.SIGKILL, signal.SIGINT):
@@ -136,6 +137,7 @@ def test_a_killed_process_and_a_stopped_command_are_one_line_and_go_on(
             process.send_signal(sign)
         output, _ = process.communicate(timeout=SECONDS)
         assert process.returncode != 0
+        assert len(lines(output)) == 1, output
         (line,) = lines(output)
         wanted = (
             "finished rounds are kept"
