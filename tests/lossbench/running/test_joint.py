@@ -20,7 +20,7 @@ from tiny_tasks import KINDS
 from leaderboard.schema.records import read_record
 from lossbench.processes import Launched
 
-TASK = LONG_TASK.replace("adamw", "sgd")
+TASK = LONG_TASK.replace("adamw", "sgd").replace("rounds = 6", "rounds = 4")
 TORCHRUN = [
     sys.executable,
     "-m",
