@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from lossbench.processes import launched
+
 FILES_MAY_NAME_CODE = (["run"], ["submission", "create"])
 """Commands that may run code from outside, although their words name none."""
 SECONDS_TO_END = 10.0
@@ -24,7 +26,8 @@ DEATH_SIGNAL = 1
 
 def main() -> NoReturn:
     """Run the command of `sys.argv`."""
-    report = _in_child() if sys.platform == "linux" and runs_code_from_outside(sys.argv[1:]) else None
+    watched = sys.platform == "linux" and launched() is None  # torchrun watches its processes
+    report = _in_child() if watched and runs_code_from_outside(sys.argv[1:]) else None
     own, code = os.getpid(), 1
     from lossbench.cli.main import main as command
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -19,6 +19,7 @@ from lossbench.cli.output import complain, same_command, say
 from lossbench.cli.pick import EXAMPLES as PICK_EXAMPLES
 from lossbench.cli.pick import pick
 from lossbench.cli.run import EXAMPLES, run
+from lossbench.processes import launched
 
 USER_FAULT = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -90,9 +91,13 @@ def _stoppable() -> Iterator[None]:
             signal.signal(signal_number, lambda again, _: os._exit(128 + again))
         raise Stopped(number)
 
-    handlers = {signal_number: signal.signal(signal_number, stop) for signal_number in STOP_SIGNALS}
+    handlers: dict[signal.Signals, Any] = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
+    except BaseException:
+        if launched() is not None:  # torchrun ends all processes when one has failed; the line is said first
+            handlers = dict.fromkeys(STOP_SIGNALS, signal.SIG_IGN)
+        raise
     finally:
         for signal_number, handler in handlers.items():
             signal.signal(signal_number, handler)

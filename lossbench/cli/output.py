@@ -6,6 +6,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from lossbench.processes import command_words, said_first
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,15 +33,16 @@ def say(*lines: object) -> None:
 
 def same_command() -> str:
     """The command that this process runs, to be copied into a shell."""
-    return shlex.join(["lossbench", *sys.argv[1:]])
+    return shlex.join([*command_words(), *sys.argv[1:]])
 
 
 def complain(line: str) -> None:
-    """Print one line about a fault on standard error.
+    """Print one line about a fault on standard error; of several processes that make a run together the first one says it.
 
     Control characters, which a file's name may hold, are spelled out. Of a very long line the middle is left out.
     """
     safe = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
     if len(safe) > LONGEST_LINE:
         safe = f"{safe[: LONGEST_LINE // 2]} ... {safe[-LONGEST_LINE // 2 :]}"
-    print(f"lossbench: {safe}", file=sys.stderr)  # noqa: T201 - this is the command line
+    if said_first():
+        print(f"lossbench: {safe}", file=sys.stderr)  # noqa: T201 - this is the command line

@@ -31,6 +31,7 @@ from lossbench.cli.options import (
     load_outside,
 )
 from lossbench.cli.output import console, same_command, say
+from lossbench.processes import launched
 from lossbench.words import plural, suggestion
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def run(
     scratch: Scratch = None,
 ) -> None:
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
+    if launched() is not None:
+        _check_joint(workers, cluster)
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)
     from lossbench.config import read_sweep
@@ -85,14 +88,15 @@ def run(
         msg = "--scratch is for --cluster; without it, models and caches are kept in --out"
         raise typer.BadParameter(msg)
     whole, known = read_sweep(sweep)
-    if workers != 1 and cluster is None:
+    if workers != 1 and cluster is None and launched() is None:
         from lossbench.running.executors.workers import warm_up
 
         warm_up([listed.task.kind for listed in known], device)  # imports in another process, while this one does, too
     from lossbench.paths import Paths
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
-    from lossbench.running.jobs import Shard, jobs
+    from lossbench.running.executors.base import NEVER
+    from lossbench.running.jobs import NullSink, Shard, jobs
 
     part = Shard.parsed(shard) if shard is not None else None
     chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
@@ -101,9 +105,13 @@ def run(
     runs = part.of(every) if part else every
     executor = _executor(len(runs), device, workers, cluster, scratch)
     of_them = f" of {len(every)} (shard {shard})" if part else ""
+    paths = Paths(data, out, device)
+    if (own := launched()) and own.number:
+        executor.make(runs, paths, NullSink(), NEVER)
+        return
     on_them = f"on {plural(len(protocols), 'protocol')}, {executor.description}, into {out}"
     say(f"{plural(len(runs), 'run')}{of_them} {on_them}")
-    records = _made(runs, Paths(data, out, device), executor, minutes)
+    records = _made(runs, paths, executor, minutes)
     if len(records) < len(runs):
         made = f"{len(records)} of {plural(len(runs), 'run')}"
         say(f"Stopped after {minutes:g} minutes: {made} are complete. To go on: {same_command()}")
@@ -116,12 +124,26 @@ def run(
         report(records, comparisons_of(Path(sweep).stem, whole, known), out, console(), outside)
 
 
+def _check_joint(workers: int | None, cluster: str | None) -> None:
+    """Refuse, under torchrun, options that spread runs over other processes."""
+    if workers not in {None, 1}:
+        msg = "--workers is for runs side by side; under torchrun all processes make each run together"
+        raise typer.BadParameter(msg)
+    if cluster is not None:
+        msg = "--cluster and torchrun exclude each other; start one of them"
+        raise typer.BadParameter(msg)
+
+
 def _executor(runs: int, device: str, workers: int | None, cluster: str | None, scratch: Path | None) -> Executor:
     """What makes so many runs."""
     if cluster is not None:
         from lossbench.running.executors.cluster.executor import Cluster
 
         return Cluster(cluster, device, scratch, workers)
+    if (own := launched()) is not None:
+        from lossbench.running.executors.joint import Joint
+
+        return Joint(own, device)
     from lossbench.running.executors.local import Local
     from lossbench.running.machine import check_device
 

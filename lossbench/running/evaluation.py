@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from lossnet import LossPredictor, ranking_accuracy
-from tasks.base import Ids, Task
+from tasks.base import Ids, Outputs, Task
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
 from tasks.training.readings import readings
@@ -16,8 +17,11 @@ from tasks.training.readings import readings
 
 def true_losses(task: Task, learner: Learner, ids: Ids) -> torch.Tensor:
     """The learner's losses (n,) under the true labels."""
-    batches = learner.batches(ids)
-    return torch.cat([task.unlabeled.losses(outputs.raw, task.targets(part)) for part, outputs in batches])
+
+    def losses(part: Ids, outputs: Outputs) -> torch.Tensor:
+        return task.unlabeled.losses(outputs.raw, task.targets(part))
+
+    return torch.cat([*learner.shared(ids, losses)])
 
 
 def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
@@ -33,14 +37,18 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
     losses: list[torch.Tensor] = []
     predicted: dict[str, list[torch.Tensor]] = {name: [] for name in predictors}
 
+    def computed(part: Ids, outputs: Outputs) -> tuple[Any, torch.Tensor, tuple[torch.Tensor, ...]]:
+        with torch.no_grad(), learner.autocast():
+            raw = task.judged(learner.model, part, outputs.raw)
+        with torch.no_grad():
+            guesses = [each.predict_losses(readings(learner.task, outputs, each)) for each in predictors.values()]
+        return raw, task.unlabeled.losses(outputs.raw, task.targets(part)), tuple(guesses)
+
     def judged() -> Iterator[object]:
-        for part, outputs in learner.batches(ids):
-            with torch.no_grad(), learner.autocast():
-                raw = task.judged(learner.model, part, outputs.raw)
-            losses.append(task.unlabeled.losses(outputs.raw, task.targets(part)))
-            for name, module in predictors.items():
-                with torch.no_grad():
-                    predicted[name].append(module.predict_losses(readings(learner.task, outputs, module)))
+        for raw, some, guesses in learner.shared(ids, computed):
+            losses.append(some)
+            for values, guess in zip(predicted.values(), guesses, strict=True):
+                values.append(guess)
             yield raw
 
     metrics = task.metrics(judged(), ids)

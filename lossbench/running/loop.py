@@ -24,6 +24,7 @@ from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
+from tasks.training.parallel import require_agreement
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ class Run:
         ctx = self.context(number, labeled, committee)
         with committee[0].clock.phase("score"), blaming_outside(WANTED):
             selection = self.strategy.select(ctx)
-        return checked(selection, ctx, self.where(number))
+        picked = checked(selection, ctx, self.where(number))
+        require_agreement(picked.tobytes(), f"the picks of {self.where(number)}")
+        return picked
 
     def context(self, number: int, labeled: tuple[Ids, ...], committee: tuple[Learner, ...]) -> Context:
         """What the strategy sees of a round; arguments as for `select`."""

@@ -15,6 +15,8 @@ import torch
 
 from leaderboard.schema.records import Machine
 from lossbench.config import ConfigError
+from lossbench.words import plural
+from tasks.training.parallel import process_count
 
 HIGH_WATER_RESET = Path("/proc/self/clear_refs")
 """On Linux, the text "5" written to this file resets the peak memory of the process (see proc(5))."""
@@ -35,10 +37,11 @@ def check_device(name: str) -> None:
 
 def describe(device: torch.device) -> Machine:
     """The machine that runs this process, with the versions of Python and torch."""
-    on_cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    count = process_count()
     return Machine(
         processor=_processor(),
-        device=torch.cuda.get_device_name(device) if on_cuda else device.type,
+        device=name if count == 1 else f"{name}, {plural(count, 'process', 'processes')}",
         threads=torch.get_num_threads(),
         python=platform.python_version(),
         torch=torch.__version__,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import fit
+from tasks.training.parallel import copy_from_first, from_first, is_first, process_count
 from tasks.training.readings import readings
 from tasks.training.seeding import seeded
 from tasks.training.step import Attachment, CoTrained, Streams
@@ -98,13 +100,15 @@ class ModelCache:
         """
         model, attachments = self._untrained(len(rounds[-1]), member)
         path = self.path(rounds, member)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path):
-            seconds = self._restored(path, model, attachments)
+        with _kept_by_first(path):
+            seconds = from_first(lambda: self._restored(path, model, attachments))
             if seconds is None:
                 self._train(model, attachments, rounds, member)
                 seconds = self.clock.seconds.pop("fit")
-                save_weights(dict(_named(model, attachments)), path, {"seconds": repr(seconds)})
+                if is_first():
+                    save_weights(dict(_named(model, attachments)), path, {"seconds": repr(seconds)})
+            else:
+                copy_from_first(value for _, value in _named(model, attachments))
         return self._learner(model, attachments), seconds
 
     def tried(self, labeled: Ids) -> Learner:
@@ -136,14 +140,15 @@ class ModelCache:
             measure: gives the metrics where they are not there yet.
         """
         path = self.folder / f"{self.key(rounds, 0)}-{split}.json"
-        with locked(path):
-            kept = read_metrics(path)
+        with _kept_by_first(path):
+            kept = from_first(lambda: read_metrics(path))
             if kept is None:
                 with self.clock.phase("evaluate"):
                     found = measure()
                 seconds = self.clock.seconds.pop("evaluate") + self.clock.seconds.pop("forward", 0.0)
                 kept = Measured(found, seconds)
-                save_metrics(kept, path)
+                if is_first():
+                    save_metrics(kept, path)
         return kept
 
     def path(self, rounds: Sequence[Ids], member: int) -> Path:
@@ -169,6 +174,8 @@ class ModelCache:
             "threads": torch.get_num_threads(),
             "parent": self.key(rounds[:-1], member) if warm else None,
         }
+        if process_count() > 1:
+            parts["processes"] = process_count()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _untrained(self, labeled: int, member: int) -> tuple[TapModel, dict[str, Attachment]]:
@@ -202,7 +209,8 @@ class ModelCache:
     def _train(self, model: TapModel, attachments: dict[str, Attachment], rounds: Sequence[Ids], member: int) -> None:
         if self.task.recipe.warm_start and len(rounds) > 1:
             self.learner(rounds[:-1], member)
-            _restore(self.path(rounds[:-1], member), _named(model, attachments))
+            if is_first():  # from which others get them when training begins
+                _restore(self.path(rounds[:-1], member), _named(model, attachments))
         self._fit(model, attachments, rounds[-1], member)
 
     def _fit(self, model: TapModel, attachments: dict[str, Attachment], labeled: Ids, member: int) -> None:
@@ -217,6 +225,17 @@ class ModelCache:
             fit(self.task, model, labeled, list(attachments.values()), streams)
         for module in (model, *(each.module for each in attachments.values())):
             module.zero_grad(set_to_none=True)  # a learner is the same, trained just now or loaded
+
+
+@contextmanager
+def _kept_by_first(path: Path) -> Iterator[None]:
+    """Hold the lock of a file in the process that reads and writes it; others need no such file."""
+    if not is_first():
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        yield
 
 
 def _named(model: TapModel, attachments: dict[str, Attachment]) -> Iterator[tuple[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -108,8 +109,12 @@ def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its impor
     import torch  # noqa: PLC0415
 
     from tasks.kinds import build_task  # noqa: PLC0415
+    from tasks.training.parallel import alone, require_agreement  # noqa: PLC0415
 
-    return build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))
+    with alone():  # caches have locks
+        task = build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))
+    require_agreement(json.dumps(dict(task.fingerprints), sort_keys=True).encode(), f"the data of {protocol.name}")
+    return task
 
 
 def prepare(threads: int = 1) -> None:

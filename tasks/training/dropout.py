@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.base import Features
+from tasks.training.parallel import Part
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,17 @@ class Dropout:
         """Dropout whose masks follow from `rng`, drawn on the device."""
         return cls(rate, torch.Generator(device).manual_seed(int(rng.integers(2**63))))
 
-    def __call__(self, features: Features) -> Features:
-        """The features (n c ...) under a new mask."""
-        return tuple(each * self._mask(each) for each in features)
+    def __call__(self, features: Features, part: Part | None = None) -> Features:
+        """The features (n c ...) under a new mask.
 
-    def _mask(self, feature: Tensor) -> Tensor:
-        shape = (*feature.shape[:2], *[1] * (feature.ndim - 2))
-        kept = torch.rand(shape, generator=self.generator, device=feature.device) >= self.rate
+        Args:
+            features: of a batch, or of a part of it.
+            part: which part; masks are drawn for the whole batch.
+        """
+        return tuple(each * self._mask(each, part) for each in features)
+
+    def _mask(self, feature: Tensor, part: Part | None) -> Tensor:
+        images, rows = (part.whole, part.rows) if part else (len(feature), slice(None))
+        shape = (images, feature.shape[1], *[1] * (feature.ndim - 2))
+        kept = torch.rand(shape, generator=self.generator, device=feature.device)[rows] >= self.rate
         return kept.to(feature.dtype) / (1 - self.rate)

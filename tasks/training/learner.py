@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTa
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
+from tasks.training.parallel import shared
 from tasks.training.readings import readings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,21 @@ class Learner:
     clock: Clock = field(default_factory=Clock)
 
     def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
-        """Ids and outputs of consecutive images: test-time view, evaluation mode, no gradients, in order."""
+        """Ids and outputs of consecutive images: test-time view, evaluation mode, no gradients, in order.
+
+        Every process of a run computes them all, as taps are too large to be sent; the other methods share the work.
+        """
         for start in range(0, len(ids), self.batch):
             part = ids[start : start + self.batch]
-            with self.clock.phase("forward"):
-                outputs = self._forward(part)
-            yield part, outputs
+            yield part, self._outputs(part)
+
+    def shared(self, ids: Ids, function: Callable[[Ids, Outputs], T]) -> Iterator[T]:
+        """What a function of ids and outputs gives, batch by batch; see `tasks.training.parallel.shared`."""
+        return shared(ids, self.batch, lambda part: function(part, self._outputs(part)))
+
+    def _outputs(self, ids: Ids) -> Outputs:
+        with self.clock.phase("forward"):
+            return self._forward(ids)
 
     def map(self, ids: Ids, function: Callable[[Outputs], Tensor]) -> Tensor:
         """The values of a function of the outputs, one row per image, without gradients."""
@@ -51,19 +64,22 @@ class Learner:
         """
         whole: tuple[Tensor, ...] = ()
         done = 0
-        for part, outputs in self.batches(ids):
-            with torch.no_grad():
-                values = function(outputs)
+
+        @torch.no_grad()
+        def computed(_: Ids, outputs: Outputs) -> tuple[Tensor, ...]:
+            return function(outputs)
+
+        for values in self.shared(ids, computed):
             whole = whole or tuple(value.new_empty(len(ids), *value.shape[1:]) for value in values)
             for filled, value in zip(whole, values, strict=True):
-                filled[done : done + len(part)] = value
-            done += len(part)
+                filled[done : done + len(value)] = value
+            done += len(values[0])
         return whole
 
     def posteriors(self, ids: Ids) -> Iterator[Posteriors]:
         """Predictions, batch by batch."""
-        for _, outputs in self.batches(ids):
-            yield self.task.posteriors(outputs.raw)
+        for raw in self.shared(ids, lambda _, outputs: outputs.raw):
+            yield self.task.posteriors(raw)
 
     def embeddings(self, ids: Ids) -> Float[Tensor, "n d"]:
         """One vector per image."""
@@ -91,7 +107,7 @@ class Learner:
 
     def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
         """The gradient of each image's loss under the model's own prediction, in the weights of its head."""
-        parts = [gradient_embeddings(self.task, self.model.head, outputs) for _, outputs in self.batches(ids)]
+        parts = self.shared(ids, lambda _, outputs: gradient_embeddings(self.task, self.model.head, outputs))
         return GradientEmbeddings(*(torch.cat(factors) for factors in zip(*parts, strict=True)))
 
     def decode(self, features: Features) -> Posteriors:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from tasks.notices import notice
 from tasks.training.device_steps import CaptureError, DeviceSteps, not_captured
 from tasks.training.device_task import DeviceTask
 from tasks.training.optimizers import optimizer, scheduler
+from tasks.training.parallel import Part, copy_from_first, process_count, rows_of
 from tasks.training.step import Attachment, Streams, TrainingStep
 
 
@@ -30,7 +32,8 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     """Train a model, and what is attached to it, in place by the task's recipe.
 
     An epoch runs through all labeled images in batches of nearly equal size, none above the recipe's. On a GPU they are
-    of equal size, and the last one ends with images from the start of its epoch's order.
+    of equal size, and the last one ends with images from the start of its epoch's order. Where several processes make a
+    run, each computes its part of every batch.
 
     Raises:
         TrainingError: a loss was not finite; says at which step of how many.
@@ -38,7 +41,9 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     recipe, ordered = task.recipe, np.sort(labeled)
     for module in (model, *(attachment.module for attachment in attachments)):
         module.train()
-    steps = _captured(task, model, ordered, attachments, streams) if on_gpu(task) else None
+        copy_from_first(module.state_dict().values())
+    captures = on_gpu(task) and process_count() == 1
+    steps = _captured(task, model, ordered, attachments, streams) if captures else None
     steps = steps or OrdinarySteps(task, model, ordered, attachments, streams)
     per_epoch = math.ceil(len(labeled) / recipe.batch)
     for epoch in range(recipe.epochs):
@@ -72,12 +77,32 @@ class OrdinarySteps:
         first_bad = torch.full((), -1, device=self._task.unlabeled.device)
         order = self._ordered[self._streams.order.permutation(len(self._ordered))]
         for number, ids in enumerate(np.array_split(order, self._per_epoch)):
-            total = self._step(*self._task.augmented(ids, self._streams.augmentation), progress)
+            part = Part.of(len(ids))
+            inputs, targets = augmented(self._task, ids, self._streams.augmentation, part)
+            total = self._step.on_part(inputs, targets, progress, part)
             for schedule in self._schedulers:
                 schedule.step()
             bad = ~torch.isfinite(total) & (first_bad < 0)
             first_bad = torch.where(bad, number, first_bad)  # without waiting for the device
         return first_bad
+
+
+def augmented(task: Task[Any, Any], ids: Ids, rng: np.random.Generator, part: Part | None) -> tuple[Tensor, Any]:
+    """Inputs and targets of a part of an augmented batch: the same, however many processes share the batch.
+
+    What is random is drawn for all images. A `DeviceTask` then reads and changes those of the part alone, others all.
+
+    Args:
+        task: to train on.
+        ids: of the whole batch.
+        rng: draws what is random about the augmentation.
+        part: to give; None for the whole batch.
+    """
+    if part is None:
+        return task.augmented(ids, rng)
+    if isinstance(task, DeviceTask):
+        return task.batch(rows_of(task.drawn(ids, rng), part.rows))
+    return rows_of(task.augmented(ids, rng), part.rows)
 
 
 def _captured(

@@ -15,7 +15,9 @@ from torch.optim import Optimizer
 from tasks.base import Outputs, TapModel, Task
 from tasks.training.dropout import Dropout
 from tasks.training.learner import float32
+from tasks.training.parallel import Part, add_up
 from tasks.training.readings import readings
+from tasks.training.whole_batch import whole_batch
 
 
 @runtime_checkable
@@ -27,7 +29,17 @@ class CoTrained(Protocol):
         ...
 
     def loss(self, module: nn.Module, taps: Sequence[Tensor], losses: Tensor, progress: float) -> Tensor:
-        """Its training loss; `losses` are the model's, per image, and `progress` in [0, 1) the share of epochs done."""
+        """Its training loss, from `module(taps)` and `losses`.
+
+        Where several processes share a batch, the taps are those of a part, while `losses` and what the module gives are
+        those of the whole batch.
+
+        Args:
+            module: as `build` has made it.
+            taps: of the batch.
+            losses: the model's, per image.
+            progress: share of the epochs that are done, in [0, 1).
+        """
         ...
 
 
@@ -85,8 +97,15 @@ class TrainingStep:
             targets: of the task.
             progress: share of the epochs that are done.
         """
-        total = self.loss(inputs, targets, progress)
+        return self.on_part(inputs, targets, progress, None)
+
+    def on_part(
+        self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float, part: Part | None
+    ) -> Float[Tensor, ""]:
+        """The same, by all processes of a run, each with its part of the batch; None stands for the whole batch."""
+        total = self.loss(inputs, targets, progress, part)
         self.backward(total)
+        total = add_up(total, self.learned, part)
         self.update()
         return total.detach()
 
@@ -95,9 +114,11 @@ class TrainingStep:
         """The model, and the module of every attachment."""
         return self.model, *(attachment.module for attachment in self.attachments)
 
-    def loss(self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float) -> Float[Tensor, ""]:
-        """The mean loss of a batch plus the losses of what is attached."""
-        return batch_loss(self.task, self.model, inputs, targets, self.attachments, self.dropout, progress)
+    def loss(
+        self, inputs: Float[Tensor, "n ..."], targets: Any, progress: float, part: Part | None = None
+    ) -> Float[Tensor, ""]:
+        """The mean loss of a batch plus the losses of what is attached; see `batch_loss`."""
+        return batch_loss(self.task, self.model, inputs, targets, self.attachments, self.dropout, progress, part)
 
     def backward(self, total: Float[Tensor, ""]) -> None:
         """Replace all gradients by those of a loss."""
@@ -119,17 +140,25 @@ def batch_loss(
     attachments: Sequence[Attachment] = (),
     dropout: Dropout | None = None,
     progress: float = 0.0,
+    part: Part | None = None,
 ) -> Float[Tensor, ""]:
-    """The mean loss of these images plus the losses of what is attached."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=task.recipe.precision == "bf16"):
+    """The mean loss of these images plus the losses of what is attached.
+
+    Of a part of a batch it is what the part adds: the sum over all processes is the loss of the whole batch.
+    """
+    bf16 = torch.autocast(images.device.type, torch.bfloat16, enabled=task.recipe.precision == "bf16")
+    with whole_batch(part), bf16:
         taps, features, scales = model.scaled_trunk(images)
-        thinned = dropout(features) if dropout else features
+        thinned = dropout(features, part) if dropout else features
         outputs = Outputs(taps, features, model.head(*thinned), scales)
     outputs = float32(outputs)
     losses = task.unlabeled.losses(outputs.raw, targets)
-    total = losses.mean()
+    total = losses.sum() / part.whole if part else losses.mean()
+    known = part.gathered(losses.detach()) if part else losses.detach()
     for attachment in attachments:
         taps = readings(task.unlabeled, outputs, attachment.objective)
         taps = [tap.detach() for tap in taps] if attachment.detached else taps
-        total = total + attachment.objective.loss(attachment.module, taps, losses.detach(), progress)
+        with whole_batch(part, [attachment.module]):
+            added = attachment.objective.loss(attachment.module, taps, known, progress)
+        total = total + (added / len(part.sizes) if part else added)  # every process has computed it
     return total

@@ -1,0 +1,100 @@
+"""Each run made by several processes together, which torchrun has started."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from lossbench.config import ConfigError
+from lossbench.paths import Paths
+from lossbench.processes import Launched
+from lossbench.running.executors.base import Deadline
+from lossbench.running.jobs import Job, Sink
+from lossbench.running.recording import Recording
+from lossbench.running.sweep import prepare, rounds_of
+from lossbench.words import plural
+from tasks.locks import locked
+from tasks.notices import LOGGER
+
+LONGEST_WAIT = timedelta(days=30)
+"""For another process, which may prepare data for hours. Torchrun ends all as soon as one has ended."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Makes runs one after another, each by all processes. The first process writes all files.
+
+    Args:
+        launched: this process.
+        device: name of the device that was asked for.
+
+    Raises:
+        ConfigError: the device has a number, or this machine has no such device.
+    """
+
+    launched: Launched
+    device: str
+
+    def __post_init__(self) -> None:
+        from lossbench.running.machine import check_device  # noqa: PLC0415 - imports torch
+
+        if self.device not in {"cpu", "cuda"}:
+            msg = f"--device {self.device}: under torchrun each process takes a GPU of its own; give cuda or cpu"
+            raise ConfigError(msg)
+        check_device(self.own_device)
+
+    @property
+    def own_device(self) -> str:
+        """Name of this process's device."""
+        return "cpu" if self.device == "cpu" else f"cuda:{self.launched.local_number}"
+
+    @property
+    def description(self) -> str:
+        """By how many processes."""
+        return f"each by {plural(self.launched.count, 'process', 'processes')}"
+
+    def make(self, planned: Sequence[Job], paths: Paths, events: Sink, deadline: Deadline) -> None:
+        """Make all runs; see `Executor`."""
+        prepare()
+        if self.launched.number:
+            LOGGER.setLevel(logging.ERROR)  # the first process says the same
+        with _connected(self.own_device):
+            for number, job in enumerate(planned):
+                _make(number, job, replace(paths, device=self.own_device), events, deadline)
+
+
+def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline) -> None:
+    """Make a run, or the rest of it. What is written, and when to stop, is decided by the first process."""
+    from tasks.training.parallel import from_first, is_first  # noqa: PLC0415 - imports torch
+
+    recording = Recording(number, job, paths.out, events)
+    with locked(recording.path) if is_first() else nullcontext():
+        if is_first():
+            recording.read()
+        recording.record = from_first(lambda: recording.record)
+        if not recording.complete and not from_first(lambda: deadline.passed):
+            for record in rounds_of(job, paths, recording.record, recording.report):
+                if is_first():
+                    recording.keep(record)
+                if from_first(lambda: deadline.passed):
+                    break
+    if is_first():
+        recording.end()
+
+
+@contextmanager
+def _connected(device: str) -> Iterator[None]:
+    """In this block the processes can reach each other. After a fault the connections end with the process."""
+    import torch  # noqa: PLC0415
+    from torch import distributed  # noqa: PLC0415
+
+    on_gpu = device != "cpu"
+    if on_gpu:
+        torch.cuda.set_device(device)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT)
+    yield
+    distributed.barrier()  # nobody ends while others still write
+    distributed.destroy_process_group()
