@@ -54,13 +54,13 @@ def chances(points: Tensor, weights: Tensor, picks: int) -> dict[tuple[int, ...]
 
 
 @pytest.mark.usefixtures("many_products")
-@pytest.mark.parametrize("proposals", [1, 3, 64])
+@pytest.mark.parametrize("proposals", [2, 64])
 def test_draws_by_rejection_have_the_probabilities_of_k_means_plus_plus(
     proposals: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draws, "PROPOSALS", proposals)
     left, right = torch.tensor([[1.0], [2.0], [1.0], [1.0]]), torch.tensor([[0.0], [0.5], [3.0], [3.5]])
-    weights, rng, runs = torch.tensor([1.0, 2.0, 1.0, 3.0]).double(), np.random.default_rng(0), 800
+    weights, rng, runs = torch.tensor([1.0, 2.0, 1.0, 3.0]).double(), np.random.default_rng(0), 500
     found = [tuple(k_means_plus_plus(left, right, 3, rng, weights).tolist()) for _ in range(runs)]
     expected = chances(left * right, weights, 3)
     assert sum(expected.values()) == pytest.approx(1)
