@@ -20,8 +20,8 @@ MEMORY_SHARE = 0.25
 """Of this machine's memory, where the variable is not set."""
 PART_NUMBERS = 2**24
 """Numbers of a tensor that are read at once where no product of matrices asks for other parts: 64 MiB of float32."""
-GATHERED_ROWS = 2048
-"""Rows that are copied at once: of a file the system reads 64 KiB around each."""
+GATHERED_ROWS = 128
+"""Rows that are copied at once: of a file the system may count 2 MiB around each as memory of the process."""
 
 RESIDENT_SHARE = 0.4
 """Of the free memory of a GPU: data may take as much; several runs may share a card, and training needs the rest."""

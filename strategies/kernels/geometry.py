@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.memory import parts, release
+from tasks.memory import gathered, parts, release
 
 BLOCK = 1024
 """Centers per matrix product."""
@@ -43,10 +43,8 @@ class Space(NamedTuple):
 
     def subset(self, index: Tensor | slice) -> Space:
         """Some of the points, in the order of the index."""
-        left = moved(self.left[index], self.origin)
-        right = left if self.left is self.right else moved(self.right[index], self.origin)
-        if isinstance(index, Tensor):
-            release(self.left)
+        left = moved(_taken(self.left, index), self.origin)
+        right = left if self.left is self.right else moved(_taken(self.right, index), self.origin)
         return Space(left, right, self.offsets[index], self.factor)
 
     def distances_to_nearest(self, others: Space) -> Float[Tensor, " n"]:
@@ -72,6 +70,10 @@ def squared_norms(points: Float[Tensor, "n d"], origin: Float[Tensor, " d"] | No
 def moved(points: Float[Tensor, "n d"], origin: Float[Tensor, " d"] | None) -> Float[Tensor, "n d"]:
     """The points less an origin."""
     return points if origin is None else points - origin
+
+
+def _taken(points: Float[Tensor, "n d"], index: Tensor | slice) -> Float[Tensor, "m d"]:
+    return gathered(points, index) if isinstance(index, Tensor) else points[index]
 
 
 def centered_rows(points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -138,8 +140,9 @@ def farthest_first_traversal(
             contender_distances[rows == rows[best]] = -1  # never picked twice, even if all points are equal
             best = int(contender_distances.argmax())
         chosen += new
-        bounds = torch.minimum(bounds, space.distances_to_nearest(space.subset(torch.stack(new))))
-        bounds[torch.stack(chosen)] = -1
+        if len(chosen) < count:
+            bounds = torch.minimum(bounds, space.distances_to_nearest(space.subset(torch.stack(new))))
+            bounds[torch.stack(chosen)] = -1
     if not chosen:
         return torch.zeros(0, dtype=torch.long, device=bounds.device), bounds.new_zeros(0)
     return torch.stack(chosen), torch.stack(distances)

@@ -1,8 +1,9 @@
 """The kernels on a pool in a file: `uv run python tests/benchmarks/bench_store.py IMAGES PICKS [KERNEL ...]`.
 
 D = 512, C = 10, float32, as many threads as OMP_NUM_THREADS says (else all cores), once each. Of every kernel: wall and CPU
-seconds, the peak of the process's memory with the pages of the file, and the floor, which is the larger of two times: all
-multiplications at the rate of a product of matrices here, and one pass over the file at the speed of a first one. The process
+seconds, the peak of the process's memory with the pages of the file, the passes over all points for distances, and the floor,
+which is the larger of two times: the multiplications that were needed at the rate of a product of matrices here, and the reads of
+the file at the speed of a first one. The process
 may hold 4 GB of its own, and the points lie in a file whatever their size. `uv run pytest -m slow tests/benchmarks/bench_store.py`
 runs all kernels on 20,000 images.
 """
@@ -42,10 +43,11 @@ MOST_BYTES = 4 * 10**9
 
 
 class Kernel(NamedTuple):
-    """A kernel on the points with a number of picks, and its multiplications by images and picks."""
+    """A kernel on the points with a number of picks, and its work by images and picks beside that of counted passes."""
 
     pick: Callable[[Tensor, int], Tensor]
     products: Callable[[int, int], float]
+    reads: Callable[[int, int], float]
 
 
 def made(count: int) -> Tensor:
@@ -95,18 +97,28 @@ def herding(points: Tensor, picks: int) -> Tensor:
     return rows[herding_picks(Gains(some, torch.full_like(covered, 1 / len(some)), covered, 0.5, rng), picks)[0]]
 
 
-def k_means_products(images: int, picks: int) -> float:
-    """Of 20 iterations on all images or a sample, and the last assignment."""
-    learned = max(MOST_PRODUCTS / (picks * D), LEAST_POINTS * picks)
-    return picks * D * (21 * images if learned >= images else 21 * learned + images)
+def learned(images: int, picks: int) -> float:
+    """Points from which k-means learns."""
+    return min(max(MOST_PRODUCTS / (picks * D), LEAST_POINTS * picks), images)
+
+
+def one_by_one(images: int, picks: int) -> int:
+    """Draws of BADGE that take a pass each."""
+    return picks if images * picks * (D + C) <= MOST_PRODUCTS else 0
 
 
 KERNELS = {
-    "margin": Kernel(margins, lambda images, _: images * D * C),
-    "core-set": Kernel(core_set, lambda images, picks: 1.1 * images * picks * D),
-    "badge": Kernel(badge, lambda images, picks: images * picks * (D + C)),
-    "k-means": Kernel(clusters, k_means_products),
-    "herding": Kernel(herding, lambda images, picks: (KERNEL_NUMBERS + min(HERDED, images) * 1.1 * picks) * D),
+    "margin": Kernel(margins, lambda images, _: images * D * C, lambda *_: 1),
+    "core-set": Kernel(core_set, lambda *_: 0, lambda *_: 1),
+    "badge": Kernel(badge, lambda images, picks: images * one_by_one(images, picks) * (D + C), one_by_one),
+    "k-means": Kernel(  # 20 iterations on all images or a sample; then the last assignment
+        clusters,
+        lambda images, picks: picks * D * (21 * learned(images, picks) + images * (learned(images, picks) < images)),
+        lambda images, picks: 42 * learned(images, picks) / images + 1,
+    ),
+    "herding": Kernel(
+        herding, lambda images, picks: (KERNEL_NUMBERS + min(HERDED, images) * 1.1 * picks) * D, lambda *_: 0.1
+    ),
 }
 
 
@@ -118,25 +130,26 @@ def measure(name: str, points: Tensor, picks: int, machine: Machine) -> float:
     rows = KERNELS[name].pick(points, picks)
     wall, processor = time.perf_counter() - begun, time.process_time() - used
     assert len(set(rows.tolist())) >= 0.9 * picks, "k-means may leave clusters empty"
-    products = KERNELS[name].products(len(points), picks)
-    floors = machine.floor(flops=2 * products), machine.floor(bytes_read=points.numel() * 4)
+    products = KERNELS[name].products(len(points), picks) + sum(passes) * len(points) * D
+    reads = KERNELS[name].reads(len(points), picks) + len(passes)
+    floors = machine.floor(flops=2 * products), machine.floor(bytes_read=reads * points.numel() * 4)
     bound = "multiplications" if floors[0] > floors[1] else "reading the file"
     print(
-        f"{name}: {wall:.0f} s, {processor:.0f} s of CPU, peak {peak_mebibytes():.0f} MiB, {sum(passes)} passes for "
-        f"distances; floor {max(floors):.1f} s by {bound}",
+        f"{name}: {wall:.0f} s, {processor:.0f} s of CPU, peak {peak_mebibytes():.0f} MiB, {len(passes)} passes "
+        f"with {sum(passes)} picks or centers; floor {max(floors):.1f} s by {bound}",
         flush=True,
     )
     return peak_mebibytes()
 
 
 def counted_passes(images: int) -> list[int]:
-    """A list that gets a 1 for every pass for distances of all points."""
+    """A list that gets the number of the others for every pass for distances of all points to them."""
     passes: list[int] = []
     for kind, size in ((Space, "offsets"), (OuterProducts, "norms")):
         plain = getattr(kind.distances_to_nearest, "plain", kind.distances_to_nearest)
 
         def counted(self, others, plain=plain, size=size):
-            passes.append(int(len(getattr(self, size)) == images))
+            passes.extend([len(getattr(others, size))] * (len(getattr(self, size)) == images))
             return plain(self, others)
 
         counted.plain = plain
