@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.mixing import (
     UNSTABLE_WEIGHT,
     Anchors,

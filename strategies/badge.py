@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.kernels.geometry import k_means_plus_plus
+from strategies.kernels.clustering import k_means_plus_plus
 
 
 class Badge(Strategy):

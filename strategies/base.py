@@ -16,8 +16,10 @@ from torch.nn import functional
 
 from lossbench.errors import LossbenchError
 from lossnet import RankingObjective
+from strategies.kernels.rows import largest_first
 from strategies.parameters import plain
 from tasks.base import Ids
+from tasks.memory import parts
 from tasks.training.learner import Learner
 from tasks.training.step import CoTrained
 
@@ -187,9 +189,8 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
         msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
         raise SelectionError(msg)
     with ctx.learner.clock.phase("pick"):
-        shuffled = torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device)
-        best = scores[shuffled].sort(descending=True, stable=True)
-        return ctx.pick(shuffled[best.indices[: ctx.budget]], best.values[: ctx.budget])
+        rows = largest_first(scores, torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device), ctx.budget)
+        return ctx.pick(rows, scores[rows])
 
 
 def finite(values: Tensor, what: str) -> Tensor:
@@ -202,7 +203,7 @@ def finite(values: Tensor, what: str) -> Tensor:
     Raises:
         SelectionError: a value is infinite or NaN.
     """
-    bad = int((~torch.isfinite(values)).sum())
+    bad = sum(int((~torch.isfinite(part)).sum()) for part in parts(values))
     if bad:
         msg = f"{bad} of {values.numel()} numbers of the {what} are not finite"
         raise SelectionError(msg)
@@ -220,4 +221,6 @@ def unit_embeddings(ctx: Context, ids: Ids) -> Float[Tensor, "n d"]:
 
 def unit_rows(points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """The same points, scaled to length 1 in place; a point of 0 stays 0."""
-    return points.div_(points.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))
+    for part in parts(points):
+        part.div_(part.norm(dim=1, keepdim=True).clamp_(min=torch.finfo(points.dtype).tiny))
+    return points

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.information import entropy
 from tasks.base import Posteriors
 from tasks.settings import Number
@@ -41,14 +41,12 @@ class Clue(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """Pick the images nearest to the centers; if clusters are empty, continue with the highest entropies."""
-        embeddings: list[Tensor] = []
-        entropies: list[Tensor] = []
-        for _, outputs in ctx.learner.batches(ctx.candidates):
-            with torch.no_grad():
-                embeddings.append(ctx.learner.task.embed(outputs))
-                entropies.append(softened_entropy(ctx.learner.task.posteriors(outputs.raw), self.temperature))
-        points = finite(torch.cat(embeddings), "embeddings")
-        weights = finite(torch.cat(entropies), "entropies") + LEAST_WEIGHT
+        task = ctx.learner.task
+        points, entropies = ctx.learner.map_all(
+            ctx.candidates,
+            lambda outputs: (task.embed(outputs), softened_entropy(task.posteriors(outputs.raw), self.temperature)),
+        )
+        points, weights = finite(points, "embeddings"), finite(entropies, "entropies") + LEAST_WEIGHT
         with ctx.learner.clock.phase("pick"):
             rows = nearest_to_centers(k_means(points, ctx.budget, ctx.rng, weights=weights))
             shuffled = torch.from_numpy(ctx.rng.permutation(len(points))).to(points.device)

@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.mixing import UNSTABLE_WEIGHT
 from tasks.base import Outputs
+from tasks.memory import gathered
 from tasks.settings import Number, Whole
 from tasks.training.dropout import Dropout
 
@@ -61,7 +62,7 @@ class DropQuery(Strategy):
         """Of these candidates at most as many as the budget, the nearest to the centers of their k-means."""
         if len(rows) <= ctx.budget:
             return rows
-        return rows[nearest_to_centers(k_means(points[rows], ctx.budget, ctx.rng))]
+        return rows[nearest_to_centers(k_means(gathered(points, rows), ctx.budget, ctx.rng))]
 
     def _read(self, ctx: Context) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
         """The unit embedding of each candidate, and how many passes change its category."""

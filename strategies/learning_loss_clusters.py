@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch.nn import functional
 
 from lossnet import ListwiseObjective, RankingObjective
 from strategies.base import Context, Kind, Selection, Strategy, finite
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
+from strategies.kernels.geometry import centered_rows
 from strategies.kernels.information import shares_of_lower
 from tasks.settings import Number
 from tasks.training.learner import trained_module
@@ -47,16 +47,13 @@ class LearningLossClusters(Strategy):
     def select(self, ctx: Context) -> Selection:
         """Pick the images nearest to the centers; if clusters are empty, continue with the highest predicted losses."""
         learner, module = ctx.learner, trained_module(ctx.learner.auxiliary)
-        predicted, embeddings = [], []
-        for _, outputs in learner.batches(ctx.candidates):
-            with torch.no_grad():
-                predicted.append(module(outputs.taps))
-                embeddings.append(learner.task.embed(outputs))
-        losses, points = finite(torch.cat(predicted), "predicted losses"), finite(torch.cat(embeddings), "embeddings")
+        losses, points = learner.map_all(
+            ctx.candidates, lambda outputs: (module(outputs.taps), learner.task.embed(outputs))
+        )
+        losses, points = finite(losses, "predicted losses"), finite(points, "embeddings")
         with learner.clock.phase("pick"):
             order, weights = losses.argsort(), shares_of_lower(losses)
-            points = functional.normalize(points - points.mean(0))
-            rows = nearest_to_centers(k_means(points, ctx.budget, ctx.rng, weights=weights**self.power))
+            rows = nearest_to_centers(k_means(centered_rows(points), ctx.budget, ctx.rng, weights=weights**self.power))
             others = order.flip(0)
             rows = torch.cat([rows, others[~torch.isin(others, rows)]])[: ctx.budget]
             return ctx.pick(rows)

@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
-from strategies.kernels.geometry import Space, k_means
+from strategies.kernels.clustering import k_means
+from strategies.kernels.geometry import Space
 from tasks.settings import MOST_IMAGES, Number, Whole
 
 CHUNK = 1024

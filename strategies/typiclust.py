@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
-from strategies.kernels.geometry import k_means
+from strategies.kernels.clustering import k_means
 from tasks.settings import MOST_IMAGES, Whole
 
 CHUNK = 1024

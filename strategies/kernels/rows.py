@@ -1,11 +1,11 @@
-"""One distribution per image from its posterior rows. Pure functions."""
+"""One distribution per image from its posterior rows, and the rows of the largest scores. Pure functions."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,6 +13,8 @@ from tasks.base import Posteriors
 
 CELLS = 64
 """Maximum number of cells of a map after pooling."""
+SORTED_ROWS = 2**20
+"""Scores that are sorted at once."""
 
 
 def row_means(posteriors: Posteriors) -> Float[Tensor, "n v"]:
@@ -43,3 +45,20 @@ def pooled_cells(probs: Float[Tensor, "n m k"], grid: tuple[int, int], most: int
         for side in grid
     )
     return torch.einsum("nmyx,yv,xu->nmvu", probs.unflatten(2, grid), down, across).flatten(2)
+
+
+def largest_first(scores: Float[Tensor, " n"], order: Int[Tensor, " n"], most: int) -> Int[Tensor, " k"]:
+    """The rows of the largest scores, largest first; of equal scores the first in the order.
+
+    The best of one part after the other are merged: memory is bounded, however many there are.
+
+    Args:
+        scores: not NaN.
+        order: of all rows.
+        most: how many rows to give; all if there are fewer.
+    """
+    best = order[:0]
+    for part in order.split(SORTED_ROWS):
+        rows = torch.cat([best, part])
+        best = rows[scores[rows].sort(descending=True, stable=True).indices[:most]]
+    return best

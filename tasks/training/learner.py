@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTask
+from tasks.memory import release, room
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
@@ -60,7 +61,8 @@ class Learner:
     def map_all(self, ids: Ids, function: Callable[[Outputs], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """What a function of the outputs gives, from one pass: tensors of one row per image, without gradients.
 
-        Each is filled batch by batch, as joining its parts would take the memory twice.
+        Each is filled batch by batch, as joining its parts would take the memory twice; one that is too large for the memory
+        lies in a file (`tasks.memory.room`).
         """
         whole: tuple[Tensor, ...] = ()
         done = 0
@@ -70,9 +72,9 @@ class Learner:
             return function(outputs)
 
         for values in self.shared(ids, computed):
-            whole = whole or tuple(value.new_empty(len(ids), *value.shape[1:]) for value in values)
+            whole = whole or tuple(room(len(ids), value) for value in values)
             for filled, value in zip(whole, values, strict=True):
-                filled[done : done + len(value)] = value
+                release(filled[done : done + len(value)].copy_(value))
             done += len(values[0])
         return whole
 
@@ -107,8 +109,9 @@ class Learner:
 
     def gradient_embeddings(self, ids: Ids) -> GradientEmbeddings:
         """The gradient of each image's loss under the model's own prediction, in the weights of its head."""
-        parts = self.shared(ids, lambda _, outputs: gradient_embeddings(self.task, self.model.head, outputs))
-        return GradientEmbeddings(*(torch.cat(factors) for factors in zip(*parts, strict=True)))
+        return GradientEmbeddings(
+            *self.map_all(ids, lambda outputs: gradient_embeddings(self.task, self.model.head, outputs))
+        )
 
     def decode(self, features: Features) -> Posteriors:
         """The prediction from given features; differentiable."""

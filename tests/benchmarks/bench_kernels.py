@@ -22,7 +22,8 @@ from strategies import Context
 from strategies.alfa_mix import AlfaMix
 from strategies.cdal import Mixtures, cdal_picks
 from strategies.graph import CoreGCN, Graph, NodeOutputs, train_graph_network
-from strategies.kernels.geometry import greedy_k_center, k_means_plus_plus
+from strategies.kernels.clustering import k_means_plus_plus
+from strategies.kernels.geometry import greedy_k_center
 from tasks.base import Ids, Outputs
 from tasks.classification.task import COLORS, UnlabeledClassification
 from tasks.images.pixels import Pixels

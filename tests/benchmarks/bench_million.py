@@ -18,8 +18,9 @@ from torch.nn import functional
 from lossbench.running.machine import memory_growth
 from strategies.bait import gram
 from strategies.cdal import Mixtures, cdal_picks
+from strategies.kernels.clustering import k_means, k_means_plus_plus, nearest_to_centers
 from strategies.kernels.fisher import FisherBatch, fisher_picks
-from strategies.kernels.geometry import greedy_k_center, k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.geometry import greedy_k_center
 from strategies.kernels.herding import Gains, coverage, herding_picks
 from strategies.kernels.information import disagreement, entropy, expected_residual, least_confidence, margin
 from strategies.typiclust import typical_picks

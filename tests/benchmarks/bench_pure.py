@@ -18,7 +18,8 @@ from lossnet.multiscale import divergence_loss
 from strategies.cdal import Mixtures, cdal_picks, context_mixtures
 from strategies.graph import CoreGCN, Graph, train_graph_network
 from strategies.kernels import information
-from strategies.kernels.geometry import greedy_k_center, k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.clustering import k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.geometry import greedy_k_center
 from strategies.kernels.mixing import Anchors, symmetric_divergence, unit_gradients
 from strategies.kernels.rows import pooled_cells
 from strategies.probcover import covering_picks, pure_radius

@@ -15,7 +15,7 @@ from torch.nn import functional
 from trained_margins import OWN_SKETCH, SKETCH, largest_sketch_error, mean_sketch_error
 
 from strategies.badge import Badge
-from strategies.kernels.geometry import k_means_plus_plus
+from strategies.kernels.clustering import k_means_plus_plus
 from tasks.training.gradients import EXACT_NUMBERS, SKETCH_NUMBERS, gradient_embeddings
 
 

@@ -11,7 +11,7 @@ from points import context, random_problem
 from tiny_contexts import CANDIDATES, MakeContext
 
 from strategies.clue import Clue, softened_entropy
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
 from tasks.base import Posteriors
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from strategies.base import unit_embeddings
 from strategies.dropquery import DropQuery
-from strategies.kernels.geometry import k_means, nearest_to_centers
+from strategies.kernels.clustering import k_means, nearest_to_centers
 from tasks.training.dropout import Dropout
 
 

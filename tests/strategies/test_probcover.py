@@ -13,7 +13,7 @@ from tiny_contexts import CANDIDATES, LABELED, MakeContext, clustered
 from torch import Tensor
 
 from strategies.base import unit_embeddings
-from strategies.kernels.geometry import k_means
+from strategies.kernels.clustering import k_means
 from strategies.probcover import ProbCover, covering_picks, pure_radius
 
 

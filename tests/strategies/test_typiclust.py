@@ -14,7 +14,7 @@ from torch import Tensor
 
 from strategies import typiclust as typiclust_module
 from strategies.base import unit_embeddings
-from strategies.kernels.geometry import k_means
+from strategies.kernels.clustering import k_means
 from strategies.typiclust import TypiClust, typical_picks, typicality
 
 

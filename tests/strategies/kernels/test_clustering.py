@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from strategies.kernels.geometry import Clusters, k_means, k_means_plus_plus, nearest_to_centers
+from strategies.kernels.clustering import Clusters, k_means, k_means_plus_plus, nearest_to_centers
 
 
 def naive_draws(vectors: Tensor, picks: int, rng: np.random.Generator, weights: Tensor) -> list[int]:
