@@ -38,7 +38,12 @@ lossbench pick --unlabeled photos --oracle labels.json --strategy badge --strate
 def pick(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the round.", show_default=False)],
     unlabeled: Annotated[
-        str | None, typer.Option("--unlabeled", metavar="DIR", help="Folder of all images, labeled ones, too.")
+        str | None,
+        typer.Option(
+            "--unlabeled",
+            metavar="DIR",
+            help="Folder of all images, labeled ones, too; or tar or Parquet shards (DIR, a-{000..099}.tar), or an address (s3://...).",
+        ),
     ] = None,
     labeled: Annotated[
         list[str] | None,
@@ -154,7 +159,7 @@ def _pick(request: Request, out: Path, cache: Path, device: str, image_address: 
 
     from lossbench.labeling.plan import plan_round
     from lossbench.labeling.round import LabelingRound
-    from lossbench.labeling.writing import Addresses, write_round
+    from lossbench.labeling.writing import IMAGES, Addresses, write_round
     from lossbench.running.sweep import prepare
     from tasks.notices import each_line_once
     from tasks.progress import listening
@@ -165,7 +170,8 @@ def _pick(request: Request, out: Path, cache: Path, device: str, image_address: 
         one = LabelingRound(settings, cache, torch.device(device))
         outcome = one.run()
         status.update("writing")
-        addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{one.folder.name}/")
+        served = one.folder.name if one.folder else f"{out.name}/{IMAGES}"
+        addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{served}/")
         write_round(outcome, one.shape, out, addresses)
     _show(outcome, out)
 

@@ -89,9 +89,10 @@ class LabelingRound:
         return source
 
     @property
-    def folder(self) -> Path:
-        """Of the images."""
-        return Path(self.source.images).resolve()
+    def folder(self) -> Path | None:
+        """Of the images; None where they are no files in a folder."""
+        in_files = isinstance(self.found.files[0], Path)
+        return Path(self.source.images).resolve() if in_files else None
 
     @property
     def shape(self) -> Shape:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.images.decoding import Box, decode_part, decode_squares
+from tasks.images.files import ImageFile, state_of
 from tasks.memory import fits
 from tasks.shards import Sharding, load_shards, release, taken
 
@@ -79,7 +80,7 @@ def parts(squares: Squares) -> Iterator[UInt8[np.ndarray, "_ 3 s s"]]:
 
 
 def decoded(
-    paths: Sequence[Path], side: int, cache: Path, boxes: Sequence[Box] | None = None, *, keep: bool = False
+    paths: Sequence[ImageFile], side: int, cache: Path, boxes: Sequence[Box] | None = None, *, keep: bool = False
 ) -> Squares:
     """The squares that `decode_squares` gives, which also says what the arguments are.
 
@@ -102,20 +103,11 @@ def decoded(
     return StoredSquares(load_shards(cache / "squares" / _key(paths, side, boxes, per_file), sharding))
 
 
-def _key(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None, per_file: int) -> str:
+def _key(paths: Sequence[ImageFile], side: int, boxes: Sequence[Box] | None, per_file: int) -> str:
     """The name of a store: a digest of all that decides its content, as far as it is known without reading the images."""
     digest = hashlib.sha256(f"{STORE_VERSION} {side} {per_file} {boxes is not None}".encode())
     for path, box in zip(paths, boxes or [None] * len(paths), strict=True):
-        digest.update(f"\0{path.absolute()}\0{_state(path)}\0".encode())
+        digest.update(f"\0{state_of(path)}\0".encode())
         if box is not None:
             digest.update(np.asarray(box, "<f8").tobytes())
     return f"{side}-{digest.hexdigest()[:KEY_LETTERS]}"
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Size and time of modification; None where there is no such file, which decoding will say."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns

@@ -25,6 +25,7 @@ from tasks.datasets.masks import (
 )
 from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
 from tasks.errors import advising, require
+from tasks.images.files import ImageFile
 from tasks.segmentation.settings import MOST_CLASSES, CityscapesData, CocoMaskData, FolderData
 from tasks.settings import SceneSettings
 
@@ -32,7 +33,7 @@ from tasks.settings import SceneSettings
 class Split(NamedTuple):
     """The images of the pool or of the test."""
 
-    images: tuple[Path, ...]
+    images: tuple[ImageFile, ...]
     labels: Callable[[int], UInt8[np.ndarray, "n s s"]]
     """Gives their label maps, scaled to squares of a side. Raises a DataError where one is missing or malformed."""
 
