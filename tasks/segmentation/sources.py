@@ -78,7 +78,11 @@ def source_of(settings: FolderData | CityscapesData | CocoMaskData, data: Path, 
         )
         source = _of_files(Numbering.of(settings.classes, settings.void), pool, test)
     in_both = set(source.pool.images) & set(source.test.images)
-    require(not in_both, f"{min(in_both, default='')} is in both the pool and the test", "remove it from one of them")
+    require(
+        not in_both,
+        f"{min(map(str, in_both), default='')} is in both the pool and the test",
+        "remove it from one of them",
+    )
     return source
 
 

@@ -101,7 +101,7 @@ def files_in(source: str) -> dict[str, Place] | None:
     """
     with reading(source):
         system, root = url_to_fs(source)
-        if system.isfile(root):
+        if not source.endswith("/") and system.isfile(root):  # of http a folder is a file, too
             return None
         found = system.find(root, detail=True)
         require(found or system.exists(root), f"there is nothing at {source}", "correct the address")
@@ -113,7 +113,7 @@ def files_in(source: str) -> dict[str, Place] | None:
 
 def _place(system: Any, path: str, shown: str, info: dict[str, Any]) -> Place:
     require(info.get("type") == "file", f"{shown} is no file", "give a folder, or shards")
-    size = info.get("size")
+    size = info["size"] if info.get("size") is not None else system.info(path)["size"]  # lists of http have no sizes
     require(size is not None, f"nobody says how large {shown} is", "copy it to this machine")
     version = next((str(info[name]) for name in STATES if info.get(name)), "")
     return Place(system, path, shown, int(size or 0), version)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tarfile
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.datasets.pools.places import Place, reading
-from tasks.errors import require
+from tasks.errors import DataError, require
 from tasks.images.decoding import SUFFIXES
 from tasks.images.files import EncodedImage
-
-ADVICE = "write the shard again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +53,30 @@ def tar_images(place: Place) -> dict[str, EncodedImage]:
     by_key: dict[str, list[tarfile.TarInfo]] = {}
     with reading(place.shown), place.open() as file:
         try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
-                for member in archive:
-                    if member.isreg() and member.name.lower().endswith(SUFFIXES) and not _hidden(member.name):
-                        require(not member.issparse(), f"{place.shown}/{member.name} is a sparse file", ADVICE)
-                        by_key.setdefault(_key(member.name), []).append(member)
-                    archive.members = []  # else all headers of other members are kept
-                file.seek(archive.offset)
-                whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+            end = _sort(file, by_key)
         except tarfile.TarError as error:
             fault = f"{place.shown} cannot be read as tar ({error})"
-            require(False, fault, "unpack what is compressed, or write the shard again")  # noqa: FBT003
-    require(whole, f"{place.shown} is cut off, or damaged after {archive.offset:,} bytes", ADVICE)
+            raise DataError(fault, "unpack what is compressed, or write the shard again") from None
+        file.seek(end)
+        whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    require(whole, f"{place.shown} is cut off, or damaged after {end:,} bytes", "write the shard again")
     images = (_image(place, key, members) for key, members in by_key.items())
     return {
         member.name: Part(place, member.name, start, start + member.size)
         for member in images
         for start in [member.offset_data]
     }
+
+
+def _sort(file: Any, by_key: dict[str, list[tarfile.TarInfo]]) -> int:
+    """Put the members that may be images under their keys; the place in the file behind the last member."""
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            plain = member.isreg() and not member.issparse() and not _hidden(member.name)
+            if plain and member.name.lower().endswith(SUFFIXES):
+                by_key.setdefault(_key(member.name), []).append(member)
+            vars(archive)["members"] = []  # else the headers of all members are kept
+        return archive.offset
 
 
 def _image(place: Place, key: str, members: list[tarfile.TarInfo]) -> tarfile.TarInfo:
