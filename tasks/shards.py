@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import Timeout
@@ -29,6 +29,20 @@ LOCK_SECONDS = 0.5
 Rows = NDArray[Any]
 
 
+class Question(NamedTuple):
+    """What a learner is asked to give the rows of a store, in words that another process understands."""
+
+    name: str
+    """All that decides the rows, beside weights and images."""
+    title: str
+    method: str
+    """Of the `Learner`."""
+    words: tuple[Any, ...] = ()
+    """Its further arguments."""
+    ids: NDArray[np.int64] | None = None
+    member: int = 0
+
+
 @dataclass(frozen=True)
 class Sharding:
     """The rows of a store, and how to compute them.
@@ -39,6 +53,7 @@ class Sharding:
         per_file: rows in each file but the last.
         compute: gives the rows from one place to before another, part by part.
         threads: how many files are computed at once; 1 where that uses all cores already.
+        question: what leads another process to the same rows; None if building the task does.
     """
 
     title: str
@@ -46,6 +61,7 @@ class Sharding:
     per_file: int
     compute: Callable[[int, int], Iterator[Rows]]
     threads: int = 1
+    question: Question | None = None
 
     def rows(self, number: int, stopped: Event) -> Rows:
         """Compute the rows of a file; `CancelledError` once the event is set."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,12 +32,14 @@ from tasks.base import Ids, Task
 from tasks.datasets.labeled.folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.images.decoding import image_size
+from tasks.images.files import state_of
 from tasks.kind import TaskKind
 from tasks.kinds import build_task, kind_named
 from tasks.outside import blaming_outside
 from tasks.progress import report
 from tasks.settings import LabeledFolder
 from tasks.training.clock import Clock
+from tasks.training.kept import KeptRows
 from tasks.training.learner import Learner
 
 FEWEST_HELD_OUT = 5
@@ -181,7 +184,17 @@ class LabelingRound:
     def _trained(self, strategy: Strategy) -> tuple[Learner, ...]:
         plan = TrainingPlan.of(strategy, self.settings.loss_prediction, "shared")
         cache = ModelCache(self.cache / "models", self.task, self.settings.seed, plan, Clock(self.device))
-        return tuple(cache.learner((self.division.training,), member)[0] for member in range(strategy.committee_size))
+        trained = (cache.learner((self.division.training,), member)[0] for member in range(strategy.committee_size))
+        return tuple(self._keeping(learner, member) for member, learner in enumerate(trained))
+
+    def _keeping(self, learner: Learner, member: int) -> Learner:
+        """The learner, whose answers are kept in files where each takes a forward pass of the whole model."""
+        if not learner.task.reads_images:
+            return learner
+        images = hashlib.sha256(repr(self.settings.task).encode())
+        for file in self.found.files:
+            images.update(f"\0{state_of(file)}".encode())
+        return replace(learner, kept=KeptRows(self.cache / "scores", images.hexdigest(), member))
 
     def _selected(self, strategy: Strategy, committee: tuple[Learner, ...], candidates: Ids) -> Selection:
         seed, subset = self.settings.seed, self.settings.subset
