@@ -38,9 +38,11 @@ from tasks.kinds import build_task, kind_named
 from tasks.outside import blaming_outside
 from tasks.progress import report
 from tasks.settings import LabeledFolder
+from tasks.shards import Question
 from tasks.training.clock import Clock
 from tasks.training.kept import KeptRows
 from tasks.training.learner import Learner
+from tasks.training.seeding import seeded
 
 FEWEST_HELD_OUT = 5
 """Labeled images below which nothing is held out: all of them train, and there is no score."""
@@ -147,7 +149,7 @@ class LabelingRound:
         candidates = _apart(groups, division)
         self._check_candidates(len(candidates), len(division.unlabeled))
         report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
-        committee = (self._untrained(strategy),) if first else self._trained(strategy)
+        committee = self._committee
         metrics: dict[str, float] = {}
         if len(division.held_out):
             report("evaluating")
@@ -176,10 +178,22 @@ class LabelingRound:
         msg = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}; lower --budget"
         raise ConfigError(msg)
 
+    def ask(self, question: Question | None) -> None:
+        """Compute what a question asks for, or, without one, what building the task needs; it is then in the cache."""
+        if question is None:
+            _ = self.task
+        elif question.ids is not None:
+            getattr(self._committee[question.member], question.method)(question.ids, *question.words)
+
+    @cached_property
+    def _committee(self) -> tuple[Learner, ...]:
+        return self._trained(self.strategy) if len(self.division.training) else (self._untrained(self.strategy),)
+
     def _untrained(self, strategy: Strategy) -> Learner:
         """The model before a first label; random picks do not need one whose embeddings say something."""
-        model = self.task.build_model() if strategy.name == Random.name else self.task.pretrained_model()
-        return Learner(self.task.unlabeled, model.placed(self.device).eval())
+        with seeded(stream(self.settings.seed, "untrained")):
+            model = self.task.build_model() if strategy.name == Random.name else self.task.pretrained_model()
+        return self._keeping(Learner(self.task.unlabeled, model.placed(self.device).eval()), 0)
 
     def _trained(self, strategy: Strategy) -> tuple[Learner, ...]:
         plan = TrainingPlan.of(strategy, self.settings.loss_prediction, "shared")
@@ -191,10 +205,15 @@ class LabelingRound:
         """The learner, whose answers are kept in files where each takes a forward pass of the whole model."""
         if not learner.task.reads_images:
             return learner
-        images = hashlib.sha256(repr(self.settings.task).encode())
+        return replace(learner, kept=KeptRows(self.cache / "scores", self._images, member))
+
+    @cached_property
+    def _images(self) -> str:
+        """A digest of the images and of how they are read."""
+        digest = hashlib.sha256(repr(self.settings.task).encode())
         for file in self.found.files:
-            images.update(f"\0{state_of(file)}".encode())
-        return replace(learner, kept=KeptRows(self.cache / "scores", images.hexdigest(), member))
+            digest.update(f"\0{state_of(file)}".encode())
+        return digest.hexdigest()
 
     def _selected(self, strategy: Strategy, committee: tuple[Learner, ...], candidates: Ids) -> Selection:
         seed, subset = self.settings.seed, self.settings.subset

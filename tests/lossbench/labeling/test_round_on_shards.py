@@ -23,7 +23,7 @@ from photo_folders import (
 )
 from shards import sharded
 
-from lossbench.cli.pick import _pick
+from lossbench.cli.pick import Where, _pick
 from lossbench.files import parsed_toml
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound
@@ -52,8 +52,7 @@ def test_a_round_on_shards_writes_its_picks_as_files() -> None:
     _pick(
         Request("tars", ("labels.csv",), "classification", CLASSES, dict(TABLE)),
         Path("round-1"),
-        Path("cache"),
-        "cpu",
+        Where(Path("cache"), "cpu"),
         None,
     )
     rows = list(csv.DictReader(Path("round-1/picks.csv").read_text(encoding="utf-8").splitlines()))
