@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lossbench.config import ConfigError
+from lossbench.labeling.division import Division, distinct
 from lossbench.labeling.duplicates import looks, near_duplicates
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
@@ -29,7 +30,7 @@ from strategies import STRATEGIES, Selection, Strategy, load_strategy
 from strategies.kernels.information import margin
 from strategies.random import Random
 from tasks.base import Ids, Task
-from tasks.datasets.labeled.folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
+from tasks.datasets.labeled.folder import LabeledImages, load_labeled, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.images.decoding import image_size
 from tasks.images.files import state_of
@@ -44,30 +45,8 @@ from tasks.training.kept import KeptRows
 from tasks.training.learner import Learner
 from tasks.training.seeding import seeded
 
-FEWEST_HELD_OUT = 5
-"""Labeled images below which nothing is held out: all of them train, and there is no score."""
 SURVEYED = 1000
 """Unlabeled images, drawn at random, in which classes are predicted to compare the picks with."""
-
-
-class Division(NamedTuple):
-    """The images of a round, as ids of its task."""
-
-    training: Ids
-    held_out: Ids
-    unlabeled: Ids
-    set_aside: Ids
-
-    @classmethod
-    def of(cls, found: LabeledImages, shape: Shape, share: float) -> Division:
-        """Divide a folder, a share of whose labels are held out."""
-        examples = np.array([is_example(label, shape) for label in found.labels])
-        labeled = np.array([label is not None for label in found.labels])
-        held_out = examples & np.array([is_held_out(name, share) for name in found.names])
-        if held_out.sum() < FEWEST_HELD_OUT:
-            held_out[:] = False
-        masks = (examples & ~held_out, held_out, ~labeled, labeled & ~examples)
-        return cls(*(np.flatnonzero(mask).astype(np.int64) for mask in masks))
 
 
 @dataclass(frozen=True)
@@ -146,7 +125,7 @@ class LabelingRound:
         task = self.task
         report("looking for near-duplicates")
         groups = near_duplicates(looks(task.unlabeled, np.arange(task.pool_size)), self.settings.duplicate_bits)
-        candidates = _apart(groups, division)
+        candidates = distinct(groups, division)
         self._check_candidates(len(candidates), len(division.unlabeled))
         report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
         committee = self._committee
@@ -291,13 +270,6 @@ class LabelingRound:
                 left_out=tuple(names[mate] for mate in mates[groups[image]] if mate != image),
                 prediction=predictions[rank],
             )
-
-
-def _apart(groups: np.ndarray, division: Division) -> Ids:
-    """The unlabeled images of which none is a near-duplicate of another or of a labeled one: of each group the first."""
-    known = np.concatenate([division.training, division.held_out, division.set_aside])
-    fresh = division.unlabeled[~np.isin(groups[division.unlabeled], groups[known])]
-    return fresh[np.sort(np.unique(groups[fresh], return_index=True)[1])]
 
 
 def _unit(learner: Learner, ids: Ids) -> Float[Tensor, "n d"]:
