@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from strategies.base import Context, Kind, Selection, Strategy, highest
 from strategies.kernels.information import entropy
 
@@ -24,5 +22,4 @@ class Entropy(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """Pick the candidates of highest entropy."""
-        posteriors = ctx.learner.posteriors(ctx.candidates)
-        return highest(ctx, torch.cat([batch.pooled(entropy(batch.log_probs)) for batch in posteriors]))
+        return highest(ctx, ctx.learner.pooled(ctx.candidates, entropy))

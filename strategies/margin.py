@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from strategies.base import Context, Kind, Selection, Strategy, highest
 from strategies.kernels.information import margin
 
@@ -24,5 +22,4 @@ class Margin(Strategy):
 
     def select(self, ctx: Context) -> Selection:
         """Pick the candidates of smallest margin; the score is minus the margin."""
-        posteriors = ctx.learner.posteriors(ctx.candidates)
-        return highest(ctx, torch.cat([-batch.pooled(margin(batch.log_probs)) for batch in posteriors]))
+        return highest(ctx, -ctx.learner.pooled(ctx.candidates, margin))

@@ -175,6 +175,11 @@ class UnlabeledTask(ABC, Generic[Raw, Target]):
         """
         return self._pixels.resident if self._store is None else self._store.resident
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether the model sees images, and not rows that a frozen trunk gave for them."""
+        return self._store is None
+
     def repeated(self) -> UnlabeledTask[Raw, Target]:
         """This task with an endless pool: id i is image i modulo the number of images. For timing large pools."""
         endless = copy.copy(self)

@@ -101,10 +101,10 @@ class SceneSettings(Settings):
 
 
 class LabeledFolder(Settings):
-    """A folder of images, and what annotation tools exported of them. Paths start in the data folder."""
+    """A folder or shards of images, and what annotation tools exported of them. Paths start in the data folder."""
 
     images: FileName
-    """Searched with all folders in it."""
+    """A folder, searched with all folders in it; or shards or an address: `tasks.datasets.pools.finding`."""
     labels: Annotated[tuple[FileName, ...], Distinct] = Field(
         (), min_length=1, max_length=100, exclude_if=lambda exports: not exports
     )

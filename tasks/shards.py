@@ -8,12 +8,13 @@ import mmap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from filelock import Timeout
@@ -29,6 +30,20 @@ LOCK_SECONDS = 0.5
 Rows = NDArray[Any]
 
 
+class Question(NamedTuple):
+    """What a learner is asked to give the rows of a store, in words that another process understands."""
+
+    name: str
+    """All that decides the rows, beside weights and images."""
+    title: str
+    method: str
+    """Of the `Learner`."""
+    words: tuple[Any, ...] = ()
+    """Its further arguments."""
+    ids: NDArray[np.int64] | None = None
+    member: int = 0
+
+
 @dataclass(frozen=True)
 class Sharding:
     """The rows of a store, and how to compute them.
@@ -39,6 +54,7 @@ class Sharding:
         per_file: rows in each file but the last.
         compute: gives the rows from one place to before another, part by part.
         threads: how many files are computed at once; 1 where that uses all cores already.
+        question: what leads another process to the same rows; None if building the task does.
     """
 
     title: str
@@ -46,6 +62,7 @@ class Sharding:
     per_file: int
     compute: Callable[[int, int], Iterator[Rows]]
     threads: int = 1
+    question: Question | None = None
 
     def rows(self, number: int, stopped: Event) -> Rows:
         """Compute the rows of a file; `CancelledError` once the event is set."""
@@ -57,8 +74,40 @@ class Sharding:
         return np.concatenate(parts)
 
 
+@runtime_checkable
+class Helpers(Protocol):
+    """Other processes that make files of a store."""
+
+    @property
+    def trusts_files(self) -> bool:
+        """Whether files are taken as they are, because somebody has just looked at them."""
+        ...
+
+    def make(self, folder: Path, sharding: Sharding, numbers: Sequence[int]) -> None:
+        """Make the files of these numbers, as far as possible; the rest is made here."""
+        ...
+
+
+_helpers: ContextVar[Helpers | None] = ContextVar("helpers", default=None)
+
+
+@contextmanager
+def helped_by(helpers: Helpers) -> Iterator[None]:
+    """Within the block, what is missing in a store is made by others first."""
+    token = _helpers.set(helpers)
+    try:
+        yield
+    finally:
+        _helpers.reset(token)
+
+
+def make_file(folder: Path, sharding: Sharding, number: int) -> None:
+    """Make a file of a store, unless it is there or another process makes it."""
+    _computed(folder, number, sharding, Event(), wait=False)
+
+
 def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
-    """The files of the store in a folder, memory-mapped; what is missing there is computed.
+    """The files of the store in a folder, memory-mapped; what is missing there is computed, by helpers where there are any.
 
     A file's name holds the SHA-256 of its content: a file that is cut off or changed is computed again. Processes that
     need the same store share the work, file by file. A process that is killed loses the work on one file.
@@ -73,11 +122,17 @@ def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     count = math.ceil(sharding.count / sharding.per_file)
     shards: dict[int, Rows] = {}
+    if helpers := _helpers.get():
+        there = {path.name[:5] for path in folder.glob("*.npy")}
+        absent = [number for number in range(count) if f"{number:05}" not in there]
+        if absent:
+            helpers.make(folder, sharding, absent)
+    trusted = helpers is not None and helpers.trusts_files
     begun, computed, stopped = time.monotonic(), 0, Event()
     with ThreadPoolExecutor(sharding.threads) as pool:
         try:
             while missing := [number for number in range(count) if number not in shards]:
-                obtain = partial(_obtained, folder, sharding, stopped=stopped, last=missing[-1])
+                obtain = partial(_obtained, folder, sharding, stopped=stopped, last=missing[-1], trusted=trusted)
                 futures = {pool.submit(obtain, number): number for number in missing}
                 for future in as_completed(futures):
                     with suppress(CancelledError):  # another file's fault has stopped it, and is raised here
@@ -93,7 +148,9 @@ def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
     return tuple(shards[number] for number in range(count))
 
 
-def _obtained(folder: Path, sharding: Sharding, number: int, *, stopped: Event, last: int) -> tuple[Rows | None, bool]:
+def _obtained(
+    folder: Path, sharding: Sharding, number: int, *, stopped: Event, last: int, trusted: bool
+) -> tuple[Rows | None, bool]:
     """A file's rows, and whether they were computed now; None where another process is computing them.
 
     A fault stops all threads.
@@ -102,7 +159,7 @@ def _obtained(folder: Path, sharding: Sharding, number: int, *, stopped: Event, 
     try:
         if stopped.is_set():
             raise CancelledError
-        shard, new = _intact(folder, number, sharding.title), False
+        shard, new = _intact(folder, number, sharding.title, trusted=trusted), False
         if shard is None and _computed(folder, number, sharding, stopped, wait=number == last):
             shard, new = _intact(folder, number, sharding.title), True
         finished = True
@@ -121,7 +178,7 @@ def taken(shards: Sequence[Rows], places: NDArray[np.int64]) -> Rows:
     return rows
 
 
-def release(shards: Iterable[Rows]) -> None:
+def release_shards(shards: Iterable[Rows]) -> None:
     """Stop counting what was read of these files as memory of this process. They stay readable, and the system may keep them."""
     for shard in shards:
         if (
@@ -132,10 +189,10 @@ def release(shards: Iterable[Rows]) -> None:
             shard.base.base.madvise(mmap.MADV_DONTNEED)
 
 
-def _intact(folder: Path, number: int, title: str) -> Rows | None:
+def _intact(folder: Path, number: int, title: str, *, trusted: bool = False) -> Rows | None:
     """A file's rows, memory-mapped; None where there is no such file, or its content is not what its name says."""
     for path in folder.glob(f"{number:05}-*.npy"):
-        if _digest(path) == path.stem.partition("-")[2]:
+        if trusted or _digest(path) == path.stem.partition("-")[2]:
             return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # a memmap itself is slow to index
         report(f"{path.name} of the {title} is damaged; it is computed again")
         path.unlink(missing_ok=True)

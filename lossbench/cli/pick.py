@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from lossbench.cli.options import (
+    MOST_PROCESSES,
     Device,
     KindFiles,
     ModelFiles,
@@ -38,7 +39,12 @@ lossbench pick --unlabeled photos --oracle labels.json --strategy badge --strate
 def pick(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the round.", show_default=False)],
     unlabeled: Annotated[
-        str | None, typer.Option("--unlabeled", metavar="DIR", help="Folder of all images, labeled ones, too.")
+        str | None,
+        typer.Option(
+            "--unlabeled",
+            metavar="DIR",
+            help="Folder of all images, labeled ones, too; or tar or Parquet shards (DIR, a-{000..099}.tar), or an address (s3://...).",
+        ),
     ] = None,
     labeled: Annotated[
         list[str] | None,
@@ -106,6 +112,25 @@ def pick(
     model_file: ModelFiles = None,
     trust_config: TrustConfig = False,
     device: Device = "cpu",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            max=MOST_PROCESSES,
+            help="Processes that compute features and scores; with --oracle, that make runs. [default: this one; one per core]",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Let the nodes of a Ray cluster compute features and scores: auto, or HOST:PORT. --cache is a folder they share.",
+            autocompletion=lambda: ["auto"],
+        ),
+    ] = None,
 ) -> None:
     """Pick images of your own to label next.
 
@@ -128,7 +153,11 @@ def pick(
         )
         raise typer.BadParameter(msg)
     if oracle:
-        _simulate(request, rounds, strategy or [table.get("strategy", "random")], Paths(Path(), out, device))
+        if cluster:
+            msg = "--cluster and --oracle: simulate first, and give --cluster to the `lossbench run` that adds runs"
+            raise typer.BadParameter(msg)
+        names = strategy or [table.get("strategy", "random")]
+        _simulate(request, rounds, names, Paths(Path(), out, device), workers)
         return
     check_free(out)
     if strategy:
@@ -136,7 +165,7 @@ def pick(
             msg = "two strategies; a round has one, and --oracle compares several"
             raise typer.BadParameter(msg)
         table["strategy"] = strategy[0]
-    _pick(request, out, cache, device, image_address)
+    _pick(request, out, Where(cache, device, workers, cluster), image_address)
 
 
 def _class_names(text: str | None) -> list[str]:
@@ -148,13 +177,23 @@ def _class_names(text: str | None) -> list[str]:
     return names
 
 
-def _pick(request: Request, out: Path, cache: Path, device: str, image_address: str | None) -> None:
+class Where(NamedTuple):
+    """Where a round is computed."""
+
+    cache: Path
+    device: str
+    workers: int | None = None
+    cluster: str | None = None
+
+
+def _pick(request: Request, out: Path, where: Where, image_address: str | None) -> None:
     """Make a round."""
     import torch
 
+    from lossbench.labeling.makers import helpers
     from lossbench.labeling.plan import plan_round
     from lossbench.labeling.round import LabelingRound
-    from lossbench.labeling.writing import Addresses, write_round
+    from lossbench.labeling.writing import IMAGES, Addresses, write_round
     from lossbench.running.sweep import prepare
     from tasks.notices import each_line_once
     from tasks.progress import listening
@@ -162,15 +201,17 @@ def _pick(request: Request, out: Path, cache: Path, device: str, image_address: 
     prepare()
     with each_line_once(), console().status("reading labels") as status, listening(status.update):
         settings = plan_round(request)
-        one = LabelingRound(settings, cache, torch.device(device))
-        outcome = one.run()
+        one = LabelingRound(settings, where.cache, torch.device(where.device))
+        with helpers(settings, where.cache, where.device, where.workers, where.cluster):
+            outcome = one.run()
         status.update("writing")
-        addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{one.folder.name}/")
+        served = one.folder.name if one.folder else f"{out.name}/{IMAGES}"
+        addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{served}/")
         write_round(outcome, one.shape, out, addresses)
     _show(outcome, out)
 
 
-def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths) -> None:
+def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths, workers: int | None) -> None:
     """Run strategies on labels that are known."""
     from leaderboard.schema.records import write_whole
     from lossbench.labeling.plan import plan_simulation, protocol_text
@@ -190,7 +231,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
         "seeds": [request.table.get("seed", 0)],
     }
     runs = jobs(sweep_of(wanted, {"strategies": "--strategy", "seeds": "--seed"}), (protocol,))
-    workers = min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1
+    workers = workers or (min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1)
     screen = console()
     with each_line_once(), SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, paths, Local(workers), progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.datasets.tools.shapes import decoded
 from tasks.images.decoding import decode_upright
 from tasks.images.drawing import COLORS, DARK_COLORS
+from tasks.images.files import ImageFile
 
 LONGEST_SIDE = 320
 """Of a picture, in pixels."""
@@ -31,7 +31,7 @@ def class_colors(class_names: Sequence[str]) -> dict[str, Color]:
     return {name: COLORS[place % len(COLORS)] for place, name in enumerate(class_names)}
 
 
-def picture(path: Path, labels: AnnotatedImage, class_names: tuple[str, ...]) -> bytes:
+def picture(path: ImageFile, labels: AnnotatedImage, class_names: tuple[str, ...]) -> bytes:
     """A JPEG of an image, reduced, with boxes, joints and regions drawn in."""
     image = decode_upright(path)
     scale = min(1.0, LONGEST_SIDE / max(image.size))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from lossbench.labeling.plan import RoundSettings
 from tasks.datasets.tools.annotated import AnnotatedImage
+from tasks.images.files import ImageFile
 
 
 class Pick(NamedTuple):
     """An image to label next."""
 
     file: str
-    """Path from the folder of images."""
-    path: Path
+    """Path from the folder of images or shards."""
+    path: ImageFile
     rank: int
     """From 1."""
     score: float
@@ -42,7 +42,7 @@ class Outcome:
     class_names: tuple[str, ...]
     picks: tuple[Pick, ...]
     images: int
-    """In the folder."""
+    """In the folder or in the shards."""
     trained_on: int
     held_out: int
     """Labeled images that were not trained on."""

@@ -13,6 +13,7 @@ from lossbench.config import ConfigError, LossPrediction, Protocol, validated
 from lossbench.files import LARGEST_TOML, UnfitFileError, merged, parsed_toml, read_regular, shown
 from lossbench.paths import shipped
 from tasks.datasets.labeled.folder import is_example, shown_classes
+from tasks.datasets.pools.finding import folder_of
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError
@@ -114,10 +115,10 @@ def _completed(request: Request, *, unlabeled: bool) -> dict[str, Any]:
     given = {"images": request.unlabeled, "labels": list(request.labeled), "classes": list(request.classes)}
     source |= {name: value for name, value in given.items() if value} | {"unlabeled": unlabeled}
     if "images" not in source:
-        msg = "no images; give their folder with --unlabeled DIR"
+        msg = "no images; give their folder, or shards, with --unlabeled DIR"
         raise ConfigError(msg)
     folder = validated(LabeledFolder, source, "pick: task.data.labeled")
-    labels = _labels(folder.labels, Path(folder.images))
+    labels = _labels(folder.labels, folder_of(folder.images, Path()))
     kind = _kind(request.kind or task.get("kind"), labels)
     task = merged(task, {"kind": kind.name, "data": {"labeled": source, "validation": 0}})
     examples = sum(is_example(label, kind.shape) for label in labels) if kind.shape else 0
@@ -171,7 +172,7 @@ def protocol_text(protocol: Protocol) -> str:
     return tomli_w.dumps(protocol.model_dump(mode="json", exclude_none=True))
 
 
-def _labels(exports: Sequence[str], images: Path) -> list[AnnotatedImage]:
+def _labels(exports: Sequence[str], images: Path | None) -> list[AnnotatedImage]:
     """The labels of each image; those of the last export that has it."""
     found: dict[str, AnnotatedImage] = {}
     for export in exports:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lossbench.config import ConfigError
+from lossbench.labeling.division import Division, distinct
 from lossbench.labeling.duplicates import looks, near_duplicates
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
@@ -28,41 +30,23 @@ from strategies import STRATEGIES, Selection, Strategy, load_strategy
 from strategies.kernels.information import margin
 from strategies.random import Random
 from tasks.base import Ids, Task
-from tasks.datasets.labeled.folder import LabeledImages, is_example, is_held_out, load_labeled, shown_classes
+from tasks.datasets.labeled.folder import LabeledImages, load_labeled, shown_classes
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.images.decoding import image_size
+from tasks.images.files import state_of
 from tasks.kind import TaskKind
 from tasks.kinds import build_task, kind_named
 from tasks.outside import blaming_outside
 from tasks.progress import report
 from tasks.settings import LabeledFolder
+from tasks.shards import Question
 from tasks.training.clock import Clock
+from tasks.training.kept import KeptRows
 from tasks.training.learner import Learner
+from tasks.training.seeding import seeded
 
-FEWEST_HELD_OUT = 5
-"""Labeled images below which nothing is held out: all of them train, and there is no score."""
 SURVEYED = 1000
 """Unlabeled images, drawn at random, in which classes are predicted to compare the picks with."""
-
-
-class Division(NamedTuple):
-    """The images of a round, as ids of its task."""
-
-    training: Ids
-    held_out: Ids
-    unlabeled: Ids
-    set_aside: Ids
-
-    @classmethod
-    def of(cls, found: LabeledImages, shape: Shape, share: float) -> Division:
-        """Divide a folder, a share of whose labels are held out."""
-        examples = np.array([is_example(label, shape) for label in found.labels])
-        labeled = np.array([label is not None for label in found.labels])
-        held_out = examples & np.array([is_held_out(name, share) for name in found.names])
-        if held_out.sum() < FEWEST_HELD_OUT:
-            held_out[:] = False
-        masks = (examples & ~held_out, held_out, ~labeled, labeled & ~examples)
-        return cls(*(np.flatnonzero(mask).astype(np.int64) for mask in masks))
 
 
 @dataclass(frozen=True)
@@ -89,9 +73,10 @@ class LabelingRound:
         return source
 
     @property
-    def folder(self) -> Path:
-        """Of the images."""
-        return Path(self.source.images).resolve()
+    def folder(self) -> Path | None:
+        """Of the images; None where they are no files in a folder."""
+        in_files = isinstance(self.found.files[0], Path)
+        return Path(self.source.images).resolve() if in_files else None
 
     @property
     def shape(self) -> Shape:
@@ -140,10 +125,10 @@ class LabelingRound:
         task = self.task
         report("looking for near-duplicates")
         groups = near_duplicates(looks(task.unlabeled, np.arange(task.pool_size)), self.settings.duplicate_bits)
-        candidates = _apart(groups, division)
+        candidates = distinct(groups, division)
         self._check_candidates(len(candidates), len(division.unlabeled))
         report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
-        committee = (self._untrained(strategy),) if first else self._trained(strategy)
+        committee = self._committee
         metrics: dict[str, float] = {}
         if len(division.held_out):
             report("evaluating")
@@ -172,15 +157,42 @@ class LabelingRound:
         msg = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}; lower --budget"
         raise ConfigError(msg)
 
+    def ask(self, question: Question | None) -> None:
+        """Compute what a question asks for, or, without one, what building the task needs; it is then in the cache."""
+        if question is None:
+            _ = self.task
+        elif question.ids is not None:
+            getattr(self._committee[question.member], question.method)(question.ids, *question.words)
+
+    @cached_property
+    def _committee(self) -> tuple[Learner, ...]:
+        return self._trained(self.strategy) if len(self.division.training) else (self._untrained(self.strategy),)
+
     def _untrained(self, strategy: Strategy) -> Learner:
         """The model before a first label; random picks do not need one whose embeddings say something."""
-        model = self.task.build_model() if strategy.name == Random.name else self.task.pretrained_model()
-        return Learner(self.task.unlabeled, model.placed(self.device).eval())
+        with seeded(stream(self.settings.seed, "untrained")):
+            model = self.task.build_model() if strategy.name == Random.name else self.task.pretrained_model()
+        return self._keeping(Learner(self.task.unlabeled, model.placed(self.device).eval()), 0)
 
     def _trained(self, strategy: Strategy) -> tuple[Learner, ...]:
         plan = TrainingPlan.of(strategy, self.settings.loss_prediction, "shared")
         cache = ModelCache(self.cache / "models", self.task, self.settings.seed, plan, Clock(self.device))
-        return tuple(cache.learner((self.division.training,), member)[0] for member in range(strategy.committee_size))
+        trained = (cache.learner((self.division.training,), member)[0] for member in range(strategy.committee_size))
+        return tuple(self._keeping(learner, member) for member, learner in enumerate(trained))
+
+    def _keeping(self, learner: Learner, member: int) -> Learner:
+        """The learner, whose answers are kept in files where each takes a forward pass of the whole model."""
+        if not learner.task.reads_images:
+            return learner
+        return replace(learner, kept=KeptRows(self.cache / "scores", self._images, member))
+
+    @cached_property
+    def _images(self) -> str:
+        """A digest of the images and of how they are read."""
+        digest = hashlib.sha256(repr(self.settings.task).encode())
+        for file in self.found.files:
+            digest.update(f"\0{state_of(file)}".encode())
+        return digest.hexdigest()
 
     def _selected(self, strategy: Strategy, committee: tuple[Learner, ...], candidates: Ids) -> Selection:
         seed, subset = self.settings.seed, self.settings.subset
@@ -258,13 +270,6 @@ class LabelingRound:
                 left_out=tuple(names[mate] for mate in mates[groups[image]] if mate != image),
                 prediction=predictions[rank],
             )
-
-
-def _apart(groups: np.ndarray, division: Division) -> Ids:
-    """The unlabeled images of which none is a near-duplicate of another or of a labeled one: of each group the first."""
-    known = np.concatenate([division.training, division.held_out, division.set_aside])
-    fresh = division.unlabeled[~np.isin(groups[division.unlabeled], groups[known])]
-    return fresh[np.sort(np.unique(groups[fresh], return_index=True)[1])]
 
 
 def _unit(learner: Learner, ids: Ids) -> Float[Tensor, "n d"]:

@@ -18,10 +18,13 @@ from lossbench.labeling.page import page, picture_name
 from lossbench.labeling.plan import SETTINGS_FILE, settings_text
 from tasks.datasets.tools import coco, cvat, label_studio_tasks, yolo
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.images.files import encoded
 from tasks.notices import notice
 
 INDEX = "index.html"
 PICKS = "picks.csv"
+IMAGES = "images"
+"""Folder of the picks that come from shards or from elsewhere, for annotation tools."""
 CONTROLS: dict[Shape, tuple[label_studio_tasks.Control, ...]] = {
     "choices": ("choices",),
     "boxes": ("boxes",),
@@ -64,15 +67,24 @@ def write_round(outcome: Outcome, shape: Shape, folder: Path, addresses: Address
         for name, content in _texts(outcome):
             (temporary / name).write_text(content, encoding="utf-8")
         _write_for_tools(outcome, shape, temporary, addresses)
-        (temporary / "pictures").mkdir()
-        for pick in outcome.picks:
-            content = picture(pick.path, pick.prediction, outcome.class_names)
-            (temporary / picture_name(pick)).write_bytes(content)
+        _write_images(outcome, temporary)
         if folder.is_dir():
             folder.rmdir()
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_images(outcome: Outcome, folder: Path) -> None:
+    """Write a small picture of each pick for the page, and the picks themselves where they lie in no files of their own."""
+    (folder / "pictures").mkdir()
+    for pick in outcome.picks:
+        content = picture(pick.path, pick.prediction, outcome.class_names)
+        (folder / picture_name(pick)).write_bytes(content)
+        if not isinstance(pick.path, Path):
+            copy = folder / IMAGES / pick.file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(encoded(pick.path))
 
 
 def _texts(outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from tasks.errors import require, require_path
 from tasks.images.decoding import decode_mask, image_size
+from tasks.images.files import ImageFile, path_of
 
 VOID = 255
 """In label maps, a pixel without a class: neither trained nor evaluated."""
@@ -158,10 +159,10 @@ def label_maps(split: MaskedImages, numbering: Numbering) -> Iterator[UInt8[np.n
         yield full
 
 
-def fingerprint(images: Sequence[Path], labels: UInt8[np.ndarray, "n s s"]) -> str:
+def fingerprint(images: Sequence[ImageFile], labels: UInt8[np.ndarray, "n s s"]) -> str:
     """SHA-256 over the names of all images and their label maps."""
     digest = hashlib.sha256()
-    for file in images:
+    for file in map(path_of, images):
         digest.update(f"{file.parent.name}/{file.name}\0".encode())
     digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()

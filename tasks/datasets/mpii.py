@@ -14,6 +14,7 @@ from tasks.datasets.names import MPII_JOINTS, MPII_LIMBS, MPII_MIRRORED
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import image_size
+from tasks.images.files import ImageFile
 from tasks.settings import FileName, Number
 
 MPII_SKELETON = Skeleton(MPII_JOINTS, MPII_MIRRORED, MPII_LIMBS)
@@ -122,7 +123,7 @@ def _read(entry: Entry, where: str, images: Path, center_shift: float, frame: fl
     return crop, Person(joints, visible, head / side, MPII_SKELETON)
 
 
-def _check_place(crop: Crop, where: str, sizes: dict[Path, tuple[int, int]]) -> None:
+def _check_place(crop: Crop, where: str, sizes: dict[ImageFile, tuple[int, int]]) -> None:
     """Raise a DataError if the frame shows nothing of the image.
 
     Args:

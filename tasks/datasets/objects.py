@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from lossbench.words import plural
 from tasks.errors import DataError, require
+from tasks.images.files import ImageFile, path_of
 from tasks.notices import notice
 
 MOST_BEYOND = 1.0
@@ -40,7 +40,7 @@ class Objects(NamedTuple):
 class ObjectSplit(NamedTuple):
     """The images of a split, and the objects of each."""
 
-    files: tuple[Path, ...]
+    files: tuple[ImageFile, ...]
     objects: tuple[Objects, ...]
 
 
@@ -101,7 +101,8 @@ def fingerprint(split: ObjectSplit) -> str:
     """SHA-256 over the names and objects of all images."""
     digest = hashlib.sha256()
     for file, objects in zip(split.files, split.objects, strict=True):
-        digest.update(f"{file.parent.parent.name}/{file.name}".encode())
+        path = path_of(file)
+        digest.update(f"{path.parent.parent.name}/{path.name}".encode())
         for values in (objects.boxes, objects.labels, objects.difficult):
             digest.update(values.tobytes())
     return digest.hexdigest()

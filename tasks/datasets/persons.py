@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from tasks.errors import require
 from tasks.images.decoding import Box
+from tasks.images.files import ImageFile
 
 
 class Skeleton(NamedTuple):
@@ -53,7 +53,7 @@ class Person(NamedTuple):
 class Crop(NamedTuple):
     """The frame of a person: center and side in pixels of the image, borders of pixels counting from 0."""
 
-    file: Path
+    file: ImageFile
     x: float
     y: float
     side: float

@@ -105,7 +105,7 @@ def _yolo(settings: DetectionData, path: Path) -> Source:
 
 
 def _apart(pool: ObjectSplit, test: ObjectSplit) -> Splits:
-    both = {file.resolve() for file in pool.files} & {file.resolve() for file in test.files}
+    both = {Path(str(file)).resolve() for file in pool.files} & {Path(str(file)).resolve() for file in test.files}
     fault = f"{min(both).name if both else ''} is in both the pool and the test lists"
     require(not both, fault, "remove it from one of them")
     return Splits(pool, test)

@@ -19,7 +19,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tasks.cores import threads_for
-from tasks.errors import DataError, require, require_file
+from tasks.errors import DataError, require
+from tasks.images.files import ImageFile, readable
 from tasks.progress import report
 
 Box = Float[np.ndarray, "4"]
@@ -41,7 +42,7 @@ _FAULTS = (
 """What Pillow raises on damaged files."""
 
 
-def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
+def image_size(path: ImageFile, description: str = "an image") -> tuple[int, int]:
     """Width and height in pixels of the upright image, as the head of the file gives them.
 
     Args:
@@ -51,12 +52,14 @@ def image_size(path: Path, description: str = "an image") -> tuple[int, int]:
     Raises:
         DataError: the file is missing, is not an image, or holds more than `MOST_PIXELS`.
     """
-    with _refusing_bombs(), _opened(require_file(path, description)) as image:
+    with _refusing_bombs(), _opened(path, description) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in TURNED else (width, height)
 
 
-def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None = None) -> UInt8[Tensor, "n 3 s s"]:
+def decode_squares(
+    paths: Sequence[ImageFile], side: int, boxes: Sequence[Box] | None = None
+) -> UInt8[Tensor, "n 3 s s"]:
     """Read images as upright RGB and scale each to a square, bilinearly; aspect ratios are not kept.
 
     An image is turned as its EXIF orientation says, 16 bits a channel become 8, transparent pixels are shown on white, and
@@ -74,7 +77,7 @@ def decode_squares(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None
 
 
 def decode_part(
-    paths: Sequence[Path], part: range, side: int, boxes: Sequence[Box] | None = None
+    paths: Sequence[ImageFile], part: range, side: int, boxes: Sequence[Box] | None = None
 ) -> UInt8[np.ndarray, "_ 3 s s"]:
     """The squares of a part of the images, as `decode_squares` gives them.
 
@@ -98,8 +101,8 @@ def decode_part(
 
 
 def _fill(
-    squares: UInt8[np.ndarray, "_ 3 s s"], paths: Sequence[Path], part: range, boxes: Sequence[Box] | None
-) -> dict[Path, DataError]:
+    squares: UInt8[np.ndarray, "_ 3 s s"], paths: Sequence[ImageFile], part: range, boxes: Sequence[Box] | None
+) -> dict[ImageFile, DataError]:
     """Decode images into the first squares; what is wrong with some of them, in their order.
 
     Threads share the work: Pillow decodes and scales without Python's lock.
@@ -128,7 +131,7 @@ def _fill(
     return {paths[part[row]]: found[row] for row in sorted(found)}
 
 
-def decode_upright(path: Path) -> Image.Image:
+def decode_upright(path: ImageFile) -> Image.Image:
     """A whole image in RGB as a viewer shows it; raises as `decode_squares`."""
     with _opened(path) as image:
         return _upright(image)
@@ -151,7 +154,7 @@ def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         DataError: the file is missing, truncated or not an image, or its pixels are no class numbers.
     """
-    with _refusing_bombs(), _opened(require_file(path, "a mask")) as image:
+    with _refusing_bombs(), _opened(path, "a mask") as image:
         advice = "save class numbers as a grey or palette PNG of 8 bits"
         require(image.mode in {"L", "P"}, f"{path} holds no class numbers: its mode is {image.mode}", advice)
         require(
@@ -169,10 +172,10 @@ def _refusing_bombs() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: ImageFile, description: str = "an image") -> Iterator[Image.Image]:
     """An open image. What the block raises while it decodes becomes a DataError."""
     try:
-        with Image.open(require_file(path, "an image"), formats=FORMATS) as image:
+        with Image.open(readable(path, description), formats=FORMATS) as image:
             width, height = image.size
             fault = f"{path} cannot be decoded (it has {width}x{height} pixels, more than {MOST_PIXELS:,})"
             require(width * height <= MOST_PIXELS, fault, "make it smaller")
@@ -214,7 +217,7 @@ def scaled(image: Image.Image, side: int) -> UInt8[np.ndarray, "3 s s"]:
     return np.asarray(_upright(image).resize((side, side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def _cropped(image: Image.Image, side: int, box: Box, path: Path) -> UInt8[np.ndarray, "3 s s"]:
+def _cropped(image: Image.Image, side: int, box: Box, path: ImageFile) -> UInt8[np.ndarray, "3 s s"]:
     left, top, right, bottom = floor(box[0]), floor(box[1]), ceil(box[2]), ceil(box[3])
     area = (right - left) * (bottom - top)
     fault = f"{path}: the frame of a person has {right - left}x{bottom - top} pixels, more than {MOST_PIXELS:,}"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.images.decoding import Box, decode_part, decode_squares
+from tasks.images.files import ImageFile, state_of
 from tasks.memory import fits
-from tasks.shards import Sharding, load_shards, release, taken
+from tasks.shards import Sharding, load_shards, release_shards, taken
 
 LARGEST_IN_MEMORY = 2**30
 """Bytes. More are kept in files: 7,133 squares of 224 pixels, or 349,525 of 32."""
@@ -55,13 +56,13 @@ class StoredSquares:
         for shard in self.shards:
             squares[start : start + len(shard)] = torch.from_numpy(np.array(shard)).to(device)
             start += len(shard)
-            release([shard])
+            release_shards([shard])
         return squares
 
     def __getitem__(self, ids: NDArray[np.int64]) -> UInt8[Tensor, "n 3 s s"]:
         """The squares of some images, on the device."""
         rows = taken(self.shards, np.asarray(ids))
-        release(self.shards[number] for number in np.unique(np.asarray(ids) // len(self.shards[0])))
+        release_shards(self.shards[number] for number in np.unique(np.asarray(ids) // len(self.shards[0])))
         return torch.from_numpy(rows).to(self.device, non_blocking=True)
 
 
@@ -73,13 +74,13 @@ def parts(squares: Squares) -> Iterator[UInt8[np.ndarray, "_ 3 s s"]]:
     if isinstance(squares, StoredSquares):
         for shard in squares.shards:
             yield shard
-            release([shard])
+            release_shards([shard])
     else:
         yield squares.cpu().contiguous().numpy()
 
 
 def decoded(
-    paths: Sequence[Path], side: int, cache: Path, boxes: Sequence[Box] | None = None, *, keep: bool = False
+    paths: Sequence[ImageFile], side: int, cache: Path, boxes: Sequence[Box] | None = None, *, keep: bool = False
 ) -> Squares:
     """The squares that `decode_squares` gives, which also says what the arguments are.
 
@@ -102,20 +103,11 @@ def decoded(
     return StoredSquares(load_shards(cache / "squares" / _key(paths, side, boxes, per_file), sharding))
 
 
-def _key(paths: Sequence[Path], side: int, boxes: Sequence[Box] | None, per_file: int) -> str:
+def _key(paths: Sequence[ImageFile], side: int, boxes: Sequence[Box] | None, per_file: int) -> str:
     """The name of a store: a digest of all that decides its content, as far as it is known without reading the images."""
     digest = hashlib.sha256(f"{STORE_VERSION} {side} {per_file} {boxes is not None}".encode())
     for path, box in zip(paths, boxes or [None] * len(paths), strict=True):
-        digest.update(f"\0{path.absolute()}\0{_state(path)}\0".encode())
+        digest.update(f"\0{state_of(path)}\0".encode())
         if box is not None:
             digest.update(np.asarray(box, "<f8").tobytes())
     return f"{side}-{digest.hexdigest()[:KEY_LETTERS]}"
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Size and time of modification; None where there is no such file, which decoding will say."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns

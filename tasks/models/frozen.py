@@ -21,6 +21,8 @@ from tasks.shards import Sharding, load_shards, taken
 SHARD_ROWS = 2048
 SHARD_BYTES = 96 * 2**20
 """The largest number of rows in a file, and its size where rows are long."""
+MOST_FILES = 512
+"""Each stays open, and systems allow a process about 1,000. Larger stores have larger files."""
 TRUNK_BATCH = 64
 
 Float16Rows = NDArray[np.float16]
@@ -94,7 +96,8 @@ class Views:
     @property
     def shard_rows(self) -> int:
         """The number of rows in each file but the last."""
-        return min(SHARD_ROWS, max(1, SHARD_BYTES // (2 * sum(self.layout.sizes))))
+        usual = min(SHARD_ROWS, max(1, SHARD_BYTES // (2 * sum(self.layout.sizes))))
+        return max(usual, math.ceil(self.total / MOST_FILES))
 
     @property
     def total(self) -> int:

@@ -44,7 +44,9 @@ def source_of(settings: PoseData, data: Path, cache: Path) -> Source:
     with advising(advice):
         pool, test = _coco(settings.coco, data, settings.frame) if settings.coco else _mpii(settings, root)
         both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
-        require(not both, f"{min(both, default='')} is in both the pool and the test file", "remove it from one")
+        require(
+            not both, f"{min(map(str, both), default='')} is in both the pool and the test file", "remove it from one"
+        )
     return Source(pool, test, advice)
 
 

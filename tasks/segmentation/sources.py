@@ -25,6 +25,7 @@ from tasks.datasets.masks import (
 )
 from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
 from tasks.errors import advising, require
+from tasks.images.files import ImageFile
 from tasks.segmentation.settings import MOST_CLASSES, CityscapesData, CocoMaskData, FolderData
 from tasks.settings import SceneSettings
 
@@ -32,7 +33,7 @@ from tasks.settings import SceneSettings
 class Split(NamedTuple):
     """The images of the pool or of the test."""
 
-    images: tuple[Path, ...]
+    images: tuple[ImageFile, ...]
     labels: Callable[[int], UInt8[np.ndarray, "n s s"]]
     """Gives their label maps, scaled to squares of a side. Raises a DataError where one is missing or malformed."""
 
@@ -77,7 +78,11 @@ def source_of(settings: FolderData | CityscapesData | CocoMaskData, data: Path, 
         )
         source = _of_files(Numbering.of(settings.classes, settings.void), pool, test)
     in_both = set(source.pool.images) & set(source.test.images)
-    require(not in_both, f"{min(in_both, default='')} is in both the pool and the test", "remove it from one of them")
+    require(
+        not in_both,
+        f"{min(map(str, in_both), default='')} is in both the pool and the test",
+        "remove it from one of them",
+    )
     return source
 
 

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.memory import release, room
+from tasks.shards import Question
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
+from tasks.training.kept import KeptRows, name_of
 from tasks.training.parallel import shared
 from tasks.training.readings import readings
 
@@ -35,6 +37,8 @@ class Learner:
     precision: str = "fp32"
     batch: int = 128
     clock: Clock = field(default_factory=Clock)
+    kept: KeptRows | None = None
+    """Keeps answers in files, in a labeling round on a large pool; None in runs, which ask every model once."""
 
     def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
         """Ids and outputs of consecutive images: test-time view, evaluation mode, no gradients, in order.
@@ -85,12 +89,46 @@ class Learner:
 
     def embeddings(self, ids: Ids) -> Float[Tensor, "n d"]:
         """One vector per image."""
-        return self.map(ids, self.task.embed)
+        return self._answer(Question("embeddings", "embeddings", "embeddings"), ids, self.task.embed)
+
+    def pooled(self, ids: Ids, summary: Callable[[Tensor], Tensor]) -> Float[Tensor, " n"]:
+        """The weighted mean over the posterior rows of each image of a function of their log-probabilities, such as the entropy."""
+
+        def of(outputs: Outputs) -> Tensor:
+            posteriors = self.task.posteriors(outputs.raw)
+            return posteriors.pooled(summary(posteriors.log_probs))
+
+        name = name_of(summary)
+        if name is None:
+            return self.map(ids, of)
+        return self._answer(Question(f"pooled {name}", "scores", "pooled", (summary,)), ids, of)
 
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
         """The loss of each image that a module predicts, such as `lossnet` or `auxiliary`, from what it reads."""
         trained = trained_module(module)
-        return self.map(ids, lambda outputs: trained(readings(self.task, outputs, trained)))
+
+        def of(outputs: Outputs) -> Tensor:
+            return trained(readings(self.task, outputs, trained))
+
+        name = "lossnet" if module is self.lossnet else "auxiliary"
+        if module is not getattr(self, name):
+            return self.map(ids, of)
+        return self._answer(
+            Question("predicted losses", "predicted losses", "losses_predicted_by", (name,)), ids, of, trained
+        )
+
+    def losses_predicted_by(self, ids: Ids, name: str) -> Float[Tensor, " n"]:
+        """What `lossnet` or `auxiliary` predicts, by its name."""
+        return self.predicted_losses(getattr(self, name), ids)
+
+    def _answer(
+        self, question: Question, ids: Ids, function: Callable[[Outputs], Tensor], *modules: nn.Module
+    ) -> Tensor:
+        """`map` of a function that a question names, from files where answers are kept."""
+        if self.kept is None:
+            return self.map(ids, function)
+        whose = (self.model, *modules)
+        return self.kept.map(whose, question, np.asarray(ids), self.batch, lambda part: self.map(part, function))
 
     def dropout_passes(
         self, ids: Ids, passes: int, rate: float, rng: np.random.Generator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,25 +10,24 @@ from typing import NamedTuple, get_args
 
 from lossbench.words import plural, suggestion
 from tasks.datasets.objects import UNWRITABLE, check_names
+from tasks.datasets.pools.finding import find_images, folder_of
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, Shape
 from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError, require
-from tasks.images.decoding import MOST_NAMED, SUFFIXES
-from tasks.notices import notice
+from tasks.images.decoding import MOST_NAMED
+from tasks.images.files import ImageFile
 from tasks.settings import LabeledFolder
 
 EMPTY_IS_EXAMPLE = {"boxes"}
 """An image without objects shows a detector what the background is. Without other labels an image teaches nothing."""
 HASHED = 1 << 32
-UNREAD = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
-"""Of files that hold images in other forms, in lower case."""
 NOT_WRITABLE = "must be renamed: files for tools hold neither control characters nor names that are not UTF-8"
 
 
 class LabeledImages(NamedTuple):
-    """The images of a folder: the pool first, then those that are held out for testing."""
+    """The images of a folder or of shards: the pool first, then those that are held out for testing."""
 
-    files: tuple[Path, ...]
+    files: tuple[ImageFile, ...]
     names: tuple[str, ...]
     """Of the files: their paths from the folder, with slashes."""
     labels: tuple[AnnotatedImage | None, ...]
@@ -49,7 +47,7 @@ class LabeledImages(NamedTuple):
 
 
 def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImages:
-    """List the images of a folder, and read what was labeled in them. With `unlabeled`, all are in the pool, by name.
+    """List the images of a folder or of shards, and read what was labeled in them. With `unlabeled`, all are in the pool, by name.
 
     Args:
         source: the settings.
@@ -60,10 +58,7 @@ def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImag
         DataError: the folder or an export is missing or malformed, a label is of no image or of an unknown class, or there is no
             image or no class.
     """
-    folder = root / source.images
-    require(folder.is_dir(), f"there is no folder of images {folder}")
-    paths = image_files(folder)
-    require(paths, f"no image in {folder}", f"put files there ({', '.join(SUFFIXES)})")
+    paths, folder = find_images(source.images, root), source.images
     _require_none([ascii(name) for name in paths if UNWRITABLE.search(name)], f"in {folder} {NOT_WRITABLE}", "image")
     labels, listed = _read(source, root, paths, shape)
     classes = _classes(source, labels.values(), listed, shape)
@@ -75,31 +70,6 @@ def load_labeled(source: LabeledFolder, root: Path, shape: Shape) -> LabeledImag
     pool = len(names) if source.unlabeled else sum(not is_held_out(name, source.held_out) for name in names)
     files = tuple(paths[name] for name in names)
     return LabeledImages(files, tuple(names), tuple(labels.get(name) for name in names), classes, pool)
-
-
-def image_files(folder: Path) -> dict[str, Path]:
-    """The images in a folder and below it by their paths from it, sorted.
-
-    What starts with a dot is left out, and so are links to folders. One line counts images in forms that are not read.
-    """
-    found: dict[str, Path] = {}
-    unread: Counter[str] = Counter()
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(place).relative_to(folder)
-        for name in files:
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(SUFFIXES):
-                found[(inside / name).as_posix()] = Path(place, name)
-            elif name.lower().endswith(UNREAD):
-                unread[Path(name).suffix.lower()] += 1
-    if unread:
-        count = plural(unread.total(), "image")
-        notice(
-            f"{folder}: {count} in forms that are not read ({', '.join(sorted(unread))}); convert them to JPEG or PNG"
-        )
-    return dict(sorted(found.items()))
 
 
 def is_held_out(name: str, share: float) -> bool:
@@ -128,16 +98,19 @@ def check_several(class_names: Sequence[str]) -> None:
 
 
 def _read(
-    source: LabeledFolder, root: Path, paths: Mapping[str, Path], shape: Shape
+    source: LabeledFolder, root: Path, paths: Mapping[str, ImageFile], shape: Shape
 ) -> tuple[dict[str, AnnotatedImage], tuple[str, ...]]:
     """What the exports say of each image by its name in the folder, and all classes that they list."""
     by_end: dict[str, list[str]] = {}
-    for name in paths:
-        by_end.setdefault(name.rpartition("/")[2], []).append(name)
+    for name, image in paths.items():
+        last = name.rpartition("/")[2]
+        keys = {last} if isinstance(image, Path) else {last, last.partition(".")[0]}  # labels of shards may give keys
+        for key in keys:
+            by_end.setdefault(key, []).append(name)
     labels: dict[str, AnnotatedImage] = {}
     listed: dict[str, None] = {}
     for export in source.labels:
-        annotations = read_annotations(root / export, root / source.images)
+        annotations = read_annotations(root / export, folder_of(source.images, root))
         _check_shape(annotations, shape, export)
         listed |= dict.fromkeys(annotations.class_names)
         absent: list[str] = []
@@ -161,12 +134,12 @@ def _check_shape(annotations: Annotations, shape: Shape, export: str) -> None:
     require(not found or shape in found, fault, "give another export, or another --kind")
 
 
-def _name(file: str, paths: Mapping[str, Path], by_end: Mapping[str, list[str]], export: str) -> str | None:
+def _name(file: str, paths: Mapping[str, ImageFile], by_end: Mapping[str, list[str]], export: str) -> str | None:
     """The image that an export means: the same path, or the only image whose path ends like it; None if there is none."""
     if file in paths:
         return file
     parts = file.replace("\\", "/").split("/")
-    fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike(name.split("/"), parts)]
+    fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike([*name.split("/")[:-1], parts[-1]], parts)]
     if len(fits) > 1:
         fault = f"{export}: {file} may be {' or '.join(fits[:2])}"
         raise DataError(fault, "export paths that tell them apart, or rename one of the two")

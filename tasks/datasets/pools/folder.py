@@ -1,0 +1,39 @@
+"""Folders of image files."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from lossbench.words import plural
+from tasks.images.decoding import SUFFIXES
+from tasks.notices import notice
+
+UNREAD = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
+"""Of files that hold images in other forms, in lower case."""
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """The images in a folder and below it by their paths from it, sorted.
+
+    What starts with a dot is left out, and so are links to folders. One line counts images in forms that are not read.
+    """
+    found: dict[str, Path] = {}
+    unread: Counter[str] = Counter()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(folder)
+        for name in files:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(SUFFIXES):
+                found[(inside / name).as_posix()] = Path(place, name)
+            elif name.lower().endswith(UNREAD):
+                unread[Path(name).suffix.lower()] += 1
+    if unread:
+        count = plural(unread.total(), "image")
+        notice(
+            f"{folder}: {count} in forms that are not read ({', '.join(sorted(unread))}); convert them to JPEG or PNG"
+        )
+    return dict(sorted(found.items()))
