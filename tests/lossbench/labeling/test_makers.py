@@ -150,6 +150,7 @@ def test_scores_go_on_after_a_kill_and_a_damaged_file_is_made_again(
     assert "Picks: killed-round/picks.csv" in output
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Ray leaves pipes of its nodes open
 def test_a_cluster_gives_the_same_files_and_outlives_an_actor(
     alone: Path, started: list[subprocess.Popen[str]]
 ) -> None:

@@ -90,7 +90,7 @@ def kinds_sweep(folder: Path) -> Path:
 
 def close(name: str, one: float, other: float) -> bool:
     """Whether two values of a metric differ by rounding alone: in order metrics, a few images that nearly tie change places."""
-    return abs(one - other) <= (1e-3 * abs(one) if name == "loss" else 0.03)
+    return abs(one - other) <= (1e-2 * abs(one) if name == "loss" else 0.03)
 
 
 @pytest.mark.slow
@@ -118,6 +118,7 @@ def rounds(out: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_killed_process_and_a_stopped_command_are_one_line_and_go_on(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
@@ -149,7 +150,7 @@ def test_a_killed_process_and_a_stopped_command_are_one_line_and_go_on(
     run(sweep, tmp_path / "one")
     (job,) = planned(sweep)
     two, one = (timeless(job.path(folder))["rounds"] for folder in (out, tmp_path / "one"))
-    assert [each["picked"] for each in two] == [each["picked"] for each in one]
+    assert [sorted(each["picked"]) for each in two] == [sorted(each["picked"]) for each in one]
     assert leftovers(out) == []
 
 
