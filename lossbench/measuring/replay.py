@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -71,13 +70,10 @@ class ReplayLearner(Learner):
 
     bank: OutputBank = field(kw_only=True)
     forwarded: list[int] = field(default_factory=list)
-    """Number of images of each call of `batches`."""
+    """Number of images of each batch."""
 
-    def batches(self, ids: Ids) -> Iterator[tuple[Ids, Outputs]]:
-        """Ids and derived outputs of consecutive images; deriving them is timed as the phase `replay`."""
+    def _outputs(self, ids: Ids) -> Outputs:
+        """Derived outputs; deriving them is timed as the phase `replay`."""
         self.forwarded.append(len(ids))
-        for start in range(0, len(ids), self.batch):
-            part = ids[start : start + self.batch]
-            with self.clock.phase("replay"):
-                outputs = self.bank.outputs(part)
-            yield part, outputs
+        with self.clock.phase("replay"):
+            return self.bank.outputs(ids)

@@ -9,9 +9,12 @@ from leaderboard.scoring.board import Board
 from lossbench.publishing.boards import gather_board
 from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction, with_tables
 from lossbench.publishing.summary import learning_curves, summary
+from lossbench.publishing.worth import worth
 from strategies import STRATEGIES
 
 README, README_PICTURE, STRATEGIES_PAGE = "README.md", "docs/pictures/learning-curves.svg", "docs/strategies.md"
+README_TABLES = {"summary": summary, "worth": worth}
+"""The functions that make the tables of the README, by the names in their markers."""
 STRATEGIES_TABLE = re.compile(r"(?<=<!-- strategies -->\n).*?(?=<!-- end -->)", re.DOTALL)
 """What lies between the markers."""
 
@@ -36,15 +39,23 @@ def _rewrite_readme(board: Board, root: Path) -> list[Path]:
 
 
 def summarized(readme: str) -> list[str]:
-    """The protocols that the README compares strategies on, from the marker of its table."""
-    (call,) = (found[2].split() for found in TABLE.finditer(readme))
-    return call[1:]
+    """The protocols that the README compares strategies on, from the marker of its summary."""
+    (protocols,) = (words for name, *words in _calls(readme) if name == "summary")
+    return protocols
 
 
 def with_summary(board: Board, readme: str) -> str:
-    """The README with the table of these records."""
-    rows = markdown(summary(board, *summarized(readme)))
-    return TABLE.sub(lambda found: "\n".join([found[1], *rows]), readme)
+    """The README with the tables of these records."""
+
+    def lines(found: re.Match[str]) -> str:
+        name, *protocols = found[2].split()
+        return "\n".join([found[1], *markdown(README_TABLES[name](board, *protocols))])
+
+    return TABLE.sub(lines, readme)
+
+
+def _calls(readme: str) -> list[list[str]]:
+    return [found[2].split() for found in TABLE.finditer(readme)]
 
 
 def with_strategies(page: str) -> str:

@@ -14,12 +14,21 @@ MOST_CHOICES = 3
 """Strategies in a cell."""
 
 
-def worth(board: Board) -> list[Sequence[object]]:
+def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
     """What nothing beats for few, some and many labels of each protocol, with its gain and the seconds of a selection.
 
     A cell says `random` where no strategy is clear of random.
+
+    Args:
+        board: the records.
+        protocols: names of protocols; all without any.
     """
-    alone = [group._replace(sections=(section,)) for group in board.groups for section in group.sections]
+    alone = [
+        group._replace(sections=(section,))
+        for group in board.groups
+        for section in group.sections
+        if not protocols or section.key.protocol in protocols
+    ]
     return [
         ("protocol", *(f"{span} labels" for span in SPANS)),
         *((group.sections[0].key.protocol, *map(_cell, found)) for group in alone if (found := answers(group))),

@@ -48,13 +48,12 @@ def realistic_records(seeds: int = 3, strategies: Sequence[str] = ("random", "le
     """Noisy, rising curves of three tasks that look like the real ones."""
     rng = np.random.default_rng(7)
     tasks = {
-        "cifar10-mini": ("classification", ACCURACY, 42.0, 31.0),
-        "voc-mini": ("detection", MetricInfo(name="mAP", unit="%", larger_is_better=True), 9.0, 14.0),
-        "lsp-mini": ("pose", MetricInfo(name="PCKh@0.5", unit="share of joints", larger_is_better=True), 0.21, 0.24),
+        "cifar10-mini": (ACCURACY, 42.0, 31.0),
+        "voc-mini": (MetricInfo(name="mAP", unit="%", larger_is_better=True), 9.0, 14.0),
+        "lsp-mini": (MetricInfo(name="PCKh@0.5", unit="share of joints", larger_is_better=True), 0.21, 0.24),
     }
     records = []
-    for task, (kind, metric, start, rise) in tasks.items():
-        config = {"budget": 100, "task": {"kind": kind}}
+    for task, (metric, start, rise) in tasks.items():
         for seed in range(seeds):
             first = start + rise * rng.normal(scale=0.04)
             for place, strategy in enumerate(strategies):
@@ -62,14 +61,6 @@ def realistic_records(seeds: int = 3, strategies: Sequence[str] = ("random", "le
                 scores = [first, *(first + gain + rise * rng.normal(scale=0.03, size=4))]
                 ranking = rng.uniform(0.55, 0.75, size=5).tolist()
                 records.append(
-                    make_record(
-                        scores,
-                        protocol=task,
-                        metric=metric,
-                        config=config,
-                        strategy=strategy,
-                        seed=seed,
-                        ranking=ranking,
-                    )
+                    make_record(scores, protocol=task, metric=metric, strategy=strategy, seed=seed, ranking=ranking)
                 )
     return records

@@ -26,6 +26,7 @@ pytestmark = [
 ]
 NAMES = ("random", "learning-loss", *(f"strategy-{place}" for place in range(12)))
 TASK = "tasks/cifar10-mini-p1-shared.html"
+KINDS = {"cifar10-mini": "classification", "voc-mini": "detection", "lsp-mini": "pose"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kinds = {
         name: About("Me 2020", "hybrid" if name[-1] in "02468" else "diversity", "taps", "N", "") for name in NAMES
     }
-    records = [*realistic_records(3, NAMES), make_record((1.0, 2.0), strategy="a" * 60, protocol="b" * 60)]
+    records = [
+        each.model_copy(update={"config": {"task": {"kind": KINDS[each.protocol]}}})
+        for each in realistic_records(3, NAMES)
+    ]
+    records += [make_record((1.0, 2.0), strategy="a" * 60, protocol="b" * 60)]
     return build_page(Board(records, kinds), tmp_path_factory.mktemp("site") / "page").parent
 
 

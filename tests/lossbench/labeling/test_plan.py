@@ -89,7 +89,7 @@ def test_a_simulation_is_a_protocol_of_the_labeled_images(labels: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "fault"),
     [
-        (Request(table=WHO), "no images; give their folder with --unlabeled DIR"),
+        (Request(table=WHO), "no images; give their folder, or shards, with --unlabeled DIR"),
         (Request("photos", table={"budget": 5}), "no strategy; give one with --strategy NAME"),
         (Request("photos", table={"strategy": "random"}), "no budget; give one with --budget N"),
         (Request("photos", table=WHO), "no kind of task, and no label says which; give one with --kind"),
