@@ -31,9 +31,6 @@ SKIPPED = {
     "pip install uv && uv sync --compile-bytecode": "installs",
     "uv sync --extra pretrained": "installs",
     "uv run pytest": "it is running",
-    "sbatch --array=1-8 --time=60 --wrap 'uv run lossbench run my-sweep.toml --out runs/mine --minutes 50 --shard $SLURM_ARRAY_TASK_ID/8'": (
-        "a cluster; tests/lossbench/running/test_shards.py"
-    ),
     "uv run lossbench submission create confidence_ratio.py": "makes all runs on the rendered scenes; tests/lossbench/cli/test_cli_submission.py",
     "uv run lossbench submission verify confidence-ratio --who me": "repeats them; tests/lossbench/submissions",
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=$PWD label-studio start": (
