@@ -33,6 +33,12 @@ SKIPPED = {
     "uv run pytest": "it is running",
     "uv run lossbench submission create confidence_ratio.py": "makes all runs on the rendered scenes; tests/lossbench/cli/test_cli_submission.py",
     "uv run lossbench submission verify confidence-ratio --who me": "repeats them; tests/lossbench/submissions",
+    "uv run lossbench pick --unlabeled 'shards/pool-{000..099}.tar' --labeled export.json --strategy margin --budget 1000 --out round-3 --workers 8": (
+        "a hundred shards; tests/lossbench/labeling/test_makers.py"
+    ),
+    "uv run lossbench pick --unlabeled s3://bucket/pool --labeled export.json --strategy margin --budget 1000 --out round-3": (
+        "a network; tests/lossbench/labeling/test_round_on_shards.py"
+    ),
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=$PWD label-studio start": (
         "a server; tests/lossbench/labeling/test_label_studio.py"
     ),
