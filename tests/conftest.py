@@ -18,7 +18,8 @@ if not BENCHMARKS:  # checking shapes takes time
     install_import_hook(["lossnet", "tasks", "strategies"], "beartype.beartype")
 
 # isort: split
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,3 +152,16 @@ def lossbench_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         return Result(int(end.value.code or 0), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test starts; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for each in processes:
+        each.kill()
+        each.wait()
+        for pipe in (each.stdout, each.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -158,18 +158,6 @@ def test_the_shell_is_offered_every_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
     protocols, sweeps = ([path.stem for path in config_files(ROOT / "configs" / each)] for each in ("tasks", "sweeps"))
     assert protocol_names("") == protocols
     assert sweep_names("") == [*sweeps, *protocols]
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test starts; none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for each in processes:
-        each.kill()
-        each.wait()
-        each.stdout.close()
-        each.stderr.close()
 
 
 def stopped(words: list[str], out: Path, number: int, started: list[subprocess.Popen[str]]) -> Result:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -98,16 +97,6 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes that make files for a command; the fork server and the tracker of resources do not."""
     found = psutil.Process(process.pid).children(recursive=True)
     return [each for each in found if each.ppid() != process.pid]
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Commands that are ended with the test."""
-    found: list[subprocess.Popen[str]] = []
-    yield found
-    for process in found:
-        process.kill()
-        process.wait()
 
 
 def check_features(folder: Path, name: str, *words: str) -> None:
