@@ -1,4 +1,7 @@
-"""Scores of a large pool: an actor of Ray Data beside the loop of one process, on one core each."""
+"""Scores of a large pool: an actor of Ray Data beside the loop of one process, on one core each.
+
+`uv run pytest -n 0 tests/benchmarks/bench_pools.py -s`, five minutes on an idle machine.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ def speed(cache: Path) -> float:
     return (COUNT - LABELED) * (FILES - 1) / FILES / ((ends[-1] - ends[0]) / 1e9)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of Ray
 def test_scores_through_ray_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     members = {}

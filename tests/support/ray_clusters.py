@@ -40,9 +40,9 @@ def cluster(first_node: bool = True) -> Iterator[TwoNodes]:
     Args:
         first_node: whether runs can be made on it.
     """
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}  # read when Ray is imported
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     found = Cluster()
     try:
         found.add_node(num_cpus=int(first_node), include_dashboard=False)
