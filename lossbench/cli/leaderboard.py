@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,11 +60,11 @@ def build(
     """Build the page from records. Damaged ones are left out and named; what has not changed is taken from the page before."""
     from leaderboard.site.page import build_page
 
-    board = _board(records, sweeps, submissions, kind_file)
-    say(*(f"left out: {line}" for line in board.damages))
-    say(
-        f"{len(board.records)} records: {build_page(board, out, f'{snapshot:%Y-%m-%d}' if snapshot else '').resolve().as_uri()}"
-    )
+    with _without_garbage_collection():
+        board = _board(records, sweeps, submissions, kind_file)
+        say(*(f"left out: {line}" for line in board.damages))
+        page = build_page(board, out, f"{snapshot:%Y-%m-%d}" if snapshot else "")
+    say(f"{len(board.records)} records: {page.resolve().as_uri()}")
 
 
 @app.command()
@@ -147,6 +150,18 @@ def _records(given: Path | None) -> Path:
         msg = f"no folder of records {folder}"
         raise LossbenchError(msg)
     return folder
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Nothing is searched for unused cycles of objects, which took 4 % of a build and freed no memory."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _submissions(given: Path | None, records: Path) -> Path:
