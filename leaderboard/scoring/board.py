@@ -18,7 +18,7 @@ from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring.contrasts import Contrast, Plan, contrasts
 from leaderboard.scoring.entries import BASELINE, Key
-from leaderboard.scoring.groups import Group, groups
+from leaderboard.scoring.overall.groups import Group, groups
 from leaderboard.scoring.picks import overlap_matrix
 from leaderboard.scoring.sections import Section, incomplete, sections
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from leaderboard.scoring.board import Board
-from leaderboard.scoring.groups import SPANS
+from leaderboard.scoring.overall.groups import SPANS
+from leaderboard.scoring.overall.ranks import ranking
 from leaderboard.scoring.picks import group_shares, overlap_matrix
-from leaderboard.scoring.ranks import ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leaderboard.charts.styles import Style
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
-from leaderboard.scoring.groups import kind_of
+from leaderboard.scoring.overall.groups import kind_of
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
 from leaderboard.site.overview import plain

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from leaderboard.charts.panels import Panel, gain_panel
 from leaderboard.charts.styles import Style
-from leaderboard.scoring.answers import Answer, Choice, answers
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, Hardware
-from leaderboard.scoring.groups import REGIMES, Group
-from leaderboard.scoring.ranks import FEWEST_RUNS, Place, Ranking, ranking
+from leaderboard.scoring.overall.answers import Answer, Choice, answers
+from leaderboard.scoring.overall.groups import REGIMES, Group
+from leaderboard.scoring.overall.ranks import FEWEST_RUNS, Place, Ranking, ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
 

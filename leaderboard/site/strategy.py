@@ -11,10 +11,10 @@ from leaderboard.charts.panels import Panel, gain_panel
 from leaderboard.charts.styles import Style
 from leaderboard.schema.records import Record
 from leaderboard.scoring import picks
-from leaderboard.scoring.answers import is_clear
 from leaderboard.scoring.board import Board, Sheet
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
-from leaderboard.scoring.groups import Regime, kind_of, regime_of
+from leaderboard.scoring.overall.answers import is_clear
+from leaderboard.scoring.overall.groups import Regime, kind_of, regime_of
 from leaderboard.scoring.sections import Section, Standing
 
 Verdict = Literal["better", "worse", "not clear", "not compared"]

@@ -15,7 +15,7 @@ from leaderboard.charts.vega import page_spec
 from leaderboard.schema.published import Published
 from leaderboard.schema.upgrades import table_in
 from leaderboard.scoring.board import Board, Sheet
-from leaderboard.scoring.groups import is_rendered, kind_of, regime_of
+from leaderboard.scoring.overall.groups import is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.variations import Variation, variations, varied_strategies
 

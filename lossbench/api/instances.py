@@ -17,7 +17,7 @@ from typing import Any
 
 from lossbench.config import Protocol
 from lossbench.running.jobs import Job
-from lossbench.running.model_cache import ranking_objective
+from lossbench.running.kept.models import ranking_objective
 from strategies import STRATEGIES, Strategy, StrategyError, load_strategy
 from strategies.loading import check_name
 

@@ -21,8 +21,8 @@ from leaderboard.schema.records import Record
 from leaderboard.site.tables import number
 from lossbench.diagnosis.examination import runs_of
 from lossbench.paths import Paths
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.streams import stream
 from strategies import load_strategy
 from tasks.base import Ids, Task

@@ -22,7 +22,7 @@ from lossbench.labeling.duplicates import looks, near_duplicates
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
 from lossbench.running.evaluation import evaluate
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.selecting import checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.words import plural

@@ -16,8 +16,9 @@ from lossbench.labeling.drawing import picture
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.page import page, picture_name
 from lossbench.labeling.plan import SETTINGS_FILE, settings_text
-from tasks.datasets.tools import coco, cvat, label_studio_tasks, yolo
+from tasks.datasets.tools import coco, cvat, yolo
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
+from tasks.datasets.tools.label_studio import imports as label_studio
 from tasks.images.files import encoded
 from tasks.notices import notice
 
@@ -25,7 +26,7 @@ INDEX = "index.html"
 PICKS = "picks.csv"
 IMAGES = "images"
 """Folder of the picks that come from shards or from elsewhere, for annotation tools."""
-CONTROLS: dict[Shape, tuple[label_studio_tasks.Control, ...]] = {
+CONTROLS: dict[Shape, tuple[label_studio.Control, ...]] = {
     "choices": ("choices",),
     "boxes": ("boxes",),
     "points": ("points",),
@@ -42,7 +43,7 @@ class Addresses(NamedTuple):
 
     prefix: str = ""
     """Folders between the tool's folder of files and the images' folder, ending in a slash."""
-    begin: str = label_studio_tasks.LOCAL_FILES
+    begin: str = label_studio.LOCAL_FILES
     """What the address of an image begins with."""
 
 
@@ -118,7 +119,7 @@ def _number(value: float) -> str:
 def _write_for_tools(outcome: Outcome, shape: Shape, folder: Path, addresses: Addresses) -> None:
     images = [pick.prediction for pick in outcome.picks]
     count = len(images)
-    label_studio_tasks.write_tasks(
+    label_studio.write_tasks(
         folder / "label_studio.json",
         images,
         [1 - pick.rank / (count + 1) for pick in outcome.picks],  # a strategy's own score may have any range
@@ -127,7 +128,7 @@ def _write_for_tools(outcome: Outcome, shape: Shape, folder: Path, addresses: Ad
         address=addresses.begin,
         data=[{"rank": pick.rank, "predicted": ", ".join(predicted(pick.prediction))} for pick in outcome.picks],
     )
-    label_studio_tasks.write_labeling_config(folder / "label_studio.xml", outcome.class_names, CONTROLS[shape])
+    label_studio.write_labeling_config(folder / "label_studio.xml", outcome.class_names, CONTROLS[shape])
     cvat.write_cvat(folder / "cvat.xml", images, outcome.class_names)
     if shape != "choices":
         coco.write_coco_annotations(folder / "coco.json", images, outcome.class_names)

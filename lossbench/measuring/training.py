@@ -17,13 +17,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lossbench.config import LossPrediction, Protocol
 from lossbench.paths import Paths
-from lossbench.running.model_cache import ranking_objective
+from lossbench.running.kept.models import ranking_objective
 from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.memory import images_at_once
 from tasks.notices import notice
 from tasks.training.clock import Clock
-from tasks.training.device_steps import CaptureError, DeviceSteps, Epoch, not_captured
+from tasks.training.device.steps import CaptureError, DeviceSteps, Epoch, not_captured
 from tasks.training.learner import Learner
 from tasks.training.optimizers import Rates, device_optimizer, optimizer, scheduled_rates
 from tasks.training.step import Attachment, TrainingStep

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.scoring.answers import Answer, answers
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
-from leaderboard.scoring.groups import SPANS
+from leaderboard.scoring.overall.answers import Answer, answers
+from leaderboard.scoring.overall.groups import SPANS
 from leaderboard.site.tables import number
 
 MOST_CHOICES = 3

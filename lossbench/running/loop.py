@@ -13,8 +13,8 @@ from leaderboard.schema.records import Phases, Round, Split, Track
 from lossbench.config import Protocol
 from lossbench.running.cold_start import first_labels
 from lossbench.running.evaluation import evaluate
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.pool import Pool, with_label_noise
 from lossbench.running.selecting import WANTED, Trials, checked, selection_context
 from lossbench.running.streams import stream
@@ -24,7 +24,7 @@ from tasks.outside import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
-from tasks.training.parallel import require_agreement
+from tasks.training.processes.parallel import require_agreement
 
 
 @dataclass(frozen=True)

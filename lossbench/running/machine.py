@@ -16,7 +16,7 @@ import torch
 from leaderboard.schema.records import Machine
 from lossbench.config import ConfigError
 from lossbench.words import plural
-from tasks.training.parallel import process_count
+from tasks.training.processes.parallel import process_count
 
 HIGH_WATER_RESET = Path("/proc/self/clear_refs")
 """On Linux, the text "5" written to this file resets the peak memory of the process (see proc(5))."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossbench.running.evaluation import evaluate, true_losses
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from strategies import Context, Selection, SelectionError, Strategy
 from strategies.base import Oracle
 from tasks.base import Ids, Task

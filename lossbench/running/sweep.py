@@ -109,7 +109,7 @@ def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its impor
     import torch  # noqa: PLC0415
 
     from tasks.kinds import build_task  # noqa: PLC0415
-    from tasks.training.parallel import alone, require_agreement  # noqa: PLC0415
+    from tasks.training.processes.parallel import alone, require_agreement  # noqa: PLC0415
 
     with alone():  # caches have locks
         task = build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))

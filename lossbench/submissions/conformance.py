@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.config import Protocol
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import memory_growth
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.selecting import Trials, checked, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Selection, SelectionError, Strategy

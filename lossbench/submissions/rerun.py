@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from lossbench.errors import LossbenchError
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.selecting import WANTED, checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.running.sweep import prepare

@@ -28,7 +28,7 @@ from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
 from tasks.models.factories.classifiers import ClassifierFactory
-from tasks.training.device_task import DeviceTask, Drawn
+from tasks.training.device.task import DeviceTask, Drawn
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
 COLORS = Colors(mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70), fill=(0.0, 0.0, 0.0))

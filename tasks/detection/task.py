@@ -40,7 +40,7 @@ from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
 from tasks.models.factories.detectors import Detector, DetectorFactory
-from tasks.training.device_task import DeviceTask, Drawn
+from tasks.training.device.task import DeviceTask, Drawn
 from tasks.training.pretraining import pretrained
 
 MATCHING_IOU = 0.5  # the overlap from which two boxes show the same object in VOC's evaluation

@@ -35,7 +35,7 @@ from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
 from tasks.pose.metrics import BOX_SHARE, pck, pckh
 from tasks.pose.settings import MPII_COUNTED, PoseSettings
 from tasks.pose.sources import source_of
-from tasks.training.device_task import DeviceTask, Drawn
+from tasks.training.device.task import DeviceTask, Drawn
 from tasks.training.pretraining import pretrained
 
 MIN_PROBABILITY = 1e-6  # added to every cell before normalizing, so that a heatmap without a positive cell is uniform

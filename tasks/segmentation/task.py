@@ -23,7 +23,7 @@ from tasks.segmentation.losses import enlarged, pixel_losses
 from tasks.segmentation.metrics import confusion, segmentation_metrics
 from tasks.segmentation.settings import CellSettings, SegmentationSettings
 from tasks.segmentation.sources import source_of
-from tasks.training.device_task import DeviceTask, Drawn
+from tasks.training.device.task import DeviceTask, Drawn
 
 
 class UnlabeledSegmentation(UnlabeledTask[Tensor, Tensor]):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.base import Features
-from tasks.training.parallel import Part
+from tasks.training.processes.parallel import Part
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.gradients import GradientEmbeddings, gradient_embeddings
 from tasks.training.kept import KeptRows, name_of
-from tasks.training.parallel import shared
+from tasks.training.processes.parallel import shared
 from tasks.training.readings import readings
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Learner:
             yield part, self._outputs(part)
 
     def shared(self, ids: Ids, function: Callable[[Ids, Outputs], T]) -> Iterator[T]:
-        """What a function of ids and outputs gives, batch by batch; see `tasks.training.parallel.shared`."""
+        """What a function of ids and outputs gives, batch by batch; see `tasks.training.processes.parallel.shared`."""
         return shared(ids, self.batch, lambda part: function(part, self._outputs(part)))
 
     def _outputs(self, ids: Ids) -> Outputs:

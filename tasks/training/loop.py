@@ -17,10 +17,10 @@ from torch import Tensor
 from lossbench.errors import LossbenchError
 from tasks.base import Ids, TapModel, Task
 from tasks.notices import notice
-from tasks.training.device_steps import CaptureError, DeviceSteps, not_captured
-from tasks.training.device_task import DeviceTask
+from tasks.training.device.steps import CaptureError, DeviceSteps, not_captured
+from tasks.training.device.task import DeviceTask
 from tasks.training.optimizers import optimizer, scheduler
-from tasks.training.parallel import Part, copy_from_first, process_count, rows_of
+from tasks.training.processes.parallel import Part, copy_from_first, process_count, rows_of
 from tasks.training.step import Attachment, Streams, TrainingStep
 
 

@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from tasks.base import Outputs, TapModel, Task
 from tasks.training.dropout import Dropout
 from tasks.training.learner import float32
-from tasks.training.parallel import Part, add_up
+from tasks.training.processes.parallel import Part, add_up
+from tasks.training.processes.whole_batch import whole_batch
 from tasks.training.readings import readings
-from tasks.training.whole_batch import whole_batch
 
 
 @runtime_checkable

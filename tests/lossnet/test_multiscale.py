@@ -18,7 +18,7 @@ from torch import Tensor
 from lossbench.config import LossPrediction
 from lossbench.measuring.replay import OutputBank
 from lossbench.running.evaluation import evaluate
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, Trial, same_tensors, weights
 from lossnet import (
     DivergenceObjective,

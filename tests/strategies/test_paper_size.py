@@ -17,8 +17,8 @@ import torch
 
 from lossbench.config import LossPrediction, protocol_file, read_protocol
 from lossbench.running.evaluation import true_losses
+from lossbench.running.kept.models import TrainingPlan
 from lossbench.running.machine import memory_growth
-from lossbench.running.model_cache import TrainingPlan
 from lossbench.running.selecting import checked
 from lossbench.running.streams import stream
 from strategies import STRATEGIES, Context, Strategy

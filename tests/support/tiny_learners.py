@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lossbench.config import LossPrediction
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, tiny_protocol
 from strategies import Strategy
 from strategies.learning_loss import LearningLoss

@@ -68,7 +68,7 @@ class Joint:
 
 def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline) -> None:
     """Make a run, or the rest of it. What is written, and when to stop, is decided by the first process."""
-    from tasks.training.parallel import from_first, is_first  # noqa: PLC0415 - imports torch
+    from tasks.training.processes.parallel import from_first, is_first  # noqa: PLC0415 - imports torch
 
     recording = Recording(number, job, paths.out, events)
     with locked(recording.path) if is_first() else nullcontext():

@@ -13,7 +13,7 @@ from tasks.datasets.coco import Table, check_ids, coco_entries, coco_lists
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
-from tasks.datasets.tools.label_studio import named_by
+from tasks.datasets.tools.label_studio.exports import named_by
 from tasks.datasets.tools.shapes import Mask, coco_mask, from_runs, known_size, outlined
 from tasks.datasets.tools.writing import write_json
 from tasks.errors import require

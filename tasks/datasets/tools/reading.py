@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.datasets.tools.annotated import Annotations
 from tasks.datasets.tools.coco import read_coco_annotations
 from tasks.datasets.tools.cvat import read_cvat
-from tasks.datasets.tools.label_studio import read_label_studio
+from tasks.datasets.tools.label_studio.exports import read_label_studio
 from tasks.datasets.tools.table import read_class_folders, read_label_table
 from tasks.datasets.tools.voc import FOLDER, read_voc_annotations
 from tasks.datasets.tools.yolo import CLASSES, is_image, read_yolo_annotations

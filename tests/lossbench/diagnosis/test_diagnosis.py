@@ -67,7 +67,7 @@ def classified(runs: Callable[[str], Made]) -> Made:
 @FAST_ON_ONE_KIND
 def test_models_are_seen_as_the_run_saw_them(finished: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     files, paths = finished
-    monkeypatch.setattr("lossbench.running.model_cache.fit", lambda *_: pytest.fail("the models are there"))
+    monkeypatch.setattr("lossbench.running.kept.models.fit", lambda *_: pytest.fail("the models are there"))
     records = [read_record(file) for file in files]
     for found, record in zip(diagnose(records, paths), records, strict=True):
         assert [one.labeled for one in found.rounds] == [12, 18, 24]

@@ -26,7 +26,7 @@ from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound
 from lossbench.labeling.writing import Addresses, write_round
 from tasks.datasets.masks import VOID, nearest
-from tasks.datasets.tools.brush import packed
+from tasks.datasets.tools.label_studio.brush import packed
 
 pytestmark = pytest.mark.slow
 TOKEN = "a" * 40

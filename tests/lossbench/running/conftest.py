@@ -36,7 +36,7 @@ def run(classification: Task, tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many images each training had, as they happen."""
-    import lossbench.running.model_cache
+    import lossbench.running.kept.models
     from tasks.training.loop import fit
 
     counted: list[int] = []
@@ -45,5 +45,5 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         counted.append(len(labeled))
         fit(task, model, labeled, *rest)
 
-    monkeypatch.setattr(lossbench.running.model_cache, "fit", counting)
+    monkeypatch.setattr(lossbench.running.kept.models, "fit", counting)
     return counted

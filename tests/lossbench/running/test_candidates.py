@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossbench.config import ConfigError, Protocol
+from lossbench.running.kept.models import ModelCache
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache
 from lossbench.running.pool import Pool
 from lossbench.submissions.conformance import tiny_protocol
 from strategies.bald import Bald

@@ -9,8 +9,8 @@ import torch
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from lossbench.config import LossPrediction
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, same_tensors, tiny_protocol, weights
 from strategies import Context, Selection, Strategy
 from strategies.base import highest

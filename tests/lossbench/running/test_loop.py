@@ -15,8 +15,8 @@ from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
 from lossbench.running.evaluation import true_losses
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.running.pool import Pool
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import Context, Selection, Strategy

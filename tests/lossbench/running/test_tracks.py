@@ -12,8 +12,8 @@ from raw_outputs import SOME, parts
 from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, same_tensors, tiny_protocol, weights
 from strategies import STRATEGIES, Strategy
 from strategies.entropy import Entropy

@@ -12,8 +12,8 @@ from attacking_strategies import strategy_file
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import Round, Track
+from lossbench.running.kept.models import ModelCache
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache
 from lossbench.submissions import rerun
 from lossbench.submissions.comparison import OWN_METRIC, TIMED
 from lossbench.submissions.conformance import tiny_protocol

@@ -22,7 +22,7 @@ from tasks.images.squares import StoredSquares
 from tasks.memory import images_at_once
 from tasks.models.frozen import FeatureStore, ResidentRows
 from tasks.training import loop
-from tasks.training.device_steps import DeviceSteps
+from tasks.training.device.steps import DeviceSteps
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import OrdinarySteps, fit

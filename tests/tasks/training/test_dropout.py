@@ -11,7 +11,7 @@ import torch
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from lossbench.config import LossPrediction
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, same_tensors, weights
 from strategies.bald import Bald
 from strategies.random import Random

@@ -13,7 +13,7 @@ from tiny_tasks import FAST_ON_ONE_KIND, with_recipe
 
 from lossbench.config import LossPrediction
 from lossbench.running.evaluation import true_losses
-from lossbench.running.model_cache import ModelCache, TrainingPlan
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossnet import RankingObjective
 from strategies.learning_loss import LearningLossMSE
 from tasks.base import Task

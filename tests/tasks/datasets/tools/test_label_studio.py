@@ -25,9 +25,9 @@ from annotated_images import (
 )
 
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations
-from tasks.datasets.tools.brush import packed, unpacked
-from tasks.datasets.tools.label_studio import named_by, read_label_studio
-from tasks.datasets.tools.label_studio_tasks import write_labeling_config, write_tasks
+from tasks.datasets.tools.label_studio.brush import packed, unpacked
+from tasks.datasets.tools.label_studio.exports import named_by, read_label_studio
+from tasks.datasets.tools.label_studio.imports import write_labeling_config, write_tasks
 from tasks.datasets.tools.shapes import decoded
 from tasks.errors import DataError
 

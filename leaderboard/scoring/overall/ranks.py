@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from leaderboard.scoring.bradley_terry import ELO, strengths, wins
 from leaderboard.scoring.entries import BASELINE, Entry
+from leaderboard.scoring.overall.bradley_terry import ELO, strengths, wins
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import CONFIDENCE, BySeed, Interval
 

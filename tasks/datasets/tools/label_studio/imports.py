@@ -9,7 +9,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from tasks.datasets.tools.annotated import AnnotatedImage
-from tasks.datasets.tools.brush import packed
+from tasks.datasets.tools.label_studio.brush import packed
 from tasks.datasets.tools.shapes import decoded, known_size
 from tasks.datasets.tools.writing import write_json, write_text
 

@@ -14,12 +14,12 @@ from timeless_rounds import timeless
 from tiny_learners import MakeTask
 from tiny_tasks import with_recipe
 
-import lossbench.running.metrics_file
+import lossbench.running.kept.metrics
 from leaderboard.schema.records import Round
 from lossbench.config import LossPrediction
 from lossbench.running.evaluation import evaluate
+from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.loop import Run
-from lossbench.running.model_cache import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import Strategy, load_strategy
 from strategies.core_set import CoreSet
@@ -142,6 +142,6 @@ def test_metrics_that_were_kept_are_those_of_a_fresh_evaluation(
     assert len(evaluations) == 1, "strategies that train the same share the first round's metrics"
     assert first_round(LearningLossMSE()).metrics.keys() > kept.metrics.keys()
     assert first_round(Random(), "validation").metrics == evaluations[2] != kept.metrics
-    monkeypatch.setattr(lossbench.running.metrics_file, "METRICS_VERSION", 3)
+    monkeypatch.setattr(lossbench.running.kept.metrics, "METRICS_VERSION", 3)
     assert first_round(Random()).metrics == kept.metrics
     assert len(evaluations) == 4, "metrics of another version are measured again"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from leaderboard.schema.records import Split, Track
 from lossbench.config import ConfigError, LossPrediction
-from lossbench.running.metrics_file import Measured, read_metrics, save_metrics
+from lossbench.running.kept.metrics import Measured, read_metrics, save_metrics
 from lossbench.running.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
@@ -29,7 +29,7 @@ from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import fit
-from tasks.training.parallel import copy_from_first, from_first, is_first, process_count
+from tasks.training.processes.parallel import copy_from_first, from_first, is_first, process_count
 from tasks.training.readings import readings
 from tasks.training.seeding import seeded
 from tasks.training.step import Attachment, CoTrained, Streams

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lossbench.files import shown
 from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox, LabeledPoint, LabeledRegion
-from tasks.datasets.tools.brush import unpacked
-from tasks.datasets.tools.label_studio_tasks import PERSON
+from tasks.datasets.tools.label_studio.brush import unpacked
+from tasks.datasets.tools.label_studio.imports import PERSON
 from tasks.datasets.tools.shapes import encoded, known_size, outlined, upright
 from tasks.errors import DataError, require
 

@@ -18,7 +18,7 @@ from tasks.kinds import build_task
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
 from tasks.training.loop import augmented
-from tasks.training.parallel import (
+from tasks.training.processes.parallel import (
     Part,
     ProcessesError,
     add_up,
@@ -28,9 +28,9 @@ from tasks.training.parallel import (
     require_agreement,
     rows_of,
 )
+from tasks.training.processes.whole_batch import whole_batch
 from tasks.training.seeding import seeded
 from tasks.training.step import Attachment, TrainingStep
-from tasks.training.whole_batch import whole_batch
 
 CPU = torch.device("cpu")
 IDS = np.arange(11)
@@ -38,10 +38,10 @@ IDS = np.arange(11)
 
 def test_parts_are_consecutive_and_together_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Part.of(100) is None, "one process computes all"
-    monkeypatch.setattr("tasks.training.parallel.process_count", lambda: 3)
+    monkeypatch.setattr("tasks.training.processes.parallel.process_count", lambda: 3)
     parts = []
     for number in range(3):
-        monkeypatch.setattr("tasks.training.parallel.process_number", lambda number=number: number)
+        monkeypatch.setattr("tasks.training.processes.parallel.process_number", lambda number=number: number)
         parts.append(Part.of(11))
     assert [each.rows for each in parts] == [slice(0, 4), slice(4, 8), slice(8, 11)]
     assert {each.whole for each in parts} == {11}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.base import Ids, TapModel, Task
-from tasks.training.device_task import DeviceTask
+from tasks.training.device.task import DeviceTask
 from tasks.training.optimizers import Rates, device_optimizer, scheduled_rates, steps_on_device
 from tasks.training.step import Attachment, Phased, Streams, TrainingStep
 

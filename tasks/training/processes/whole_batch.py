@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from tasks.training.parallel import Part
+from tasks.training.processes.parallel import Part
 
 
 class WholeBatch(TorchFunctionMode):

@@ -9,8 +9,8 @@ import pytest
 from fake_records import ACCURACY, make_record
 
 from leaderboard.schema.records import Record
-from leaderboard.scoring.bradley_terry import ELO, strengths, wins
-from leaderboard.scoring.ranks import FEWEST_RUNS, RESAMPLES, Place, ranking, resampling_weights
+from leaderboard.scoring.overall.bradley_terry import ELO, strengths, wins
+from leaderboard.scoring.overall.ranks import FEWEST_RUNS, RESAMPLES, Place, ranking, resampling_weights
 from leaderboard.scoring.sections import sections
 
 

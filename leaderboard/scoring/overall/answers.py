@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.scoring.entries import BASELINE
-from leaderboard.scoring.groups import SPANS, Group
-from leaderboard.scoring.ranks import areas_of
+from leaderboard.scoring.overall.groups import SPANS, Group
+from leaderboard.scoring.overall.ranks import areas_of
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval, degrees_of_freedom, interval, paired, student
 

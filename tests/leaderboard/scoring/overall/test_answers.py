@@ -9,8 +9,8 @@ from fake_records import ACCURACY, make_record
 from scipy import stats
 
 from leaderboard.schema.records import Record
-from leaderboard.scoring.answers import Answer, answers, difference, is_clear
-from leaderboard.scoring.groups import groups
+from leaderboard.scoring.overall.answers import Answer, answers, difference, is_clear
+from leaderboard.scoring.overall.groups import groups
 from leaderboard.scoring.sections import sections
 from leaderboard.scoring.statistics import Interval, interval
 

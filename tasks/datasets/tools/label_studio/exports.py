@@ -15,8 +15,8 @@ from lossbench.files import first_fault, parsed_json, shown
 from lossbench.words import plural
 from tasks.datasets.tools.annotated import Annotations
 from tasks.datasets.tools.checking import checked
-from tasks.datasets.tools.label_studio_regions import Result, annotated
-from tasks.datasets.tools.label_studio_tasks import FILE, IMAGE
+from tasks.datasets.tools.label_studio.imports import FILE, IMAGE
+from tasks.datasets.tools.label_studio.regions import Result, annotated
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import SUFFIXES
 from tasks.notices import notice

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_records import make_record
 
-from leaderboard.scoring.groups import groups, is_rendered, kind_of, regime_of
+from leaderboard.scoring.overall.groups import groups, is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import sections
 from lossbench.config import read_protocol
 

@@ -1,0 +1,1 @@
+"""Strategies over many protocols: which to use, and overall ranks."""

@@ -1,0 +1,1 @@
+"""Trained models and their metrics in files, so that nothing is computed twice."""

@@ -1,0 +1,1 @@
+"""Label Studio: what it exports, and what it imports."""
