@@ -141,6 +141,21 @@ def test_a_node_with_other_versions_and_one_with_a_full_disk_are_left_out(
     assert same_records(long_sweep, out, alone)
 
 
+def test_another_node_is_waited_for_when_the_last_one_is_out(
+    long_sweep: Path, alone: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    out = tmp_path / "out"
+    with cluster(first_node=False) as nodes:
+        nodes.add_node(**customized(tmp_path / "python", FULL_DISK), TMPDIR=str(tmp_path / "tmp"))
+        process = start(long_sweep, "--out", out, "--cluster", nodes.address)
+        started.append(process)
+        assert any("another one is waited for, for 60 s" in line for line in process.stdout)
+        nodes.add_node()
+        ended(process)
+    assert same_records(long_sweep, out, alone)
+
+
 def test_a_cluster_without_a_node_that_fits_is_one_line(tmp_path: Path) -> None:
     sweep = written(tmp_path, TASK + "[needs]\nmemory_gibibytes = 100_000\n")
     with cluster() as nodes:

@@ -78,6 +78,8 @@ class Driver:
         """Workers lost since the last round, by the number of the run."""
         self._last_seen = time.monotonic()
         self._used_nodes = False
+        self._waits = False
+        """Whether the user was told that a node is waited for."""
 
     def run(self, between: Callable[[], None]) -> None:
         """Make all runs.
@@ -216,9 +218,13 @@ class Driver:
         if self._going or self._nodes.asking or self._schedule.empty:
             self._last_seen = time.monotonic()
             self._used_nodes = self._used_nodes or bool(self._going)
+            self._waits = False
             return
         if self._used_nodes and time.monotonic() - self._last_seen < SECONDS_WITHOUT_NODES:
-            return  # another may come
+            if not self._waits:
+                notice(f"no node of the cluster can go on; another one is waited for, for {SECONDS_WITHOUT_NODES:g} s")
+            self._waits = True
+            return
         number = self._schedule.first
         wanted = ", ".join(f"{amount:g} {name}" for name, amount in self._wanted[number].items())
         there = "; ".join(
