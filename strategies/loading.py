@@ -16,8 +16,8 @@ from lossbench.files import shown
 from lossbench.words import suggestion
 from strategies.base import MOST_MODELS, Strategy
 from strategies.catalog import STRATEGIES
-from tasks.files import Source, classes_in, read_source
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
+from tasks.outside.files import Source, classes_in, read_source
 
 FULL_POOL = "full-pool"
 """Stands for the strategy in records of a training on the whole pool; no strategy may have this name."""

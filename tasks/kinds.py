@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lossbench.errors import LossbenchError
 from tasks.classification.kind import Classification
 from tasks.detection.kind import Detection
-from tasks.files import Source, classes_in, read_source
 from tasks.kind import TaskKind
+from tasks.outside.files import Source, classes_in, read_source
 from tasks.pose.kind import Pose
 from tasks.segmentation.kind import Segmentation
 from tasks.settings import TaskSettings

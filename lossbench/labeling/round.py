@@ -36,7 +36,7 @@ from tasks.images.decoding import image_size
 from tasks.images.files import state_of
 from tasks.kind import TaskKind
 from tasks.kinds import build_task, kind_named
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.progress import report
 from tasks.settings import LabeledFolder
 from tasks.shards import Question

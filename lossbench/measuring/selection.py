@@ -21,7 +21,7 @@ from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
 from tasks.kinds import build_task
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 

@@ -20,7 +20,7 @@ from lossbench.files import first_fault
 from lossbench.running.cold_start import first_strategy
 from strategies import FULL_POOL, STRATEGIES, Strategy, load_strategy
 from strategies.loading import resolved, strategy_class
-from tasks.files import Source
+from tasks.outside.files import Source
 
 if TYPE_CHECKING:
     from lossbench.running.loop import Run

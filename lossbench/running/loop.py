@@ -20,7 +20,7 @@ from lossbench.running.selecting import WANTED, Trials, checked, selection_conte
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError

@@ -8,7 +8,7 @@ from leaderboard.schema.records import Record, read_record, write_record
 from lossbench.config import ConfigError
 from lossbench.running.deaths import no_exit
 from lossbench.running.jobs import Event, Job, Sink
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 
 
 class Recording:

@@ -15,7 +15,7 @@ from lossbench.running.executors.base import NEVER, Deadline, Executor
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
 from tasks.locks import locked, remove_abandoned
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.progress import listening
 
 

@@ -20,7 +20,7 @@ from lossbench.config import Protocol
 from lossbench.submissions.sandbox import SandboxError
 from strategies import Strategy, load_strategy
 from tasks.base import Ids, Task
-from tasks.files import Source
+from tasks.outside.files import Source
 
 QUESTION, ANSWER, MODELS, TIMEOUT = "question.pickle", "answer.json", "models", "timeout.txt"
 """Names in the folder of a strategy's process; the last says where a check was when its time was over."""

@@ -25,7 +25,7 @@ from lossbench.auditing.records import impossible
 from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
 from lossbench.files import LARGEST_TOML, UnfitFileError, parsed_toml, read_regular
 from strategies import FULL_POOL, STRATEGIES
-from tasks.files import read_source
+from tasks.outside.files import read_source
 
 STRATEGY, META, RECORDS, REPLAY = "strategy.py", "meta.toml", "records", "replay"
 """Names inside a submission's folder: code, author's statements, the author's records, the records of the verifier's reruns."""

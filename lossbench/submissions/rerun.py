@@ -31,7 +31,7 @@ from lossbench.submissions.exchange import (
     write_answer,
 )
 from strategies import Strategy, StrategyError
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 
 

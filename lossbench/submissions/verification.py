@@ -35,7 +35,7 @@ from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer,
 from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults, require_one_file
 from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
 from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
-from tasks.files import Source
+from tasks.outside.files import Source
 from tasks.training.loop import TrainingError
 
 CHECK_LIMITS = Limits(seconds=1800)

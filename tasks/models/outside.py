@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.errors import LossbenchError
-from tasks.files import Source, classes_in, read_source
+from tasks.outside.files import Source, classes_in, read_source
 
 if TYPE_CHECKING:  # the command line knows this module and needs no torch
     from tasks.models.tapped import OwnModel

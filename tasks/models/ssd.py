@@ -22,7 +22,7 @@ from tasks.models.openmmlab.detector_config import config_file, model_config, re
 from tasks.models.openmmlab.detector_weights import load_detector, weights_file
 from tasks.models.resnet import ResNet18Stages
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
-from tasks.outside import blaming_config
+from tasks.outside.errors import blaming_config
 
 
 class SsdRaw(NamedTuple):

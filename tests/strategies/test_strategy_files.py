@@ -12,7 +12,7 @@ import pytest
 from lossbench.errors import LossbenchError
 from strategies import load_strategy
 from strategies.loading import resolved
-from tasks.files import Source, read_source
+from tasks.outside.files import Source, read_source
 
 HEAD = "from typing import ClassVar\nfrom strategies import Context, Selection, Strategy\n"
 BODY = (

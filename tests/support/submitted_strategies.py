@@ -10,7 +10,7 @@ from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Job, NullSink
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.folder import STRATEGY
-from tasks.files import Source
+from tasks.outside.files import Source
 
 CODE = """
 from typing import ClassVar

@@ -26,10 +26,10 @@ from strategies.entropy import Entropy
 from strategies.random import Random
 from tasks import kinds
 from tasks.base import Task
-from tasks.files import read_source
 from tasks.images.drawing import CELL_PIXELS, GAP_PIXELS, cell
 from tasks.kind import TaskKind
 from tasks.kinds import KindError, build_task, kind_named, known_kinds, load_kind_file, loaded_sources
+from tasks.outside.files import read_source
 from tasks.training.learner import Learner
 
 EXAMPLE = Path(__file__).parents[2] / "examples/toy_kind.py"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.files import Source
 from tasks.kinds import load_kind, loaded_sources
 from tasks.models.outside import load_model, loaded_model_sources
 from tasks.models.trust import configs_trusted, trust_configs
+from tasks.outside.files import Source
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tasks.base import Ids, TapModel, Task
 from tasks.locks import locked
 from tasks.memory import images_at_once
 from tasks.notices import notice
-from tasks.outside import blaming_outside
+from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner

@@ -15,7 +15,7 @@ from tasks.errors import require
 from tasks.images.pixels import Colors
 from tasks.models.settings import FullSsdSettings, SmallSsdSettings
 from tasks.models.trust import trusted_config
-from tasks.outside import blaming_config
+from tasks.outside.errors import blaming_config
 
 SHIPPED = Path(mmdet.__file__).parent / ".mim/configs"
 """The configs that mmdet ships."""

@@ -24,7 +24,7 @@ from tasks.models.openmmlab.topdown import LAST_LAYERS, SHIPPED, TopDownModel
 from tasks.models.settings import MmposeSettings
 from tasks.models.trust import trusted_config
 from tasks.models.weights import load_weights, read_state_dict
-from tasks.outside import blaming_config
+from tasks.outside.errors import blaming_config
 
 INITIAL_SEED = 0
 UNFIT = (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError, ImportError)

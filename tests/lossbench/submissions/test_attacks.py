@@ -18,7 +18,7 @@ from lossbench.submissions.exchange import Declaration, read_answer
 from lossbench.submissions.folder import REPLAY, Submission, add_records, create_submission
 from lossbench.submissions.sandbox import SandboxError, files_can_be_hidden
 from lossbench.submissions.verification import Verifier, check_in_sandbox
-from tasks.files import Source
+from tasks.outside.files import Source
 
 hides_files = pytest.mark.skipif(not files_can_be_hidden(), reason="this platform has no Landlock")
 

@@ -21,7 +21,7 @@ from lossbench.submissions.exchange import Code, Declaration, Question, read_que
 from lossbench.submissions.replay import Replay, can_be_replayed, stand_in
 from strategies import Strategy
 from tasks.base import Task
-from tasks.files import Source
+from tasks.outside.files import Source
 
 HIGHEST = "from strategies.base import highest\nimport torch"
 LOSSNET = "return highest(ctx, ctx.learner.predicted_losses(ctx.learner.lossnet, ctx.candidates))"

@@ -22,7 +22,7 @@ from tasks.models.openmmlab.dense import DenseDetector, build_dense
 from tasks.models.openmmlab.detector_config import input_colors
 from tasks.models.settings import FullSsdSettings
 from tasks.models.trust import trust_configs
-from tasks.outside import OutsideError
+from tasks.outside.errors import OutsideError
 
 CLASSES, PIXELS = 3, 64
 META = dict.fromkeys(("img_shape", "pad_shape", "batch_input_shape", "ori_shape"), (PIXELS, PIXELS))

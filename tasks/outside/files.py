@@ -21,7 +21,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import NamedTuple, TypeVar
 
-from tasks.outside import PREFIX, blaming_file
+from tasks.outside.errors import PREFIX, blaming_file
 
 T = TypeVar("T")
 
