@@ -16,10 +16,19 @@ from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
 
 WIDTH, HEIGHT = 320, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 34
+LEFT, RIGHT, TOP, BOTTOM = 54, 8, 8, 34
 MOST_TICKS = 5
 STEPS = (1, 2, 2.5, 5, 10)
 """Mantissas of tick distances."""
+MARKS = {
+    "circle": "a2.5 2.5 0 1 1 0 5a2.5 2.5 0 1 1 0-5",
+    "square": "h2.3v4.6h-4.6v-4.6h2.3",
+    "triangle-up": "l2.8 4.9h-5.6z",
+    "diamond": "l3.2 3.2-3.2 3.2-3.2-3.2z",
+}
+"""Shapes around a point, as a path from the middle of their upper edge."""
+MARK_TOPS = {"circle": 2.5, "square": 2.3, "triangle-up": 3, "diamond": 3.2}
+"""How far that is above the point."""
 
 
 class Line(NamedTuple):
@@ -36,7 +45,7 @@ class Panel(NamedTuple):
 
     svg: Markup
     lines: tuple[Line, ...]
-    """The strategies, the largest last gain first."""
+    """The strategies that are drawn, the largest last gain first."""
     text: str
     """What the chart shows, in words."""
 
@@ -74,7 +83,11 @@ def gain_panel(section: Section, strategies: Sequence[str], style_of: Mapping[st
     lines.sort(key=lambda line: -section.sign * line.last)
     x = Scale(section.labels[0], section.labels[-1], LEFT, WIDTH - RIGHT)
     y = _gain_scale([row for row in rows if not section.by_name[row["strategy"]].reference] or rows)
-    drawn = [_curve(curves[line.strategy], x, y, style_of[line.strategy], line.reference) for line in reversed(lines)]
+    shapes = {
+        line.strategy: _curve(curves[line.strategy], x, y, style_of[line.strategy], line.reference) for line in lines
+    }
+    lines = [line for line in lines if shapes[line.strategy]]
+    drawn = [shapes[line.strategy] for line in reversed(lines)]
     number = f"{{:+.{section.decimals}f}}"
     described = ", ".join(f"{line.strategy} {number.format(line.last)}" for line in lines)
     text = (
@@ -104,7 +117,7 @@ def _gain_scale(rows: Sequence[Mapping[str, Any]]) -> Scale:
 
 def _curve(rows: Sequence[Mapping[str, Any]], x: Scale, y: Scale, style: Style, reference: bool) -> Markup:
     rows = [row for row in rows if TOP <= y(row["mean"]) <= HEIGHT - BOTTOM] if reference else rows
-    if not rows:
+    if reference and len(rows) < 2:  # noqa: PLR2004 - one point is no line
         return Markup()
     points = " ".join(f"{x(row['labeled'])},{y(row['mean'])}" for row in rows)
     dash = "2 3" if reference else " ".join(map(str, style.dash))
@@ -127,8 +140,9 @@ def _dot(row: Mapping[str, Any], x: Scale, y: Scale, style: Style) -> Markup:
     interval = "" if row["lower"] is None else f" ({row['lower']:+.4g} to {row['upper']:+.4g})"
     seeds = f"{row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
     text = f"{row['strategy']}, {row['labeled']:,} labels: {row['mean']:+.4g}{interval}, {seeds}"
-    circle = Markup('<circle cx="{}" cy="{}" r="2.5" fill="{}"><title>{}</title></circle>')
-    return circle.format(x(row["labeled"]), y(row["mean"]), style.color, text)
+    across, down = x(row["labeled"]), round(y(row["mean"]) - MARK_TOPS[style.shape], 1)
+    path = Markup('<path d="M{} {}{}" fill="{}"><title>{}</title></path>')
+    return path.format(across, down, MARKS[style.shape], style.color, text)
 
 
 def _axes(section: Section, x: Scale, y: Scale) -> Markup:

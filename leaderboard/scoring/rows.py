@@ -28,16 +28,18 @@ def table(board: Board, name: str) -> list[Row]:
 
 
 def ranks(board: Board) -> list[Row]:
-    """A row per strategy, group of protocols and span of labels, with its overall rank."""
+    """A row per strategy, group of protocols and span of labels, with its overall rank; "all" stands for every kind and regime."""
+    grouped = [(group.kind, group.regime, group.sections) for group in board.groups]
+    everything = tuple(section for _, _, own in grouped for section in own)
     return [
-        {"kind": group.kind, "regime": group.regime, "labels": "all" if span is None else SPANS[span]}
+        {"kind": kind, "regime": regime, "labels": "all" if span is None else SPANS[span]}
         | {"strategy": place.strategy, "rank": place.rank or None, "best_rank": place.best or None}
         | {"worst_rank": place.worst or None}
         | _columns("elo_above_random", place.points)
         | {"runs_won": place.won, "runs": place.runs, "protocols": place.protocols}
-        for group in board.groups
+        for kind, regime, own in [("all", "all", everything), *grouped]
         for span in (None, *range(len(SPANS)))
-        for found in (ranking(group.sections, span),)
+        for found in (ranking(own, span),)
         for place in (*found.places, *found.few)
     ]
 

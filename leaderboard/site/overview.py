@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from leaderboard.site.links import section_link, strategy_link
 MOST_LINES = 4
 """The ranked strategies in a small chart."""
 SPANS: tuple[int | None, ...] = (None, 0, 1, 2)
+LONG_COMMIT = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33}\b")
 DIGITS = 5
 """Significant digits of the numbers in the page's data."""
 Data = dict[str, Any]
@@ -32,7 +34,7 @@ class Source(NamedTuple):
     runs: int
     machines: tuple[Hardware, ...]
     commits: tuple[tuple[str, int], ...]
-    """The first letters of every commit, and how many runs it made."""
+    """Every commit as pages show it, and how many runs it made."""
 
 
 class Row(NamedTuple):
@@ -60,9 +62,10 @@ def strategies_to_draw(group: Group, own: Sequence[Answer]) -> list[str]:
     """The strategies in the small charts of a group: the answers, or what comes next to them, and the references."""
     best = [choice.strategy for answer in own for choice in answer.best]
     near = [choice.strategy for answer in own for choice in answer.undecided]
+    early = [choice.strategy for answer in own for choice in answer.early]
     others = [choice.strategy for answer in own for choice in answer.shown]
     references = {entry.strategy for section in group.sections for entry in section.entries if entry.reference}
-    ranked = [*dict.fromkeys([*by_frequency(best), *by_frequency(near), *others])]
+    ranked = [*dict.fromkeys([*by_frequency(best), *by_frequency(near), *by_frequency(early), *others])]
     return [*ranked[:MOST_LINES], *sorted(references)]
 
 
@@ -73,8 +76,13 @@ def by_frequency(names: Sequence[str]) -> list[str]:
 
 def source(section: Section) -> Source:
     """Where the numbers of a section are from."""
-    commits = Counter(record.commit[:7] for record in section.records)
+    commits = Counter(short(record.commit) for record in section.records)
     return Source(section, len(section.records), tuple(section.machines), tuple(commits.most_common()))
+
+
+def short(commit: str) -> str:
+    """What a record says of its commit, with the first seven digits of each: a clone that was changed says so."""
+    return LONG_COMMIT.sub(r"\1", commit)
 
 
 def cost_text(choice: Choice) -> str:

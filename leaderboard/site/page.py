@@ -17,7 +17,7 @@ from leaderboard.charts import vega
 from leaderboard.charts.styles import Style, styles
 from leaderboard.schema.records import record_text
 from leaderboard.scoring.board import Board
-from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
+from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.variations import variations
 from leaderboard.site import overview
@@ -188,12 +188,13 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "plural": _plural}
+    environment.filters |= {"number": number, "seconds": seconds, "plural": _plural, "commit": overview.short}
     environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
     environment.globals |= {
         "board": board,
         "style_of": style_of,
         "baseline": BASELINE,
+        "fewest_seeds": FEWEST_SEEDS,
         "reference_method": REFERENCE_METHOD,
         "section_link": section_link,
         "strategy_link": strategy_link,

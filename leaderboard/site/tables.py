@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leaderboard.schema.records import Record
-from leaderboard.scoring.entries import Key
+from leaderboard.scoring.entries import FEWEST_SEEDS, Key
 from leaderboard.scoring.sections import Section, incomplete, sections
 
 ABSENT = "\N{EN DASH}"
@@ -18,8 +18,6 @@ DECIMALS = 3
 """The largest number of decimal places in a table, so that it fits 80 columns. The site shows more."""
 MOST_COLUMNS = 6
 """The most label counts in a table; of more rounds some are left out, never the first or the last."""
-FEWEST_SEEDS = 5
-"""The fewest seeds for a ranking; a table with fewer says that they are too few."""
 
 
 def number(value: float, decimals: int, *, sign: bool = False) -> str:

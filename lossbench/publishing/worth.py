@@ -9,6 +9,7 @@ from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.overall.answers import Answer, answers
 from leaderboard.scoring.overall.groups import SPANS
 from leaderboard.site.tables import number
+from lossbench.words import plural
 
 MOST_CHOICES = 3
 """Strategies in a cell."""
@@ -17,7 +18,7 @@ MOST_CHOICES = 3
 def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
     """What nothing beats for few, some and many labels of each protocol, with its gain and the seconds of a selection.
 
-    A cell says `random` where no strategy is clear of random.
+    A cell says `random` where no strategy with five runs or more is clear of random, and then which are ahead in how many runs.
 
     Args:
         board: the records.
@@ -42,4 +43,13 @@ def _cell(answer: Answer) -> str:
         for choice in answer.best[:MOST_CHOICES]
     ]
     told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")
-    return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {told}"
+    return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {told}{'' if choices else _early(answer)}"
+
+
+def _early(answer: Answer) -> str:
+    """The strategies that are ahead in too few runs for an answer."""
+    ahead = [
+        f"{choice.strategy} {number(choice.gain.mean, 3, sign=True)} in {plural(choice.seeds, 'run')}"
+        for choice in answer.early[:MOST_CHOICES]
+    ]
+    return f"; ahead so far: {', '.join(ahead)}" if ahead else ""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.scoring.entries import BASELINE
+from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS
 from leaderboard.scoring.overall.groups import SPANS, Group
 from leaderboard.scoring.overall.ranks import areas_of
 from leaderboard.scoring.sections import Section
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
     gain: Interval
     """The area minus random's under the same seeds: the mean over the protocols, in the unit of the metric."""
     protocols: int
-    """The number of protocols with two or more seeds that both have; one seed tells nothing of chance."""
+    """The number of protocols with two or more seeds that both have, as one seed tells nothing of chance; with one, if there is no other."""
     seeds: int
     """The number of paired runs in these protocols."""
     cost: Cost | None
@@ -52,10 +52,12 @@ class Answer(NamedTuple):
     """Strategies that nothing beats and that are not clearly better than random."""
     beaten: tuple[tuple[Choice, str], ...]
     """The other strategies, each with the one that beats it by the most."""
+    early: tuple[Choice, ...]
+    """Strategies that are ahead of random in fewer than five paired runs, which are too few for an answer, the largest gain first."""
 
     @property
     def shown(self) -> list[Choice]:
-        """All strategies that were compared."""
+        """All strategies with enough runs."""
         return [*self.best, *self.undecided, *(choice for choice, _ in self.beaten)]
 
 
@@ -69,7 +71,12 @@ def _answer(sections: Sequence[Section], number: int, span: str) -> Answer:
     sign = sections[0].sign
     names = sorted({entry.strategy for section in sections for entry in section.entries if not entry.reference})
     rivals = {name: _choice(sections, name, number) for name in names if name != BASELINE}
-    known = {name: choice for name, choice in rivals.items() if not math.isnan(choice.gain.lower)}
+    known = {
+        name: choice
+        for name, choice in rivals.items()
+        if choice.seeds >= FEWEST_SEEDS and not math.isnan(choice.gain.lower)
+    }
+    early = [choice for name, choice in rivals.items() if name not in known and sign * choice.gain.mean > 0]
     winners = {name: _best_winner(sections, name, number, [*known, BASELINE]) for name in known}
     order = sorted(known.values(), key=lambda choice: -sign * choice.gain.mean)
     unbeaten = [choice for choice in order if not winners[choice.strategy]]
@@ -80,6 +87,7 @@ def _answer(sections: Sequence[Section], number: int, span: str) -> Answer:
         tuple(choice for choice in unbeaten if is_clear(choice.gain, sign)),
         tuple(choice for choice in unbeaten if not is_clear(choice.gain, sign)),
         tuple((choice, winner) for choice in order if (winner := winners[choice.strategy])),
+        tuple(sorted(early, key=lambda choice: -sign * choice.gain.mean)),
     )
 
 
@@ -94,9 +102,15 @@ def is_clear(difference: Interval, sign: float = 1.0) -> bool:
 
 
 def _choice(sections: Sequence[Section], name: str, number: int) -> Choice:
-    compared = [section for section in sections if len(_differences(section, name, BASELINE, number)) > 1]
-    seeds = sum(len(_differences(section, name, BASELINE, number)) for section in compared)
-    gain = difference(compared, name, BASELINE, number)
+    pairs = [(section, _differences(section, name, BASELINE, number)) for section in sections]
+    repeated = [section for section, own in pairs if len(own) > 1]
+    if repeated:
+        compared, gain = repeated, difference(repeated, name, BASELINE, number)
+    else:
+        compared = [section for section, own in pairs if len(own)]
+        single = [own.mean() for _, own in pairs if len(own)]
+        gain = Interval(float(np.mean(single)) if single else math.nan, math.nan, math.nan)
+    seeds = sum(len(own) for section, own in pairs if section in compared)
     return Choice(name, gain, len(compared), seeds, _cost(compared, name))
 
 

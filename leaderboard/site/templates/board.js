@@ -21,23 +21,35 @@ const range = (values, format) => {
   return low === high ? low : `${low} to ${high}`;
 };
 
-// Columns: title, note, the number to sort by (missing ones last), the text of a cell and its small print.
+const selections = (row) => row.values.map((each) => each.seconds).filter((value) => value !== null && value !== undefined);
+const least = (row) => (selections(row).length ? Math.min(...selections(row)) : null);
+const most = (row) => (selections(row).length ? Math.max(...selections(row)) : null);
+
+// Columns: title, note, the number to sort by (missing ones last), the text of a cell and its small print, and its numbers for files.
 const columns = {
   rank: { title: "rank", note: "best and worst possible", fixed: true, descends: false, key: (row) => row.rank || null,
-    cell: (row) => (row.rank ? [String(row.rank), `(${row.best} to ${row.worst})`] : ["\u2013", "too few runs"]) },
+    cell: (row) => (row.rank ? [String(row.rank), `(${row.best} to ${row.worst})`] : ["\u2013", "too few runs"]),
+    values: (row) => ({ rank: row.rank || null, best_rank: row.best || null, worst_rank: row.worst || null }) },
   points: { title: "Elo points", note: `above ${data.baseline}`, key: (row) => row.points,
     cell: (row) => (row.points === null ? ["\u2013"] : [signed(row.points, 0), row.name === data.baseline ? "" :
-      `${signed(row.lower, 0)} \u2026 ${signed(row.upper, 0)}`]) },
+      `${signed(row.lower, 0)} \u2026 ${signed(row.upper, 0)}`]),
+    values: (row) => ({ elo_points: row.points, elo_lower: row.lower, elo_upper: row.upper }) },
   won: { title: `runs that beat ${data.baseline}`, note: "same protocol and seed",
     key: (row) => (row.runs && row.name !== data.baseline ? row.won / row.runs : null),
-    cell: (row) => (row.name === data.baseline ? ["\u2013"] : [`${row.won} of ${row.runs}`]) },
+    cell: (row) => (row.name === data.baseline ? ["\u2013"] : [`${row.won} of ${row.runs}`, `on ${row.protocols} of ${row.ranking.protocols.length} protocols`]),
+    values: (row) => ({ runs_won: row.won, runs: row.runs, protocols: row.protocols }) },
   protocols: { title: "protocols", note: "run with random", key: (row) => row.protocols,
-    cell: (row) => [`${row.protocols} of ${row.ranking.protocols.length}`] },
+    cell: (row) => [`${row.protocols} of ${row.ranking.protocols.length}`], values: (row) => ({ protocols: row.protocols }) },
   seconds: { title: "selection", note: "s a round", descends: false, key: (row) => Math.max(...row.values.map((each) => each.seconds ?? 0)),
-    cell: (row) => [range(row.values.map((each) => each.seconds), seconds),
-      `${range(row.values.map((each) => each.share), (share) => String(Number((100 * share).toPrecision(2))))} % of training`] },
-  about: { title: "picks by", text: true, key: (row) => row.about.kind, cell: (row) => [row.about.kind] },
-  year: { title: "year", note: "of the paper", key: (row) => row.about.year, cell: (row) => [row.about.year ? String(row.about.year) : "\u2013"] },
+    cell: (row) => {
+      const share = range(row.values.map((each) => each.share), (each) => String(Number((100 * each).toPrecision(2))));
+      return [range(row.values.map((each) => each.seconds), seconds), share === "\u2013" ? "" : `${share} % of training`];
+    },
+    values: (row) => ({ selection_seconds_least: least(row), selection_seconds_most: most(row) }) },
+  about: { title: "picks by", text: true, key: (row) => row.about.kind, cell: (row) => [row.about.kind],
+    values: (row) => ({ picks_by: row.about.kind }) },
+  year: { title: "year", note: "of the paper", key: (row) => row.about.year, cell: (row) => [row.about.year ? String(row.about.year) : "\u2013"],
+    values: (row) => ({ year: row.about.year || null }) },
 };
 
 // A column per protocol: the gain over random there, in the unit of its metric.
@@ -50,7 +62,13 @@ const gainColumns = (sections) => sections.map((section) => ({
     const [mean, lower, upper] = own.gains[row.span];
     if (mean === null) return ["\u2013"];
     const interval = lower === null ? "" : `${signed(lower, section.decimals)} \u2026 ${signed(upper, section.decimals)}`;
-    return [signed(mean, section.decimals), interval, `${own.seeds} seeds`];
+    return [signed(mean, section.decimals), interval, `${own.seeds} seed${own.seeds === 1 ? "" : "s"}`];
+  },
+  values: (row) => {
+    const own = section.values[row.name];
+    const [mean, lower, upper] = own ? own.gains[row.span] : [null, null, null];
+    const name = `${section.protocol}_v${section.version}_gain`;
+    return { [name]: mean, [`${name}_lower`]: lower, [`${name}_upper`]: upper, [`${name}_seeds`]: own ? own.seeds : 0 };
   },
 }));
 
@@ -162,8 +180,7 @@ function drawChosen() {
 
 function seen() {
   const shown = currentColumns();
-  return shownRows.map((row) => Object.fromEntries([["strategy", row.name], ...shown.map((column) =>
-    [`${column.title}${column.note ? ` (${column.note})` : ""}`, column.cell(row).filter(Boolean).join(" ")])]));
+  return shownRows.map((row) => Object.assign({ strategy: row.name }, ...shown.map((column) => column.values(row))));
 }
 
 function choose(box) {

@@ -46,6 +46,13 @@ function drawn(tag, attributes, text = "") {
   return element;
 }
 
+// A piece of a strategy's line.
+function swatch({ color, dash }) {
+  const svg = drawn("svg", { class: "swatch", viewBox: "0 0 24 10", "aria-hidden": "true" });
+  svg.append(drawn("line", { x1: 0, x2: 24, y1: 5, y2: 5, stroke: color, "stroke-width": 2, "stroke-dasharray": dash[1] ? dash.join(" ") : "none" }));
+  return svg;
+}
+
 function ticks(low, high) {
   const rough = (high - low) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -108,15 +115,15 @@ function drawCharts(section, names) {
   byId("compare-scores").replaceChildren(...(curves.length ? chart(section, curves, section.metric, false) : []));
   byId("compare-gains").replaceChildren(...(known.length ? chart(section, known, `minus ${data.baseline}`, true) : []));
   byId("compare-key").replaceChildren(...names.map((name) => made("li", {},
-    made("span", { class: "dot", style: `background:${data.strategies[name].color}`, "aria-hidden": "true" }),
-    made("a", { href: data.strategies[name].link }, name))));
+    swatch(data.strategies[name]), made("a", { href: data.strategies[name].link }, name))));
   byId("compare-facts").textContent = `${section.title}; seeds of all: ${seeds.join(", ") || "none"}.`;
 }
 
 let shownRows = [];
 
 function drawDifferences(section, names) {
-  const pairs = names.flatMap((first, place) => names.slice(place + 1).map((second) => [first, second]));
+  const ordered = [...names.filter((name) => name !== data.baseline), ...names.filter((name) => name === data.baseline)];
+  const pairs = ordered.flatMap((first, place) => ordered.slice(place + 1).map((second) => [first, second]));
   const own = pairs.map(([first, second]) => [`${first} \u2212 ${second}`, differences(section, first, second)]);
   const digits = section.decimals;
   const text = (each) => [`${number(each.mean, digits)}${each.lower > 0 || each.upper < 0 ? " \u2713" : ""}`,

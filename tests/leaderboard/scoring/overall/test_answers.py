@@ -24,43 +24,48 @@ def answer(records: list[Record], span: int = 0) -> Answer:
     return answers(group)[span]
 
 
-RANDOM = runs("random", [50.0, 51.0, 52.0, 53.0])
+RANDOM = runs("random", [50.0, 51.0, 52.0, 53.0, 54.0])
 
 
 def test_the_best_is_clear_of_random_and_nothing_beats_it() -> None:
     found = answer(
         [
             *RANDOM,
-            *runs("first", [55.0, 56.1, 57.0, 58.0]),
-            *runs("second", [53.0, 54.1, 55.0, 56.0]),
-            *runs("wild", [40.0, 70.0, 40.0, 70.0]),
-            *runs("worse", [40.0, 41.0, 42.0, 43.0]),
+            *runs("first", [55.0, 56.1, 57.0, 58.0, 59.0]),
+            *runs("second", [53.0, 54.1, 55.0, 56.0, 57.0]),
+            *runs("wild", [40.0, 70.0, 40.0, 70.0, 55.0]),
+            *runs("worse", [40.0, 41.0, 42.0, 43.0, 44.0]),
         ]
     )
     assert [choice.strategy for choice in found.best] == ["first"]
     assert [choice.strategy for choice in found.undecided] == ["wild"]
     assert [(choice.strategy, winner) for choice, winner in found.beaten] == [("second", "first"), ("worse", "first")]
-    assert found.best[0].gain == pytest.approx(interval([5.0, 5.1, 5.0, 5.0]))
-    assert (found.best[0].seeds, found.best[0].protocols) == (4, 1)
+    assert found.best[0].gain == pytest.approx(interval([5.0, 5.1, 5.0, 5.0, 5.0]))
+    assert (found.best[0].seeds, found.best[0].protocols) == (5, 1)
 
 
 def test_where_nothing_is_clear_of_random_there_is_no_best() -> None:
-    found = answer([*RANDOM, *runs("wild", [40.0, 70.0, 40.0, 70.0]), *runs("worse", [49.0, 50.0, 51.0, 52.0])])
+    found = answer(
+        [*RANDOM, *runs("wild", [40.0, 70.0, 40.0, 70.0, 55.0]), *runs("worse", [49.0, 50.0, 51.0, 52.0, 53.0])]
+    )
     assert found.best == ()
     assert [(choice.strategy, winner) for choice, winner in found.beaten] == [("worse", "random")]
 
 
 def test_smaller_is_better_where_the_metric_says_so() -> None:
     error = ACCURACY.model_copy(update={"larger_is_better": False})
-    areas = {"random": [50.0, 51.0], "ours": [40.0, 41.0], "worse": [60.0, 61.0]}
+    areas = {
+        name: [float(first + seed) for seed in range(5)]
+        for name, first in (("random", 50), ("ours", 40), ("worse", 60))
+    }
     found = answer([record for name, each in areas.items() for record in runs(name, each, metric=error)])
     assert [choice.strategy for choice in found.best] == ["ours"]
     assert [winner for _, winner in found.beaten] == ["ours"]
 
 
 def test_thirds_of_the_budget_have_answers_of_their_own() -> None:
-    records = [make_record((50.0, 50.0, 50.0, 50.0), seed=seed) for seed in range(2)]
-    records += [make_record((60.0, 60.0, 50.0, 40.0), strategy="early", seed=seed) for seed in range(2)]
+    records = [make_record((50.0, 50.0, 50.0, 50.0), seed=seed) for seed in range(5)]
+    records += [make_record((60.0, 60.0, 50.0, 40.0), strategy="early", seed=seed) for seed in range(5)]
     (group,) = groups(sections(records))
     few, some, many = answers(group)
     assert [choice.strategy for choice in few.best] == ["early"]
@@ -69,19 +74,25 @@ def test_thirds_of_the_budget_have_answers_of_their_own() -> None:
     assert many.beaten[0][1] == "random"
 
 
-def test_a_single_seed_and_references_say_nothing() -> None:
-    found = answer([*RANDOM, *runs("once", [90.0]), *runs("oracle", [90.0] * 4, reference=True)])
+def test_fewer_than_five_runs_are_no_answer_and_references_say_nothing() -> None:
+    fast, slow = runs("fast", [90.0, 91.0, 92.0, 93.0]), runs("slow", [40.0, 41.0, 42.0, 43.0])
+    found = answer([*RANDOM, *fast, *slow, *runs("once", [60.0]), *runs("oracle", [90.0] * 5, reference=True)])
     assert found.shown == []
+    assert [(choice.strategy, choice.gain.mean, choice.seeds) for choice in found.early] == [
+        ("fast", 40.0, 4),
+        ("once", 10.0, 1),
+    ]
+    assert answer([*RANDOM, *fast, make_record((94.0,) * 4, strategy="fast", seed=4)]).early == ()
 
 
 def test_the_cost_is_a_range_over_protocols_and_compares_with_training() -> None:
-    records = [*RANDOM, *runs("ours", [60.0] * 4)]
+    records = [*RANDOM, *runs("ours", [60.0] * 5)]
     records += [each.model_copy(update={"protocol": "more"}) for each in records]
     (choice,) = answer(records).best
     assert choice.cost is not None
     assert choice.cost.seconds == (1.0, 1.0)
     assert choice.cost.share == pytest.approx((1 / 11.5, 1 / 11.5))
-    assert (choice.protocols, choice.seeds) == (2, 8)
+    assert (choice.protocols, choice.seeds) == (2, 10)
 
 
 def test_the_mean_over_protocols_by_hand() -> None:
