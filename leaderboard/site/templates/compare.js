@@ -64,9 +64,13 @@ function ticks(low, high) {
 // A line chart: curves are lists of intervals, one per label count.
 function chart(section, curves, title, signed) {
   const svg = drawn("svg", { class: "panel", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
-  const all = curves.flatMap(({ points }) => points.flatMap((each) => [each.mean]));
+  const all = curves.flatMap(({ points }) => points.map((each) => each.mean));
   const spread = Math.max(...all) - Math.min(...all) || 1;
-  const [low, high] = [Math.min(...all) - spread / 4, Math.max(...all) + spread / 4];
+  // Bands of few seeds may be very wide: they are cut where they go far beyond the means.
+  const [lowest, highest] = [Math.min(...all) - spread, Math.max(...all) + spread];
+  const bands = curves.flatMap(({ points }) => points.flatMap((each) => (each.lower === null ? [] : [each.lower, each.upper])));
+  const ends = [...all, ...bands].map((value) => Math.min(Math.max(value, lowest), highest));
+  const [low, high] = [Math.min(...ends) - spread / 20, Math.max(...ends) + spread / 20];
   const [least, most] = [section.labels[0], section.labels.at(-1)];
   const x = (label) => LEFT + (most > least ? (label - least) / (most - least) : 0.5) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);

@@ -192,6 +192,7 @@ def test_chosen_strategies_are_compared(page: Page, site: Path) -> None:
     for name in ("random", "strategy-1", "strategy-2", "strategy-3"):
         page.locator(f"#board [data-strategy={name}]").check()
     page.locator("#board-compare").click()
+    page.wait_for_function("document.querySelector('[name=first]')?.value")  # set by the script of the next page
     chosen = [page.locator(f"[name={place}]").input_value() for place in ("first", "second", "third")]
     assert chosen == ["strategy-1", "strategy-2", "strategy-3"], "the last three"
     page.locator("[name=task]").select_option("cifar10-mini-1-shared")
