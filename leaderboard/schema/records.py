@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -143,7 +143,7 @@ class Record(Part):
             if fault := _group_fault(round_, len(self.group_names)):
                 msg = f"round {number} {fault}"
                 raise ValueError(msg)
-        picked = [*self.first, *(image for round_ in self.rounds for image in round_.picked)]
+        picked = [*self.first, *chain.from_iterable(round_.picked for round_ in self.rounds)]
         if len(picked) != len(set(picked)):
             msg = "an image is labeled twice"
             raise ValueError(msg)
@@ -174,7 +174,7 @@ class Record(Part):
     @cached_property
     def picked(self) -> frozenset[int]:
         """All images that the run picked, as pool positions."""
-        return frozenset(image for each in self.rounds for image in each.picked)
+        return frozenset(chain.from_iterable(each.picked for each in self.rounds))
 
     @property
     def score(self) -> tuple[float, ...]:
