@@ -26,6 +26,7 @@ from strategies.base import Oracle
 from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.training.learner import Learner
+from tasks.training.readings import readings
 from tasks.training.seeding import seeded
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
@@ -90,7 +91,7 @@ def committee_of(task: Task, strategy: Strategy) -> tuple[Learner, ...]:
             model = task.build_model().placed(torch.device("cpu")).eval()
             outputs = model(task.unlabeled.images(LABELED[:1]))
             parts = (needs.lossnet, needs.auxiliary)
-            modules = [each.build(outputs.read_by(each)).eval() if each else None for each in parts]
+            modules = [each.build(readings(task.unlabeled, outputs, each)).eval() if each else None for each in parts]
         learners.append(Learner(task.unlabeled, model, *modules, batch=2))
     return tuple(learners)
 
