@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from leaderboard.charts.gains import gains
 from leaderboard.charts.marks import FEWEST_BAND_SEEDS
-from leaderboard.charts.styles import Style
+from leaderboard.charts.styles import MARKS, Style
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
 
@@ -20,15 +20,6 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 8, 8, 34
 MOST_TICKS = 5
 STEPS = (1, 2, 2.5, 5, 10)
 """Mantissas of tick distances."""
-MARKS = {
-    "circle": "a2.5 2.5 0 1 1 0 5a2.5 2.5 0 1 1 0-5",
-    "square": "h2.3v4.6h-4.6v-4.6h2.3",
-    "triangle-up": "l2.8 4.9h-5.6z",
-    "diamond": "l3.2 3.2-3.2 3.2-3.2-3.2z",
-}
-"""Shapes around a point, as a path from the middle of their upper edge."""
-MARK_TOPS = {"circle": 2.5, "square": 2.3, "triangle-up": 3, "diamond": 3.2}
-"""How far that is above the point."""
 
 
 class Line(NamedTuple):
@@ -140,9 +131,8 @@ def _dot(row: Mapping[str, Any], x: Scale, y: Scale, style: Style) -> Markup:
     interval = "" if row["lower"] is None else f" ({row['lower']:+.4g} to {row['upper']:+.4g})"
     seeds = f"{row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
     text = f"{row['strategy']}, {row['labeled']:,} labels: {row['mean']:+.4g}{interval}, {seeds}"
-    across, down = x(row["labeled"]), round(y(row["mean"]) - MARK_TOPS[style.shape], 1)
-    path = Markup('<path d="M{} {}{}" fill="{}"><title>{}</title></path>')
-    return path.format(across, down, MARKS[style.shape], style.color, text)
+    path = Markup('<path transform="translate({} {}) scale(.65)" d="{}" fill="{}"><title>{}</title></path>')
+    return path.format(x(row["labeled"]), y(row["mean"]), MARKS[style.shape], style.color, text)
 
 
 def _axes(section: Section, x: Scale, y: Scale) -> Markup:

@@ -16,6 +16,13 @@ PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 SHAPES = ("circle", "square", "triangle-up", "diamond")
 """After the last color of the palette, styles repeat the colors with the next dash and shape, so that points differ, too."""
+MARKS = {
+    "circle": "M0-4a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
+    "square": "M-3.5-3.5h7v7h-7z",
+    "triangle-up": "M0-4.5l4.5 8.5h-9z",
+    "diamond": "M0-5l5 5l-5 5l-5-5z",
+}
+"""The shapes as SVG paths around the origin, for what no script draws."""
 
 
 class Style(NamedTuple):

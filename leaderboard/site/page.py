@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leaderboard.charts import vega
-from leaderboard.charts.styles import Style, styles
+from leaderboard.charts.styles import MARKS, Style, styles
 from leaderboard.schema.records import record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, REFERENCE_METHOD
@@ -195,6 +195,7 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
         "style_of": style_of,
         "baseline": BASELINE,
         "fewest_seeds": FEWEST_SEEDS,
+        "marks": MARKS,
         "reference_method": REFERENCE_METHOD,
         "section_link": section_link,
         "strategy_link": strategy_link,

@@ -39,25 +39,16 @@ def strengths(won: Float[NDArray[np.float64], "b p p"], anchor: int) -> Float[ND
     Returns:
         The strengths; NaN for players other than the anchor without a match.
     """
-    players = won.shape[1]
+    resamples, players = won.shape[:2]
     played = (won + won.transpose(0, 2, 1)).sum(2) > 0
     played[:, anchor] = True
     won = won.copy()
     won[:, :, anchor] += 0.5
     won[:, anchor, :] += 0.5
     won[:, anchor, anchor] = 0
-    start = _most_likely(won.mean(0, keepdims=True), anchor, np.zeros((1, players)))
-    return np.where(played, _most_likely(won, anchor, start), np.nan)
-
-
-def _most_likely(
-    won: Float[NDArray[np.float64], "b p p"], anchor: int, start: Float[NDArray[np.float64], "1 p"]
-) -> Float[NDArray[np.float64], "b p"]:
-    """The strengths with the largest likelihood, searched from a start."""
-    resamples, players = won.shape[:2]
     matches = won + won.transpose(0, 2, 1)
     others = np.delete(np.arange(players), anchor)
-    found = np.tile(start, (resamples, 1))
+    found = np.zeros((resamples, players))
     for _ in range(MOST_STEPS):
         expected = 1 / (1 + np.exp(found[:, None, :] - found[:, :, None]))
         slope = (won - matches * expected).sum(2)
@@ -68,4 +59,4 @@ def _most_likely(
         found[:, others] += np.clip(step, -LARGEST_STEP, LARGEST_STEP)
         if not step.size or np.abs(step).max() < TOLERANCE:
             break
-    return found
+    return np.where(played, found, np.nan)

@@ -17,6 +17,7 @@ from leaderboard.scoring.board import About, Board, Lead, Sheet
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.sections import sections
 from leaderboard.site import page
+from leaderboard.site.overview import short
 from leaderboard.site.page import build_page
 
 
@@ -74,6 +75,18 @@ def test_where_nothing_is_clear_of_random_the_overview_says_so(tmp_path: Path) -
     text = text_of(built(records, tmp_path / "page"))
     assert text.count("No strategy with 5 runs or more is clear of random here; random costs nothing.") == 3
     assert "Neither beaten nor clear of random: ours" in text
+
+
+def test_the_commit_of_a_changed_clone_is_shown_as_such() -> None:
+    assert short("0123456789abcdef0123456789abcdef01234567+changes") == "0123456+changes"
+    assert short("unknown") == "unknown"
+
+
+def test_a_limit_near_zero_keeps_its_sign(tmp_path: Path) -> None:
+    records = [make_record((10.0, 12.0 - seed), seed=seed) for seed in range(5)]
+    gains = (0.003, 0.002, 0.003, 0.002, 0.003)  # a sixth of them in the first third: .0003 to .0005
+    records += [make_record((10.0, 12.0 - seed + gain), strategy="ours", seed=seed) for seed, gain in enumerate(gains)]
+    assert "95 % interval +0.0003 … +0.0005" in text_of(built(records, tmp_path / "page"))
 
 
 OURS = About("Me 2020", "hybrid", "taps", "N K", "Picks well.")
