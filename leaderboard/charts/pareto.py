@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from leaderboard.charts.marks import (
+    PADDING_PIXELS,
     Spec,
     hidden_parameter,
     interval_tooltip,
@@ -21,8 +22,8 @@ from leaderboard.charts.styles import GRAY, Style
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
 
-LEAST_SECONDS = 1e-4
-"""Shorter selections are drawn at this value of the logarithmic axis."""
+LEAST_SECONDS = 0.05
+"""Shorter selections are drawn at this value of the logarithmic axis: random's true microseconds would leave the others a corner."""
 
 
 def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> Spec:
@@ -37,7 +38,10 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
     looks = style_encoding(style_of)
     title = f"area minus {BASELINE}"
     seconds = quantity(
-        "seconds", title="selection, seconds a round", axis={"format": "~g", "grid": False}, scale={"type": "log"}
+        "seconds",
+        title="selection, seconds a round",
+        axis={"format": "~g", "grid": False},
+        scale={"type": "log", "nice": False, "padding": PADDING_PIXELS},
     )
     gain = quantity("mean", title=title)
     tooltip = [
@@ -46,15 +50,19 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
         *interval_tooltip(title, f"+.{section.decimals}f"),
     ]
     base, place = visible_rows(rows), {"x": seconds, "y": gain, "color": looks["color"]}
-    front = {"data": {"values": _front([row for row in rows if row["ranked"]], section.sign)}}
+    best = _front([row for row in rows if row["ranked"]], section.sign)
+    front = {"data": {"values": best}}
+    named = {"data": {"values": [row for row in best if row["strategy"] != BASELINE]}}
     steps = {"x": seconds, "y": gain, "order": quantity("seconds")}
+    # No point lies on the better and cheaper side of the front, so that names stand free there.
+    beside = {"align": "right", "dx": -7, "dy": -8 * section.sign, "fontSize": 11}
     points = place | {"shape": looks["shape"], "tooltip": tooltip}
     return {
         "layer": [
             zero_rule(),
             layer(front, "line", steps, interpolate="step-after", color=GRAY, strokeWidth=1),
-            layer(base, "point", points, filled=True, size=70, opacity=1),
-            layer(base, "text", place | {"text": names("strategy")}, align="left", dx=7, fontSize=11),
+            *(layer(each, "point", points, filled=True, size=70, opacity=1) for each in (front, base)),
+            layer(named, "text", place | {"text": names("strategy")}, **beside),
         ],
         "params": [{"name": "hidden", "value": []} if show_all else hidden_parameter(section)],
     }

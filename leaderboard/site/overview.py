@@ -89,12 +89,11 @@ def cost_text(choice: Choice) -> str:
     """What a strategy costs, in words; empty if it is unknown."""
     if choice.cost is None:
         return ""
-    seconds, shares = choice.cost
-    return f"{_range(seconds, '{:.2g}')} s a round, {_range([100 * share for share in shares], '{:.2g}')} % of its training"
+    return f"{_range(choice.cost.seconds)} s a round, beside {_range(choice.cost.training)} s of training"
 
 
-def _range(ends: Sequence[float], form: str) -> str:
-    low, high = (form.format(end) if end < 100 else f"{end:,.0f}" for end in ends)  # noqa: PLR2004 - no exponents
+def _range(ends: Sequence[float]) -> str:
+    low, high = (f"{end:.2g}" if end < 100 else f"{end:,.0f}" for end in ends)  # noqa: PLR2004 - no exponents
     return low if low == high else f"{low} to {high}"
 
 

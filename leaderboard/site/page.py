@@ -43,13 +43,14 @@ Rendered = Callable[..., bytes]
 ASSETS = ("style.css", "page.js", "address.js", "download.js", "board.js", "compare.js")
 
 
-def build_page(board: Board, folder: Path, snapshot: str = "") -> Path:
+def build_page(board: Board, folder: Path, snapshot: str = "", docs: str = "") -> Path:
     """Build the site into a folder, atomically; an earlier site there is replaced, and its snapshots are kept.
 
     Args:
         board: all data.
         folder: the folder.
         snapshot: the date under which a copy of the site is kept in it; empty for none.
+        docs: the web address of the documentation, to which every page links; empty for none.
 
     Returns:
         The path of its index.html.
@@ -68,10 +69,10 @@ def build_page(board: Board, folder: Path, snapshot: str = "") -> Path:
     try:
         kept = {date for date in (*snapshots_in(folder), snapshot) if date}
         dates = sorted(kept, reverse=True)
-        write_pieces(_pieces(board, dates), temporary, folder)
+        write_pieces(_pieces(board, dates, docs), temporary, folder)
         keep_snapshots(folder, temporary)
         if snapshot:
-            history = _environment(board, {}).get_template("snapshot.html").render(date=snapshot)
+            history = _environment(board, {}, "").get_template("snapshot.html").render(date=snapshot)
             take_snapshot(temporary, snapshot, history)
         _swap(temporary, folder)
     finally:
@@ -109,15 +110,16 @@ def _swap(temporary: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
+def _pieces(board: Board, dates: Sequence[str], docs: str) -> Iterator[Piece]:
     """All files of the site, in pieces.
 
     Args:
         board: all data.
         dates: the dates of the snapshots.
+        docs: the web address of the documentation; empty for none.
     """
     style_of = styles([*board.names, *(name for source in board.published for name in source.scores)])
-    environment = _environment(board, style_of)
+    environment = _environment(board, style_of, docs)
 
     def rendered(template: str, here: str, **views: Any) -> bytes:
         root = "../" * here.count("/")
@@ -125,10 +127,10 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
 
     yield Piece("vega", key(vega.VERSION), lambda: [("vega.js", vega.script().encode())])
     texts = {record_link(record): record_text(record) for section in board.sections for record in section.records}
-    yield Piece("overview", _overview_key(board, texts), lambda: _overview(board, style_of, rendered, texts))
+    yield Piece("overview", _overview_key(board, texts, docs), lambda: _overview(board, style_of, rendered, texts))
     yield Piece("history", "", lambda: [(HISTORY, rendered("history.html", HISTORY, dates=dates))])
     digests = {section.key: key(*(texts[record_link(each)] for each in section.records)) for section in board.sections}
-    common = (board.names, [section.title for section in board.sections], style_of, board.code)
+    common = (board.names, [section.title for section in board.sections], style_of, board.code, docs)
     for section in board.sections:
         varied = [digests[variation.section.key] for variation in variations(board.sections, section)]
         own = (board.contrasts_of(section.key), board.published, board.history(section), board.descriptions)
@@ -142,11 +144,11 @@ def _pieces(board: Board, dates: Sequence[str]) -> Iterator[Piece]:
         yield Piece(f"strategy {strategy}", unchanged, build)
 
 
-def _overview_key(board: Board, texts: Mapping[str, str]) -> str:
+def _overview_key(board: Board, texts: Mapping[str, str], docs: str) -> str:
     """Changes with everything on the pages that show all records together."""
     left_out = (board.damages, board.validation_runs, [*map(record_text, board.incomplete)])
     about = (board.strategies, board.plans, board.published, board.badges, board.descriptions, board.events)
-    return key(*texts.values(), *left_out, *about, find_spec("pyarrow") is None)
+    return key(*texts.values(), *left_out, *about, docs, find_spec("pyarrow") is None)
 
 
 def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]) -> Iterator[File]:
@@ -180,7 +182,7 @@ def _strategy_files(board: Board, strategy: str, style_of: dict[str, Style], ren
         yield source_link(strategy), source.encode()
 
 
-def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
+def _environment(board: Board, style_of: dict[str, Style], docs: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("leaderboard.site"),
         autoescape=True,
@@ -192,6 +194,7 @@ def _environment(board: Board, style_of: dict[str, Style]) -> Environment:
     environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
     environment.globals |= {
         "board": board,
+        "docs": docs,
         "style_of": style_of,
         "baseline": BASELINE,
         "fewest_seeds": FEWEST_SEEDS,

@@ -19,6 +19,9 @@ from leaderboard.scoring.overall.groups import is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.variations import Variation, variations, varied_strategies
 
+PARETO_HEIGHT_PIXELS = 420
+"""Taller than other charts: names stand beside its points."""
+
 
 class TaskView(NamedTuple):
     """The charts of a section's page; None for a chart without data."""
@@ -60,7 +63,12 @@ def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> Tas
     return TaskView(
         curves=spec(curve_chart(section, own, same), f"Learning curves of {title}: {metric} by labeled images."),
         gains=spec(gains, f"Gain over random on {title} by labeled images.") if gains else None,
-        pareto=spec(pareto_chart(section, own), f"Gain over random by seconds on {title}.")
+        pareto=page_spec(
+            pareto_chart(section, own),
+            f"Gain over random by seconds on {title}.",
+            width="container",
+            height=PARETO_HEIGHT_PIXELS,
+        )
         if has_differences
         else None,
         has_penalties=len(section.penalties.strategies) > 1 and section.penalties.rounds > 0,

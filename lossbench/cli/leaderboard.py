@@ -38,6 +38,13 @@ Beside = Annotated[
 ]
 
 
+def _web_address(given: str) -> str:
+    if given and not given.startswith(("https://", "http://")):
+        msg = f"{given!r} does not start with https:// or http://"
+        raise typer.BadParameter(msg)
+    return given
+
+
 @app.command()
 def build(
     records: Records = None,
@@ -56,6 +63,15 @@ def build(
             help="Keep a copy of the page, as it is, under this date (year-month-day) in its folder `snapshots`.",
         ),
     ] = None,
+    docs: Annotated[
+        str,
+        typer.Option(
+            "--docs",
+            metavar="ADDRESS",
+            help="Web address of the documentation, to which every page then links.",
+            callback=_web_address,
+        ),
+    ] = "",
 ) -> None:
     """Build the page from records. Damaged ones are left out and named; what has not changed is taken from the page before."""
     from leaderboard.site.page import build_page
@@ -63,7 +79,7 @@ def build(
     with _without_garbage_collection():
         board = _board(records, sweeps, submissions, kind_file)
         say(*(f"left out: {line}" for line in board.damages))
-        page = build_page(board, out, f"{snapshot:%Y-%m-%d}" if snapshot else "")
+        page = build_page(board, out, f"{snapshot:%Y-%m-%d}" if snapshot else "", docs)
     say(f"{len(board.records)} records: {page.resolve().as_uri()}")
 
 

@@ -21,8 +21,8 @@ class Cost(NamedTuple):
 
     seconds: tuple[float, float]
     """Seconds a round, the least and the most."""
-    share: tuple[float, float]
-    """These seconds divided by those of the round's training, the least and the most."""
+    training: tuple[float, float]
+    """Seconds of a round's training, the least and the most."""
 
 
 class Choice(NamedTuple):
@@ -159,5 +159,5 @@ def _cost(sections: Sequence[Section], name: str) -> Cost | None:
     known = [cost for cost in costs if not math.isnan(cost.select) and cost.fit > 0]
     if not known:
         return None
-    seconds, shares = [cost.select for cost in known], [cost.select / cost.fit for cost in known]
-    return Cost((min(seconds), max(seconds)), (min(shares), max(shares)))
+    seconds, training = [cost.select for cost in known], [cost.fit for cost in known]
+    return Cost((min(seconds), max(seconds)), (min(training), max(training)))

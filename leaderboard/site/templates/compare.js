@@ -99,13 +99,13 @@ function chart(section, curves, title, signed) {
 }
 
 function table(target, headings, rows) {
-  const cell = (content, place) => {
+  const inside = (content) => {
     const [text, note] = Array.isArray(content) ? content : [content];
-    const inside = note ? [text, made("small", {}, note)] : [text];
-    return place ? made("td", {}, ...inside) : made("th", { scope: "row" }, ...inside);
+    return note ? [text, made("small", {}, note)] : [text];
   };
+  const cell = (content, place) => (place ? made("td", {}, ...inside(content)) : made("th", { scope: "row" }, ...inside(content)));
   target.replaceChildren(
-    made("thead", {}, made("tr", {}, ...headings.map((each) => made("th", { scope: "col" }, each)))),
+    made("thead", {}, made("tr", {}, ...headings.map((each) => made("th", { scope: "col" }, ...inside(each))))),
     made("tbody", {}, ...rows.map((row) => made("tr", {}, ...row.map(cell)))));
 }
 
@@ -132,8 +132,9 @@ function drawDifferences(section, names) {
   const digits = section.decimals;
   const text = (each) => [`${number(each.mean, digits)}${each.lower > 0 || each.upper < 0 ? " \u2713" : ""}`,
     each.lower === null ? "one seed" : `${number(each.lower, digits)} \u2026 ${number(each.upper, digits)}`];
-  table(byId("compare-differences"), ["pair", ...section.labels.map((label) => label.toLocaleString("en"))],
-    own.map(([title, each]) => [[title, each ? `${each[0].count} seeds` : "no seed in common"], ...(each ?? []).map(text)]));
+  const seeds = own.map(([, each]) => (each ? `${each[0].count} seeds` : "no seed in common"));
+  table(byId("compare-differences"), ["labels", ...own.map(([title], place) => [title, seeds[place]])],
+    section.labels.map((label, place) => [label.toLocaleString("en"), ...own.map(([, each]) => (each ? text(each[place]) : "\u2013"))]));
   shownRows = own.flatMap(([pair, each]) => (each ?? []).map((one, place) =>
     ({ protocol: section.title, pair, labels: section.labels[place], difference: one.mean, lower: one.lower, upper: one.upper, seeds: one.count })));
 }

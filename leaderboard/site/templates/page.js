@@ -14,7 +14,7 @@ function config() {
 
 function hidden() {
   const off = document.querySelectorAll('.toggle[aria-pressed="false"]');
-  return Array.from(off, (button) => button.dataset.strategy);
+  return Array.from(new Set(Array.from(off, (button) => button.dataset.strategy)));
 }
 
 function update(view) {
@@ -40,7 +40,7 @@ const near = new IntersectionObserver((entries) => {
       draw(target);
     }
   }
-}, { rootMargin: "400px" });
+}, { rootMargin: "1200px" });
 for (const box of document.querySelectorAll("[data-spec]")) near.observe(box);
 // On paper, all of the page is near.
 window.addEventListener("beforeprint", () => {
@@ -57,12 +57,16 @@ function setPressed(buttons, on) {
   toggledViews.forEach(update);
 }
 
-for (const button of document.querySelectorAll(".toggle")) {
-  button.addEventListener("click", () => setPressed([button], button.getAttribute("aria-pressed") === "false"));
+// All legends of a page show the same strategies.
+const toggles = Array.from(document.querySelectorAll(".toggle"));
+for (const button of toggles) {
+  button.addEventListener("click", () => {
+    const same = toggles.filter((other) => other.dataset.strategy === button.dataset.strategy);
+    setPressed(same, button.getAttribute("aria-pressed") === "false");
+  });
 }
 for (const button of document.querySelectorAll(".every")) {
-  button.addEventListener("click", () =>
-    setPressed(button.parentElement.querySelectorAll(".toggle"), button.dataset.show === "all"));
+  button.addEventListener("click", () => setPressed(toggles, button.dataset.show === "all"));
 }
 
 function sort(table, column, direction) {

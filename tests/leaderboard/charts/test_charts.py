@@ -11,11 +11,11 @@ from fake_records import make_record, realistic_records
 
 from leaderboard.charts.curves import curve_chart
 from leaderboard.charts.marks import initial_strategies
-from leaderboard.charts.pareto import _front
+from leaderboard.charts.pareto import LEAST_SECONDS, _front, pareto_chart
 from leaderboard.charts.pictures import curves_png
 from leaderboard.charts.styles import styles
 from leaderboard.charts.vega import page_spec
-from leaderboard.schema.records import RecordError
+from leaderboard.schema.records import Phases, RecordError
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.sections import sections
 from leaderboard.site import task
@@ -51,6 +51,22 @@ def test_the_front_holds_what_none_beats_in_gain_and_seconds() -> None:
     rows = [{"seconds": second, "mean": gain} for second, gain in ((1, 2.0), (2, 1.0), (3, 5.0), (3, 4.0), (9, 5.0))]
     assert [(row["seconds"], row["mean"]) for row in _front(rows, 1.0)] == [(1, 2.0), (3, 5.0)]
     assert [(row["seconds"], row["mean"]) for row in _front(rows, -1.0)] == [(1, 2.0), (2, 1.0)]
+
+
+def test_the_front_is_named_and_random_stands_near_the_cheapest() -> None:
+    random, *others = (
+        make_record((10.0, last), strategy=name) for name, last in (("random", 20.0), ("ours", 30.0), ("theirs", 15.0))
+    )
+    free = Phases(fit=10.0, evaluate=1.0, forward=0.0, score=0.0, pick=1e-5)
+    random = random.model_copy(
+        update={"rounds": tuple(each.model_copy(update={"seconds": free}) for each in random.rounds)}
+    )
+    (section,) = sections([random, *others])
+    spec = pareto_chart(section, styles(section.by_name))
+    points = [layer["data"]["values"] for layer in spec["layer"] if layer["mark"]["type"] == "point"]
+    assert [{row["strategy"] for row in rows} for rows in points] == [{"random", "ours"}, {"random", "ours", "theirs"}]
+    assert [row["strategy"] for row in values(spec, "text")] == ["ours"]
+    assert min(row["seconds"] for row in points[1]) == LEAST_SECONDS
 
 
 def test_a_crowded_chart_begins_with_the_best_random_and_learning_loss() -> None:

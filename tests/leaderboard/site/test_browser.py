@@ -201,7 +201,7 @@ def test_chosen_strategies_are_compared(page: Page, site: Path) -> None:
     (section,) = [each for each in sections(realistic_records(3, NAMES)) if each.key.protocol == "cifar10-mini"]
     ours, random = (section.by_name[name].by_seed(lambda record: record.score[-1]) for name in ("strategy-1", "random"))
     mean, lower, upper = interval(paired(ours, random))
-    shown = page.locator("#compare-differences tbody tr:first-child td:last-child").inner_text()
+    shown = page.locator("#compare-differences tbody tr:last-child td:last-child").inner_text()
     found = [float(each.replace("\u2212", "-")) for each in re.findall(r"[+\u2212]?[0-9.]*[0-9]", shown)]
     assert found == pytest.approx([mean, lower, upper], abs=0.011)
     assert page.locator("#compare-scores polyline").count() == 2
@@ -257,12 +257,16 @@ def lines(page: Page) -> int:
 def test_strategies_are_switched_on_and_off(page: Page, site: Path) -> None:
     opened(page, site, TASK)
     on = page.locator(".toggle[aria-pressed=true]")
-    assert lines(page) == on.count() == 8
-    page.locator(".toggle[data-strategy=random]").click()
+    legends = page.locator(".legend:has(.toggle)").count()
+    assert lines(page) == on.count() / legends == 8
+    page.locator(".toggle[data-strategy=random]").first.click()
     page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 7")
-    page.locator(".every[data-show=all]").click()
+    assert {each.get_attribute("aria-pressed") for each in page.locator(".toggle[data-strategy=random]").all()} == {
+        "false"
+    }
+    page.locator(".every[data-show=all]").last.click()
     page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 14")
-    page.locator(".every[data-show=none]").click()
+    page.locator(".every[data-show=none]").first.click()
     page.wait_for_function("document.querySelectorAll('[data-spec=curves-spec] .mark-line path').length === 0")
 
 

@@ -59,7 +59,9 @@ def test_the_overview_names_the_best_strategy_with_its_gain_interval_runs_and_co
     assert "11 runs on 1 protocol." in text
     assert "other model from scratch on shapes-mini" in text
     # random ends at 12, 11 and so on, ours at 22, 21: in the first third of the labels 1 / 6 of 10 on average
-    assert "ours +1.667 accuracy 95 % interval +1.667 … +1.667, 5 runs costs 1 s a round, 9.5 % of its training" in text
+    assert (
+        "ours +1.667 accuracy 95 % interval +1.667 … +1.667, 5 runs costs 1 s a round, beside 10 s of training" in text
+    )
     assert "ours +8.333 accuracy" in text
     assert "100 to 133 labels, 1 strategy" in text
     assert "ahead so far, in too few runs: theirs +2.000 (1)" in text
@@ -113,6 +115,29 @@ def test_only_planned_comparisons_have_a_p_value(tmp_path: Path) -> None:
     text = text_of(task_page(three_seeds(), tmp_path / "page", plans=[plan]))
     assert "ours \N{MINUS SIGN} random board +5.0000 +2.5159 … +7.4841 3 0.2500 0.2500" in text
     assert "Planned comparisons" not in text_of(task_page(three_seeds(), tmp_path / "other"))
+
+
+def test_the_first_screen_says_how_many_planned_comparisons_wait_for_runs(tmp_path: Path) -> None:
+    plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2, 3), (("ours", "random"),))
+    text = text_of(built(three_seeds(), tmp_path / "page", plans=[plan]))
+    assert "planned comparisons are, of which 1 of 1 still wait for some of their planned seeds." in text
+    done = text_of(built(three_seeds(), tmp_path / "other", plans=[plan._replace(seeds=(0, 1, 2))]))
+    assert "planned comparisons are. " in done
+
+
+def test_every_page_links_to_the_documentation_where_there_is_one(tmp_path: Path) -> None:
+    board, folder = Board(three_seeds()), tmp_path / "page"
+    for docs in ("", "https://example.org/docs/", ""):
+        build_page(board, folder, docs=docs)
+        pages = [page.read_text(encoding="utf-8") for page in folder.rglob("*.html")]
+        assert len(pages) > 3
+        assert {'<a href="https://example.org/docs/">Documentation</a>' in page for page in pages} == {bool(docs)}
+
+
+def test_curves_of_different_seeds_say_so(tmp_path: Path) -> None:
+    told = "Not all strategies have the same seeds"
+    assert told not in text_of(task_page(three_seeds(), tmp_path / "same"))
+    assert told in text_of(task_page([*three_seeds(), make_record((10.0, 12.0), seed=7)], tmp_path / "other"))
 
 
 def test_planned_protocols_come_first() -> None:
