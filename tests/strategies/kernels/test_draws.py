@@ -102,6 +102,22 @@ def test_few_products_are_drawn_one_by_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert many.tolist() != few.tolist()
 
 
+@pytest.mark.parametrize("count", [200, 1000])
+def test_passing_over_short_vectors_changes_no_draw(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths over six orders of magnitude, equal vectors and zeros among them."""
+    scale = torch.logspace(-3, 3, count).unsqueeze(1)[torch.randperm(count, generator=torch.Generator().manual_seed(1))]
+    left, right = cloud(count, 3) * scale, cloud(count, 5, 1)
+    left[:3], right[3:6] = 0, right[6]
+    vectors, read = draws.OuterProducts.of(left, right), []
+    ones, first_nearer = torch.ones_like(vectors.norms), draws._first_nearer
+    monkeypatch.setattr(draws, "_first_nearer", lambda *given: read.append(first_nearer(*given)) or read[-1])
+    found = draws.drawn_one_by_one(vectors, 60, np.random.default_rng(0), ones)
+    assert max(read) >= draws.PASSED_OVER, "some are passed over"
+    monkeypatch.setattr(draws, "_first_nearer", lambda *_: 0)
+    monkeypatch.setattr(draws, "_by_length", lambda vectors: (torch.arange(count), vectors))
+    assert torch.equal(found, draws.drawn_one_by_one(vectors, 60, np.random.default_rng(0), ones))
+
+
 @pytest.mark.usefixtures("many_products")
 def test_k_means_of_too_many_products_learns_from_a_sample() -> None:
     """Of clusters far apart it finds all; every point is assigned, and the centers are means of a part of them."""
