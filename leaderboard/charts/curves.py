@@ -13,13 +13,13 @@ from leaderboard.charts.marks import (
     band_encoding,
     dots,
     hidden_parameter,
+    interval_row,
     interval_tooltip,
     layer,
     names,
     quantity,
     style_encoding,
     visible_rows,
-    without_nan,
 )
 from leaderboard.charts.styles import Style
 from leaderboard.schema.published import Published
@@ -50,7 +50,7 @@ def curve_chart(
             "seeds": point.seeds,
             "has_band": point.seeds >= FEWEST_BAND_SEEDS,
         }
-        | without_nan(point.score._asdict())
+        | interval_row(point.score, f".{section.decimals}f")
         for entry in section.entries
         for point in entry.points
     ]

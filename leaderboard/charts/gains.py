@@ -13,13 +13,13 @@ from leaderboard.charts.marks import (
     band_encoding,
     dots,
     hidden_parameter,
+    interval_row,
     interval_tooltip,
     layer,
     names,
     quantity,
     style_encoding,
     visible_rows,
-    without_nan,
     zero_rule,
 )
 from leaderboard.charts.styles import Style
@@ -45,7 +45,8 @@ def gains(section: Section, strategies: Iterable[str] | None = None) -> list[dic
         shared = sorted(own.keys() & random.keys())
         for index, labeled in enumerate(section.labels if shared else ()):
             gain = interval([own[seed][index] - random[seed][index] for seed in shared])
-            rows.append({"strategy": name, "labeled": labeled, "seeds": len(shared)} | without_nan(gain._asdict()))
+            numbers = interval_row(gain, f"+.{section.decimals}f")
+            rows.append({"strategy": name, "labeled": labeled, "seeds": len(shared)} | numbers)
     return sorted(rows, key=lambda row: (row["strategy"], row["labeled"]))
 
 
@@ -109,7 +110,7 @@ def gain_chart(
         scale={**scale, "nice": False, "padding": PADDING_PIXELS},
     )
     gain = quantity("mean", title=f"{section.metric_title} minus {BASELINE}")
-    mean, *limits = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
+    mean, limits = interval_tooltip(f"minus {BASELINE}", f"+.{section.decimals}f")
     tooltip = [names("strategy"), quantity("labeled", title="labeled images", format=",d"), mean]
     looks = style_encoding({name: style for name, style in style_of.items() if name != BASELINE}, legend_columns)
     lines, encoding = visible_rows(rows), {"x": labels, "y": gain, **looks}
@@ -119,7 +120,7 @@ def gain_chart(
         zero_rule(),
         layer(bands, "area", ends, opacity=BAND_OPACITY),
         layer(lines, "line", encoding, strokeWidth=2),
-        dots(lines, encoding, [*tooltip, *limits, quantity("seeds")]),
+        dots(lines, encoding, [*tooltip, limits, quantity("seeds")]),
     ]
     if published_rows:
         channels = {"x": labels, "y": gain, "detail": names("source"), "color": looks["color"]}

@@ -9,6 +9,7 @@ from typing import Any
 from leaderboard.charts.styles import GRAY, Style
 from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 from leaderboard.scoring.sections import Section
+from leaderboard.scoring.statistics import Interval
 
 Spec = dict[str, Any]
 """A chart, or a part of it, as Vega-Lite has it."""
@@ -102,23 +103,28 @@ def band_encoding(looks: Spec, legend_columns: int) -> Spec:
     return {name: looks[name] for name in (("color", "strokeDash") if legend_columns else ("color",))}
 
 
-def without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
-    """The same numbers with None in place of NaN, which JSON does not have."""
-    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
+def interval_row(found: Interval, digits: str) -> dict[str, float | str | None]:
+    """A mean, the limits of its 95 % interval, None in place of NaN, which JSON does not have, and the limits as text.
+
+    Args:
+        found: the interval.
+        digits: the number format.
+    """
+    numbers = {name: None if math.isnan(value) else value for name, value in found._asdict().items()}
+    if None in numbers.values():
+        return numbers | {"interval": "unknown: one seed"}
+    limits = (format(value, digits).replace("-", "\N{MINUS SIGN}") for value in (found.lower, found.upper))
+    return numbers | {"interval": " … ".join(limits)}
 
 
 def interval_tooltip(title: str, digits: str) -> list[Spec]:
-    """The tooltips of a mean and of its 95 % interval.
+    """The tooltips of a mean and of its 95 % interval, as `interval_row` has them.
 
     Args:
         title: the name of the mean.
         digits: the number format.
     """
-    return [
-        quantity("mean", title=title, format=digits),
-        quantity("lower", title="95 % from", format=digits),
-        quantity("upper", title="95 % to", format=digits),
-    ]
+    return [quantity("mean", title=title, format=digits), names("interval", title="95 % interval")]
 
 
 def zero_rule() -> Spec:

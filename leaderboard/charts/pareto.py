@@ -9,13 +9,13 @@ from leaderboard.charts.marks import (
     PADDING_PIXELS,
     Spec,
     hidden_parameter,
+    interval_row,
     interval_tooltip,
     layer,
     names,
     quantity,
     style_encoding,
     visible_rows,
-    without_nan,
     zero_rule,
 )
 from leaderboard.charts.styles import GRAY, Style
@@ -26,15 +26,20 @@ LEAST_SECONDS = 0.05
 """Shorter selections are drawn at this value of the logarithmic axis: random's true microseconds would leave the others a corner."""
 
 
-def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> Spec:
+def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> Spec | None:
     """The gain in area over random by the seconds of selection per round, on the section's hardware.
 
     Args:
         section: the section.
         style_of: the style of every strategy.
         show_all: whether all strategies are visible, or only `initial_strategies`.
+
+    Returns:
+        None if no strategy has both.
     """
     rows = _rows(section)
+    if all(row["strategy"] == BASELINE for row in rows):
+        return None
     looks = style_encoding(style_of)
     title = f"area minus {BASELINE}"
     seconds = quantity(
@@ -46,7 +51,7 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
     gain = quantity("mean", title=title)
     tooltip = [
         names("strategy"),
-        quantity("seconds", format=".3~g"),
+        quantity("taken", title="seconds", format=".3~g"),
         *interval_tooltip(title, f"+.{section.decimals}f"),
     ]
     base, place = visible_rows(rows), {"x": seconds, "y": gain, "color": looks["color"]}
@@ -74,9 +79,14 @@ def _rows(section: Section) -> list[dict[str, Any]]:
         {
             "strategy": standing.strategy,
             "seconds": max(standing.costs.select, LEAST_SECONDS),
+            "taken": standing.costs.select,
             "ranked": standing.rank is not None,
         }
-        | ({"mean": 0.0} if standing.strategy == BASELINE else without_nan(standing.to_baseline._asdict()))
+        | (
+            {"mean": 0.0, "interval": "none: compared with itself"}
+            if standing.strategy == BASELINE
+            else interval_row(standing.to_baseline, f"+.{section.decimals}f")
+        )
         for standing in section.standings
         if not math.isnan(standing.costs.select)
         and (standing.strategy == BASELINE or not math.isnan(standing.to_baseline.mean))

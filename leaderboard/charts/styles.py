@@ -14,13 +14,18 @@ GRAY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
-SHAPES = ("circle", "square", "triangle-up", "diamond")
-"""After the last color of the palette, styles repeat the colors with the next dash and shape, so that points differ, too."""
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
+"""After the last color of the palette, styles repeat the colors with the next dash and shape. With 48 pairs of color and shape,
+points differ, too."""
 MARKS = {
     "circle": "M0-4a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
     "square": "M-3.5-3.5h7v7h-7z",
     "triangle-up": "M0-4.5l4.5 8.5h-9z",
     "diamond": "M0-5l5 5l-5 5l-5-5z",
+    "triangle-down": "M0 4.5l4.5-8.5h-9z",
+    "cross": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "triangle-right": "M4.5 0l-8.5 4.5v-9z",
+    "triangle-left": "M-4.5 0l8.5 4.5v-9z",
 }
 """The shapes as SVG paths around the origin, for what no script draws."""
 
@@ -46,9 +51,9 @@ def styles(strategies: Iterable[str]) -> dict[str, Style]:
     """The styles of strategies by name: a reserved one if there is one, else the next free one in the order of names."""
     names = sorted(set(strategies))
     combinations = [
-        Style(color, dash, SHAPES[(index + offset) % len(SHAPES)])
-        for offset in range(len(SHAPES))
-        for index, dash in enumerate(DASHES)
+        Style(color, DASHES[(index + turn) % len(DASHES)], shape)
+        for turn in range(len(DASHES))
+        for index, shape in enumerate(SHAPES)
         for color in PALETTE
     ]
     free = [style for style in combinations if style not in RESERVED.values()]

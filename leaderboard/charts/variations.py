@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from leaderboard.charts.marks import (
     Spec,
+    interval_row,
     interval_tooltip,
     layer,
     names,
     quantity,
     style_encoding,
     visible_rows,
-    without_nan,
     zero_rule,
 )
 from leaderboard.charts.styles import Style
@@ -29,8 +29,9 @@ def stress_chart(columns: Sequence[Variation], style_of: Mapping[str, Style], *,
         legend_columns: the columns of the legend; 0 for none.
     """
     titles, strategies = [variation.name for variation in columns], varied_strategies(columns)
+    title, digits = f"area minus {BASELINE}", f"+.{columns[0].section.decimals}f"
     rows = [
-        {"variation": variation.name, "strategy": strategy} | without_nan(gain._asdict())
+        {"variation": variation.name, "strategy": strategy} | interval_row(gain, digits)
         for variation in columns
         for strategy, gain in variation.gains.items()
         if strategy in strategies
@@ -41,7 +42,6 @@ def stress_chart(columns: Sequence[Variation], style_of: Mapping[str, Style], *,
         "xOffset": names("strategy", sort=strategies),
         "color": looks["color"],
     }
-    title, digits = f"area minus {BASELINE}", f"+.{columns[0].section.decimals}f"
     tooltip = [names("strategy"), names("variation"), *interval_tooltip(title, digits)]
     means = place | {"y": quantity("mean", title=title), "shape": looks["shape"], "tooltip": tooltip}
     base = visible_rows(rows)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from leaderboard.schema.published import Published
 from leaderboard.schema.records import Record
 from leaderboard.scoring.contrasts import Contrast, Plan, contrasts
 from leaderboard.scoring.entries import BASELINE, Key
-from leaderboard.scoring.overall.groups import Group, groups
+from leaderboard.scoring.overall.groups import REGIMES, SPANS, Group, groups
+from leaderboard.scoring.overall.ranks import Ranking, ranking
 from leaderboard.scoring.picks import overlap_matrix
 from leaderboard.scoring.sections import Section, incomplete, sections
 
@@ -125,6 +127,17 @@ class Board:
     def groups(self) -> list[Group]:
         """The groups of sections that answers and ranks are computed from."""
         return groups(self.sections)
+
+    @cached_property
+    def rankings(self) -> Mapping[tuple[str, str], list[Ranking]]:
+        """The overall ranks by kind of task and regime, where "" stands for all: of the whole budget, then of its thirds."""
+        kinds = ("", *sorted({group.kind for group in self.groups}))
+        found = {}
+        for kind, regime in product(kinds, ("", *REGIMES)):
+            own = [group for group in self.groups if kind in {"", group.kind} and regime in {"", group.regime}]
+            if sections := [section for group in own for section in group.sections]:
+                found[kind, regime] = [ranking(sections, span) for span in (None, *range(len(SPANS)))]
+        return found
 
     @cached_property
     def overlaps(self) -> Mapping[Key, NDArray[np.float64]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.overall.groups import SPANS
-from leaderboard.scoring.overall.ranks import ranking
 from leaderboard.scoring.picks import group_shares, overlap_matrix
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval
@@ -28,18 +27,15 @@ def table(board: Board, name: str) -> list[Row]:
 
 
 def ranks(board: Board) -> list[Row]:
-    """A row per strategy, group of protocols and span of labels, with its overall rank; "all" stands for every kind and regime."""
-    grouped = [(group.kind, group.regime, group.sections) for group in board.groups]
-    everything = tuple(section for _, _, own in grouped for section in own)
+    """A row per strategy, kind of task, regime and span of labels, with its overall rank; "all" stands for each of them."""
     return [
-        {"kind": kind, "regime": regime, "labels": "all" if span is None else SPANS[span]}
+        {"kind": kind or "all", "regime": regime or "all", "labels": labels}
         | {"strategy": place.strategy, "rank": place.rank or None, "best_rank": place.best or None}
         | {"worst_rank": place.worst or None}
         | _columns("elo_above_random", place.points)
         | {"runs_won": place.won, "runs": place.runs, "protocols": place.protocols}
-        for kind, regime, own in [("all", "all", everything), *grouped]
-        for span in (None, *range(len(SPANS)))
-        for found in (ranking(own, span),)
+        for (kind, regime), rankings in board.rankings.items()
+        for labels, found in zip(("all", *SPANS), rankings, strict=True)
         for place in (*found.places, *found.few)
     ]
 

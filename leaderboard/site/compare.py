@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.charts.styles import Style
+from leaderboard.charts.styles import MARKS, Style
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.overall.groups import kind_of
@@ -21,10 +21,8 @@ def compare_data(board: Board, style_of: Mapping[str, Style]) -> dict[str, Any]:
     """All sections with their runs, for the script of the page."""
     return {
         "baseline": BASELINE,
-        "strategies": {
-            name: {"link": strategy_link(name), "color": style_of[name].color, "dash": list(style_of[name].dash)}
-            for name in board.names
-        },
+        "strategies": {name: {"link": strategy_link(name), **style_of[name]._asdict()} for name in board.names},
+        "marks": MARKS,
         "sections": [_section_data(section, board.overlaps[section.key]) for section in board.sections],
     }
 

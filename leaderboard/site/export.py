@@ -59,5 +59,6 @@ def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerCha
         varied_styles = styles(varied_strategies(columns))
         stress = stress_chart(columns, varied_styles, legend_columns=LEGEND_COLUMNS)
         yield "stress", drawable(stress).properties(**size)
-    yield "gain-seconds", drawable(pareto_chart(section, styles(section.by_name), show_all=True)).properties(**size)
+    if pareto := pareto_chart(section, styles(section.by_name), show_all=True):
+        yield "gain-seconds", drawable(pareto).properties(**size)
     yield "penalties", drawable(penalty_chart(section))

@@ -14,13 +14,12 @@ from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, Hardware
 from leaderboard.scoring.overall.answers import Answer, Choice, answers
 from leaderboard.scoring.overall.groups import REGIMES, Group
-from leaderboard.scoring.overall.ranks import FEWEST_RUNS, Place, Ranking, ranking
+from leaderboard.scoring.overall.ranks import FEWEST_RUNS, Place, Ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
 
 MOST_LINES = 4
 """The ranked strategies in a small chart."""
-SPANS: tuple[int | None, ...] = (None, 0, 1, 2)
 LONG_COMMIT = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33}\b")
 DIGITS = 5
 """Significant digits of the numbers in the page's data."""
@@ -102,17 +101,6 @@ def table_data(board: Board, style_of: Mapping[str, Style]) -> Data:
     own = board.groups
     kinds = sorted({group.kind for group in own})
     regimes = [regime for regime in REGIMES if any(group.regime == regime for group in own)]
-    rankings = {}
-    for kind in ("", *kinds):
-        for regime in ("", *regimes):
-            sections = [
-                section
-                for group in own
-                if kind in {"", group.kind} and regime in {"", group.regime}
-                for section in group.sections
-            ]
-            if sections:
-                rankings[f"{kind}|{regime}"] = [_ranking_data(ranking(sections, span)) for span in SPANS]
     return {
         "baseline": BASELINE,
         "fewest": FEWEST_RUNS,
@@ -120,7 +108,7 @@ def table_data(board: Board, style_of: Mapping[str, Style]) -> Data:
         "regimes": regimes,
         "strategies": {name: _strategy_data(board, name, style_of[name]) for name in board.names},
         "sections": [_section_data(group, section) for group in own for section in group.sections],
-        "rankings": rankings,
+        "rankings": {"|".join(key): [_ranking_data(each) for each in found] for key, found in board.rankings.items()},
     }
 
 

@@ -49,8 +49,8 @@ def seed_line(counts: Sequence[int]) -> str:
     if fewest >= FEWEST_SEEDS:
         return f"{amount}."
     if most >= FEWEST_SEEDS:
-        return f"{amount} per strategy; fewer than {FEWEST_SEEDS} are too few to rank strategies."
-    return f"{amount} {'is' if most == 1 else 'are'} too few to rank strategies."
+        return f"{amount} per strategy; fewer than {FEWEST_SEEDS} are too few for a sound ranking."
+    return f"{amount} {'is' if most == 1 else 'are'} too few for a sound ranking."
 
 
 def task_tables(records: Sequence[Record]) -> list[Table]:

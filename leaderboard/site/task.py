@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from leaderboard.charts.curves import curve_chart
@@ -54,23 +53,16 @@ def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> Tas
     own = {name: style_of[name] for name in section.by_name}
     same, others = (board.published_for(section, same_protocol=same) for same in (True, False))
     title, metric = section.title, section.metric_title
-    has_differences = any(not math.isnan(standing.to_baseline.mean) for standing in section.standings)
     gains, columns = gain_chart(section, own, (*same, *others)), variations(board.sections, section)
+    pareto = pareto_chart(section, own)
 
-    def spec(chart: Spec, description: str) -> Spec:
-        return page_spec(chart, description, width="container", height=HEIGHT_PIXELS)
+    def spec(chart: Spec, description: str, height: int = HEIGHT_PIXELS) -> Spec:
+        return page_spec(chart, description, width="container", height=height)
 
     return TaskView(
         curves=spec(curve_chart(section, own, same), f"Learning curves of {title}: {metric} by labeled images."),
         gains=spec(gains, f"Gain over random on {title} by labeled images.") if gains else None,
-        pareto=page_spec(
-            pareto_chart(section, own),
-            f"Gain over random by seconds on {title}.",
-            width="container",
-            height=PARETO_HEIGHT_PIXELS,
-        )
-        if has_differences
-        else None,
+        pareto=spec(pareto, f"Gain over random by seconds on {title}.", PARETO_HEIGHT_PIXELS) if pareto else None,
         has_penalties=len(section.penalties.strategies) > 1 and section.penalties.rounds > 0,
         variations=columns,
         varied=varied_strategies(columns),

@@ -21,6 +21,8 @@ from leaderboard.scoring.statistics import CONFIDENCE, BySeed, Interval
 FEWEST_RUNS = 6
 """The fewest paired runs for a rank: with fewer, not even a win in every run is significant in a two-sided sign test at 5 %."""
 RESAMPLES = 500
+EQUAL = 1e-6
+"""Strengths that differ by less are equal: they are computed to about 1e-7."""
 
 
 class Place(NamedTuple):
@@ -28,7 +30,7 @@ class Place(NamedTuple):
 
     strategy: str
     rank: int
-    """By strength."""
+    """By strength; those of equal strength have the same."""
     best: int
     """One more than the number of strategies that are clearly stronger."""
     worst: int
@@ -120,13 +122,13 @@ def _places(
     return tuple(
         Place(
             names[i],
-            rank,
+            1 + int((strength > strength[i] + EQUAL).sum()),
             1 + int(clearly_stronger[:, i].sum()),
             players - int(clearly_stronger[i].sum()),
             Interval(float(strength[i] * ELO), float(lower[i]), float(upper[i])),
             *tallies[names[i]],
         )
-        for rank, i in enumerate(order, 1)
+        for i in order
     )
 
 

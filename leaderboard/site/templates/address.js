@@ -3,9 +3,10 @@
 // The state of a page stands in its address, so that a link leads back to what is seen: index.html#kind=detection&labels=few.
 // An address that names an element of the page (index.html#method) holds no state.
 
+const holdsState = () => location.hash.includes("=");
+
 function readAddress(defaults) {
-  const text = location.hash.slice(1);
-  const given = new URLSearchParams(text.includes("=") ? text : "");
+  const given = new URLSearchParams(holdsState() ? location.hash.slice(1) : "");
   return Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, given.get(name) ?? value]));
 }
 
@@ -15,5 +16,6 @@ function addressOf(state, defaults) {
 }
 
 function writeAddress(state, defaults) {
-  history.replaceState(null, "", addressOf(state, defaults) || location.pathname);
+  const anchor = holdsState() ? "" : location.hash;
+  history.replaceState(null, "", addressOf(state, defaults) || anchor || location.pathname + location.search);
 }

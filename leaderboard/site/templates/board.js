@@ -5,14 +5,28 @@
 const data = JSON.parse(document.getElementById("board-data").textContent);
 const SPANS = ["", "few", "some", "many"];
 const MOST_COMPARED = 3;
+const FILTERS = ["kind", "regime", "labels", "search"];
 const DEFAULTS = { kind: "", regime: "", labels: "", search: "", columns: "points,won,seconds,about,gain", chosen: "", sort: "rank" };
 const byId = (name) => document.getElementById(name);
 const filters = byId("board-filters");
-let state = readAddress(DEFAULTS);
+let state = stateOfAddress();
 let shownRows = [];
 
-const minus = (text) => text.replace("-", "\u2212");
-const signed = (value, digits) => minus((value > 0 ? "+" : "") + value.toFixed(digits));
+// What the address says; unknown values count as none.
+function stateOfAddress() {
+  const given = readAddress(DEFAULTS);
+  const known = { kind: data.kinds, regime: data.regimes, labels: SPANS };
+  for (const [name, values] of Object.entries(known)) if (!values.includes(given[name])) given[name] = "";
+  given.chosen = comparable(given.chosen.split(",")).join(",");
+  return given;
+}
+
+// The strategies among some names that can be compared at once, the last ones first to stay.
+function comparable(names) {
+  return [...new Set(names)].filter((name) => Object.hasOwn(data.strategies, name)).slice(-MOST_COMPARED);
+}
+
+const signed = (value, digits) => (Number(value.toFixed(digits)) < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
 const seconds = (value) => (value < 10 ? String(Number(value.toPrecision(2))) : value.toFixed(0));
 const range = (values, format) => {
   const known = values.filter((value) => value !== null && value !== undefined);
@@ -103,8 +117,10 @@ function element(tag, attributes, ...children) {
 
 const small = (text) => element("small", {}, text);
 
+const sortedBy = () => state.sort.replace(/^-/, ""); // ids have hyphens, too
+
 function heading(column) {
-  const [sorted, descending] = [state.sort.replace("-", "") === column.id, state.sort.startsWith("-")];
+  const [sorted, descending] = [sortedBy() === column.id, state.sort.startsWith("-")];
   const button = element("button", { type: "button", class: "sort", "data-column": column.id }, column.title);
   const order = sorted ? (descending ? "descending" : "ascending") : "none";
   return element("th", { scope: "col", class: column.text ? "text" : false, "aria-sort": order }, button, column.note ? small(column.note) : "");
@@ -129,7 +145,7 @@ function fill(table, rows, shown) {
 }
 
 function ordered(rows, shown) {
-  const column = shown.find((each) => each.id === state.sort.replace("-", ""));
+  const column = shown.find((each) => each.id === sortedBy());
   if (!column) return rows;
   const direction = state.sort.startsWith("-") ? -1 : 1;
   return rows.map((row) => [column.key(row), row]).sort(([a], [b]) => {
@@ -153,9 +169,12 @@ function draw() {
   byId("board").parentElement.hidden = !ranked.length;
   byId("board-few-details").hidden = !few.length;
   byId("board-few-summary").textContent = `${few.length} with fewer than ${data.fewest} paired runs: too few for a rank`;
-  if (!ranked.length) byId("board-few-details").open = true;
+  const details = byId("board-few-details");
+  if (!ranked.length || details.dataset.alone) details.open = !ranked.length;
+  details.dataset.alone = ranked.length ? "" : "yes";
   const protocols = all.length ? all[0].ranking.protocols : [];
-  byId("board-count").textContent = !all.length ? "No protocol of this kind was run." :
+  const missing = selectedSections().length ? `There is no run of ${data.baseline} to compare with.` : "No protocol of this kind was run.";
+  byId("board-count").textContent = !all.length ? missing :
     `${ranked.length} ranked on ${protocols.join(", ")}.${protocols.length === 1 ? " With one protocol, the intervals are over its seeds alone." : ""}`;
   showKind();
   drawChosen();
@@ -172,7 +191,8 @@ function showKind() {
 function drawChosen() {
   const chosen = state.chosen.split(",").filter(Boolean);
   const link = byId("board-compare");
-  const first = selectedSections().find((section) => chosen.every((name) => section.values[name])) ?? selectedSections()[0];
+  const shared = (sections) => sections.find((section) => chosen.every((name) => section.values[name]));
+  const first = shared(selectedSections()) ?? shared(data.sections) ?? selectedSections()[0];
   const task = first ? `&task=${first.protocol}-${first.version}-shared` : "";
   link.href = `compare.html#strategies=${chosen.join(",")}${task}`;
   link.textContent = chosen.length > 1 ? `Compare ${chosen.join(", ")}` : "Compare strategies: tick two or three";
@@ -184,19 +204,25 @@ function seen() {
 }
 
 function choose(box) {
-  const chosen = state.chosen.split(",").filter((name) => name && name !== box.dataset.strategy);
+  const chosen = state.chosen.split(",").filter((name) => name !== box.dataset.strategy);
   if (box.checked) chosen.push(box.dataset.strategy);
-  state.chosen = chosen.slice(-MOST_COMPARED).join(",");
+  state.chosen = comparable(chosen).join(",");
   draw();
   document.querySelector(`[data-strategy="${box.dataset.strategy}"]`)?.focus();
 }
 
-function sortBy(id) {
+function sortBy(id, table) {
   const first = columns[id]?.descends === false || columns[id]?.text ? id : `-${id}`;
   const other = first === id ? `-${id}` : id;
   state.sort = state.sort === first ? other : first;
   draw();
-  document.querySelector(`#board [data-column="${id}"]`)?.focus();
+  table.querySelector(`[data-column="${id}"]`)?.focus();
+}
+
+// The form as the state has it.
+function showState() {
+  for (const name of FILTERS) filters.elements[name].value = state[name];
+  for (const box of filters.querySelectorAll("[name=column]")) box.checked = state.columns.split(",").includes(box.value);
 }
 
 function setUp() {
@@ -206,12 +232,18 @@ function setUp() {
   const names = { ...Object.fromEntries(Object.entries(columns).map(([id, column]) => [id, column.title])), gain: "gain on every protocol" };
   for (const [id, title] of Object.entries(names)) {
     if (columns[id]?.fixed) continue;
-    const box = element("input", { type: "checkbox", name: "column", value: id, checked: state.columns.split(",").includes(id) });
+    const box = element("input", { type: "checkbox", name: "column", value: id });
     byId("board-columns").append(element("label", {}, box, ` ${title}`));
   }
-  for (const name of ["kind", "regime", "labels", "search"]) filters.elements[name].value = state[name];
+  showState();
+  window.addEventListener("hashchange", () => {
+    if (location.hash && !holdsState()) return; // a place on the page
+    state = stateOfAddress();
+    showState();
+    draw();
+  });
   filters.addEventListener("input", () => {
-    for (const name of ["kind", "regime", "labels", "search"]) state[name] = filters.elements[name].value;
+    for (const name of FILTERS) state[name] = filters.elements[name].value;
     state.columns = Array.from(filters.querySelectorAll("[name=column]:checked"), (box) => box.value).join(",");
     draw();
   });
@@ -226,7 +258,7 @@ function setUp() {
   filters.addEventListener("submit", (event) => event.preventDefault());
   for (const table of [byId("board"), byId("board-few")]) {
     table.addEventListener("change", (event) => choose(event.target));
-    table.addEventListener("click", (event) => event.target.dataset.column && sortBy(event.target.dataset.column));
+    table.addEventListener("click", (event) => event.target.dataset.column && sortBy(event.target.dataset.column, table));
   }
   byId("board-csv").addEventListener("click", () => saveCsv("lossbench-ranks", seen()));
   byId("board-json").addEventListener("click", () => saveJson("lossbench-ranks", seen()));

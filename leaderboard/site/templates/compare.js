@@ -22,7 +22,7 @@ function interval(values) {
 const scoresOf = (section, name) => section.scores[section.names.indexOf(name)] ?? {};
 const sharedSeeds = (runs) => Object.keys(runs[0] ?? {}).filter((seed) => runs.every((own) => seed in own));
 const number = (value, digits, sign = true) =>
-  (sign && value > 0 ? "+" : "") + value.toFixed(digits).replace("-", "\u2212");
+  (Number(value.toFixed(digits)) < 0 ? "\u2212" : sign ? "+" : "") + Math.abs(value).toFixed(digits);
 
 // The difference of two strategies at every label count, over the seeds that both have.
 function differences(section, first, second) {
@@ -46,10 +46,14 @@ function drawn(tag, attributes, text = "") {
   return element;
 }
 
+const mark = ({ color, shape }, x, y) => drawn("path", { d: data.marks[shape], fill: color, transform: `translate(${x} ${y})` });
+
 // A piece of a strategy's line.
-function swatch({ color, dash }) {
+function swatch(style) {
   const svg = drawn("svg", { class: "swatch", viewBox: "0 0 24 10", "aria-hidden": "true" });
+  const { color, dash } = style;
   svg.append(drawn("line", { x1: 0, x2: 24, y1: 5, y2: 5, stroke: color, "stroke-width": 2, "stroke-dasharray": dash[1] ? dash.join(" ") : "none" }));
+  svg.append(mark(style, 12, 5));
   return svg;
 }
 
@@ -81,7 +85,8 @@ function chart(section, curves, title, signed) {
     svg.append(drawn("text", { class: "y", x: LEFT - 6, y: y(value) + 4 }, number(value, digits, signed)));
   }
   for (const [place, label] of section.labels.entries()) {
-    if (section.labels.length > 8 && place % Math.ceil(section.labels.length / 8)) continue;
+    const [last, every] = [section.labels.length - 1, Math.ceil(section.labels.length / 8)];
+    if (place !== last && (place % every || last - place < every)) continue;
     svg.append(drawn("text", { class: "x", x: x(label), y: HEIGHT - BOTTOM + 16, "text-anchor": !place ? "start" : label === section.labels.at(-1) ? "end" : "middle" }, label.toLocaleString("en")));
   }
   svg.append(drawn("text", { class: "unit", x: WIDTH - RIGHT, y: HEIGHT - 3 }, "labels"));
@@ -94,6 +99,7 @@ function chart(section, curves, title, signed) {
     }
     svg.append(drawn("polyline", { class: "line", stroke: color, "stroke-dasharray": dash[1] ? dash.join(" ") : "none",
       points: points.map((each, index) => place(each.mean, index)).join(" ") }));
+    svg.append(...points.map((each, index) => mark(data.strategies[name], x(section.labels[index]).toFixed(1), y(each.mean).toFixed(1))));
   }
   return [made("figcaption", {}, title), svg];
 }
@@ -120,7 +126,8 @@ function drawCharts(section, names) {
   byId("compare-gains").replaceChildren(...(known.length ? chart(section, known, `minus ${data.baseline}`, true) : []));
   byId("compare-key").replaceChildren(...names.map((name) => made("li", {},
     swatch(data.strategies[name]), made("a", { href: data.strategies[name].link }, name))));
-  byId("compare-facts").textContent = `${section.title}; seeds of all: ${seeds.join(", ") || "none"}.`;
+  const better = section.sign < 0 ? " Smaller is better." : "";
+  byId("compare-facts").textContent = `${section.title}; seeds of all: ${seeds.join(", ") || "none"}.${better}`;
 }
 
 let shownRows = [];
@@ -155,10 +162,14 @@ function options(select, names, kept, chosen) {
   select.value = chosen;
 }
 
-function show(task, wanted) {
+let wanted = []; // as chosen: some may not have been run on the protocol that is shown
+
+function show(task, chosen) {
+  wanted = [...new Set(chosen)].filter((name) => Object.hasOwn(data.strategies, name)).slice(0, 3);
   const section = data.sections.find((each) => each.id === task) ?? data.sections[0];
-  const others = [data.baseline, ...section.names].filter((name) => section.names.includes(name) && !wanted.includes(name));
-  const names = wanted.filter((name) => section.names.includes(name)).slice(0, 3);
+  const others = [...new Set([data.baseline, ...section.names])].filter((name) => section.names.includes(name) && !wanted.includes(name));
+  const names = wanted.filter((name) => section.names.includes(name));
+  const missing = wanted.filter((name) => !names.includes(name));
   while (names.length < 2 && others.length) names.push(others.shift());
   form.elements.task.value = section.id;
   options(form.elements.first, section.names, [], names[0]);
@@ -167,7 +178,8 @@ function show(task, wanted) {
   drawCharts(section, names);
   drawDifferences(section, names);
   drawRest(section, names);
-  const state = { task: section.id, strategies: names.join(",") };
+  if (missing.length) byId("compare-facts").textContent += ` Not run on this protocol: ${missing.join(", ")}.`;
+  const state = { task: section.id, strategies: (missing.length ? wanted : names).join(",") };
   writeAddress(state, DEFAULTS);
   byId("compare-link").href = addressOf(state, DEFAULTS);
 }
@@ -179,9 +191,9 @@ function showAddress() {
 
 if (data.sections.length) {
   form.elements.task.append(...data.sections.map((each) => made("option", { value: each.id }, each.title)));
-  form.addEventListener("input", () => {
+  form.addEventListener("input", (event) => {
     const names = ["first", "second", "third"].map((name) => form.elements[name].value).filter(Boolean);
-    show(form.elements.task.value, [...new Set(names)]);
+    show(form.elements.task.value, event.target.name === "task" && wanted.length ? wanted : names);
   });
   byId("compare-csv").addEventListener("click", () => saveCsv("lossbench-differences", shownRows));
   byId("compare-json").addEventListener("click", () => saveJson("lossbench-differences", shownRows));

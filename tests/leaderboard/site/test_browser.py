@@ -70,7 +70,8 @@ def page(browser: Browser, site: Path, request: pytest.FixtureRequest) -> Iterat
 
 def opened(page: Page, site: Path, name: str) -> Page:
     """The page, scrolled through once, so that all its charts are drawn."""
-    page.goto((site / name).as_uri())
+    path, _, state = name.partition("#")
+    page.goto(f"{(site / path).as_uri()}#{state}" if state else (site / path).as_uri())
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     for chart in page.locator(".chart").all():
         chart.scroll_into_view_if_needed()
@@ -159,6 +160,54 @@ def test_columns_are_chosen_and_sorted(page: Page, site: Path) -> None:
     assert page.locator("#board th:has([data-column=won])").get_attribute("aria-sort") == "descending"
 
 
+def test_a_column_of_gains_is_sorted_both_ways(page: Page, site: Path) -> None:
+    """Its id has hyphens, as the names of protocols do."""
+    opened(page, site, "index.html")
+    place = page.locator("#board thead th").all_inner_texts()
+    number = next(i for i, text in enumerate(place, 1) if text.startswith("cifar10-mini"))
+    for order in ("descending", "ascending"):
+        page.locator("#board [data-column=gain-cifar10-mini]").click()
+        heading = page.locator("#board th:has([data-column=gain-cifar10-mini])")
+        assert heading.get_attribute("aria-sort") == order
+        cells = [re.match("[+\u2212]([0-9.]+)", text) for text in column(page, "#board", number)]
+        gains = [float(each[0].replace("\u2212", "-")) for each in cells if each]
+        assert len(gains) > 9
+        assert gains == sorted(gains, reverse=order == "descending")
+
+
+def test_a_link_to_a_place_on_the_first_page_leads_there(page: Page, site: Path) -> None:
+    opened(page, site, "history.html")
+    page.get_by_role("link", name="Method").click()
+    page.wait_for_function("document.getElementById('method')?.getBoundingClientRect().top < innerHeight")
+    assert page.evaluate("scrollY") > 0
+    assert page.url.endswith("index.html#method")
+
+
+def test_a_changed_address_changes_the_page(page: Page, site: Path) -> None:
+    opened(page, site, "index.html#kind=pose")
+    page.evaluate("location.hash = 'kind=detection'")
+    page.locator("tr[data-kind=detection]:visible").wait_for()
+    assert page.locator("[name=kind]").input_value() == "detection"
+    assert page.locator("tr[data-kind=pose]:visible").count() == 0
+
+
+def test_an_unknown_state_in_the_address_counts_as_none(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    everything = page.locator("tr[data-kind]:visible").count()
+    page.goto("about:blank")
+    opened(page, site, "index.html#kind=x&regime=y&labels=z&chosen=random,random,nobody,strategy-1")
+    assert page.locator("tr[data-kind]:visible").count() == everything
+    assert "14 ranked" in page.locator("#board-count").inner_text()
+    assert page.locator("#board-compare").inner_text() == "Compare random, strategy-1"
+
+
+def test_the_focus_stays_in_the_table_of_few_runs(page: Page, site: Path) -> None:
+    opened(page, site, "index.html")
+    page.locator("#board-few [data-column=points]").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('table').id") == "board-few"
+
+
 def test_the_address_holds_what_is_seen(page: Page, site: Path, browser: Browser) -> None:
     opened(page, site, "index.html")
     page.locator("[name=labels]").select_option("few")
@@ -205,6 +254,19 @@ def test_chosen_strategies_are_compared(page: Page, site: Path) -> None:
     found = [float(each.replace("\u2212", "-")) for each in re.findall(r"[+\u2212]?[0-9.]*[0-9]", shown)]
     assert found == pytest.approx([mean, lower, upper], abs=0.011)
     assert page.locator("#compare-scores polyline").count() == 2
+
+
+def test_compared_strategies_look_different_and_are_not_swapped_unsaid(page: Page, site: Path) -> None:
+    opened(page, site, "compare.html#task=cifar10-mini-1-shared&strategies=strategy-1,strategy-1,strategy-2")
+    marks = page.locator("#compare-scores path").evaluate_all(
+        'each => each.map((one) => one.outerHTML.match(/ d=.*fill=.[^"]*/)[0])'
+    )
+    assert len(set(marks)) == 2
+    assert page.locator("[name=third]").input_value() == "", "one of two equal ones is left out"
+    page.locator("[name=task]").select_option(label=page.locator("[name=task] option", has_text="bbb").inner_text())
+    assert "Not run on this protocol: strategy-1, strategy-2." in page.locator("#compare-facts").inner_text()
+    page.locator("[name=task]").select_option("cifar10-mini-1-shared")
+    assert page.locator("[name=first]").input_value() == "strategy-1", "what was chosen is kept"
 
 
 AXE = "axe-core@4"
@@ -277,8 +339,17 @@ def test_a_point_has_a_tooltip_with_its_numbers(page: Page, site: Path) -> None:
     chart.locator(".mark-symbol path").last.hover(force=True)
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
-    for word in ("strategy", "labeled images", "accuracy (%)", "95 % from", "seeds"):
+    for word in ("strategy", "labeled images", "accuracy (%)", "95 % interval", "seeds"):
         assert word in tooltip.inner_text()
+
+
+def test_what_is_not_known_is_said_in_words(page: Page, site: Path) -> None:
+    """Random has no gain over itself, and one seed no interval."""
+    for path in (TASK, f"tasks/{'b' * 60}-p1-shared.html"):
+        opened(page, site, path)
+        labels = page.evaluate("[...document.querySelectorAll('.chart [aria-label]')].map((each) => each.ariaLabel)")
+        assert len(labels) > 5
+        assert [label for label in labels if re.search(r"NaN|null|undefined|Infinity", label)] == []
 
 
 def test_every_chart_has_an_alternative_text(page: Page, site: Path) -> None:

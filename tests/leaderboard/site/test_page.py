@@ -46,7 +46,7 @@ def test_the_task_page_holds_the_numbers_and_their_units(tmp_path: Path) -> None
         "random 2 10.50 9.26 … 11.74 11.00 8.52 … 13.48 \N{EN DASH} \N{EN DASH} \N{EN DASH} 2 of 3 runs reach it"
         in text
     )
-    assert "3 seeds are too few to rank strategies." in text
+    assert "3 seeds are too few for a sound ranking." in text
     assert "Seconds and memory: runs on Xeon, cpu, 1 thread." in text
 
 
@@ -120,7 +120,7 @@ def test_only_planned_comparisons_have_a_p_value(tmp_path: Path) -> None:
 def test_the_first_screen_says_how_many_planned_comparisons_wait_for_runs(tmp_path: Path) -> None:
     plan = Plan("board", (("shapes-mini", 1),), ("shared",), (0, 1, 2, 3), (("ours", "random"),))
     text = text_of(built(three_seeds(), tmp_path / "page", plans=[plan]))
-    assert "planned comparisons are, of which 1 of 1 still wait for some of their planned seeds." in text
+    assert "planned comparisons are, of which 1 of 1 still waits for planned seeds." in text
     done = text_of(built(three_seeds(), tmp_path / "other", plans=[plan._replace(seeds=(0, 1, 2))]))
     assert "planned comparisons are. " in done
 

@@ -27,7 +27,7 @@ def test_the_terminal_shows_a_table_per_section() -> None:
     assert len(task_tables(records)) == 2
     assert "shapes-mini · version 1 · shared track · accuracy (%) by labels" in text
     assert re.search(r"random +10\.00 +21\.00 +15\.50 +0\.600 +1\.00", text)
-    assert "2 seeds are too few to rank strategies. 1 incomplete run left out." in " ".join(text.split())
+    assert "2 seeds are too few for a sound ranking. 1 incomplete run left out." in " ".join(text.split())
     assert re.search(r"ours +0\.500 +0\.500 +0\.600 +\N{EN DASH}", text)
 
 
@@ -42,10 +42,10 @@ def test_of_many_rounds_a_table_leaves_some_out() -> None:
 @pytest.mark.parametrize(
     ("counts", "line"),
     [
-        ([1], "1 seed is too few to rank strategies."),
-        ([3, 3], "3 seeds are too few to rank strategies."),
-        ([2, 8], "2 to 8 seeds per strategy; fewer than 5 are too few to rank strategies."),
-        ([2, 4], "2 to 4 seeds are too few to rank strategies."),
+        ([1], "1 seed is too few for a sound ranking."),
+        ([3, 3], "3 seeds are too few for a sound ranking."),
+        ([2, 8], "2 to 8 seeds per strategy; fewer than 5 are too few for a sound ranking."),
+        ([2, 4], "2 to 4 seeds are too few for a sound ranking."),
         ([5, 5], "5 seeds."),
     ],
 )
