@@ -13,7 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,25 +21,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasks.errors import DataError, require
+from tasks.errors import DataError
 from tasks.images.pixels import ArrayIds, ColorMaps, Pixels, Transforms
+from tasks.images.store import Store
 from tasks.settings import CLEAN, Recipe, Stress, TaskSettings
-
-__all__ = [
-    "DataError",
-    "Features",
-    "Ids",
-    "Metric",
-    "Outputs",
-    "Posteriors",
-    "Raw",
-    "TapModel",
-    "Target",
-    "Task",
-    "UnlabeledTask",
-    "as_annotations",
-    "require",
-]
 
 Ids = NDArray[np.int64]
 """Image numbers: pool images are 0 to pool size - 1, test images follow. Always absolute, never relative to a subset."""
@@ -118,20 +103,6 @@ class Posteriors:
     def pooled(self, rows: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """The weighted mean over an image's rows of one number per row. Rows of weight 0 are ignored, even if NaN."""
         return torch.where(self.weight == 0, 0.0, rows * self.weight).sum(1)  # a weight that is NaN stays visible
-
-
-@runtime_checkable
-class Store(Protocol):
-    """What a frozen trunk gave for every image, such as `tasks.models.frozen.FeatureStore`."""
-
-    @property
-    def resident(self) -> bool:
-        """Whether all rows are in the memory of the device."""
-        ...
-
-    def rows(self, ids: ArrayIds, view: int | ArrayIds = 0) -> Float[Tensor, "n d"]:
-        """The rows of some images, seen as they are or, in view 1, mirrored."""
-        ...
 
 
 class UnlabeledTask(ABC, Generic[Raw, Target]):

@@ -17,7 +17,8 @@ from leaderboard.schema.records import Split, Track, read_record
 from lossbench.api.instances import InstanceJob, instance_of
 from lossbench.api.progress import showing
 from lossbench.api.records import Record
-from lossbench.config import EVERY, ConfigError, Protocol, read_protocol
+from lossbench.config import EVERY, ConfigError, Protocol
+from lossbench.config_files import read_protocol
 from lossbench.paths import Paths, write_fault
 from lossbench.running.jobs import Job, jobs, sweep_of
 from lossbench.running.machine import check_device

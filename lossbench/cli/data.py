@@ -64,7 +64,7 @@ def _count(name: str, data: Path) -> None:
     import torch
     from rich.table import Column, Table
 
-    from lossbench.config import read_protocol
+    from lossbench.config_files import read_protocol
     from tasks.kinds import build_task
 
     protocol = read_protocol(name)

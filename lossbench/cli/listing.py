@@ -36,7 +36,7 @@ def tasks(folder: Folder = None, kind_file: KindFiles = None) -> None:
     load_kinds(kind_file)
     from rich.table import Column, Table
 
-    from lossbench.config import read_protocol
+    from lossbench.config_files import read_protocol
 
     names = ("protocol", "version", "kind", "labels", "rounds", "candidates")
     table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
@@ -86,7 +86,7 @@ def taps(
     import torch
     from rich.table import Column, Table
 
-    from lossbench.config import read_protocol
+    from lossbench.config_files import read_protocol
     from lossbench.diagnosis.taps import candidates
     from tasks.kinds import build_task
 
@@ -104,7 +104,7 @@ def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
     load_kinds(kind_file)
     from rich.table import Column, Table
 
-    from lossbench.config import read_sweep
+    from lossbench.config_files import read_sweep
 
     table = Table(Column("sweep", no_wrap=True), "protocols", "strategies", "seeds", "tracks", "split", box=None)
     for path in _files(folder, "sweeps"):
@@ -121,7 +121,7 @@ def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
 
 
 def _files(folder: Path | None, room: str) -> list[Path]:
-    from lossbench.config import config_files
+    from lossbench.config_files import config_files
 
     place = folder or shipped(f"configs/{room}")
     if files := config_files(place):

@@ -70,7 +70,7 @@ def training(
     """
     limit_threads(threads)
     load_outside(kind_file, model_file, trusted=trust_config)
-    from lossbench.config import read_protocol
+    from lossbench.config_files import read_protocol
     from lossbench.measuring.training import measure_training
     from lossbench.measuring.training_report import speed_table
     from lossbench.paths import Paths
@@ -105,7 +105,7 @@ def selection(
     """
     limit_threads(threads)
     load_outside(kind_file, model_file, trusted=trust_config)
-    from lossbench.config import read_protocol
+    from lossbench.config_files import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
     from lossbench.measuring.selection_report import cost_tables, write_costs
     from lossbench.paths import Paths

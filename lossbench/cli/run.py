@@ -82,7 +82,7 @@ def run(
         _check_joint(workers, cluster)
     limit_threads()
     load_outside(kind_file, model_file, trusted=trust_config)
-    from lossbench.config import read_sweep
+    from lossbench.config_files import read_sweep
 
     if scratch is not None and cluster is None:
         msg = "--scratch is for --cluster; without it, models and caches are kept in --out"

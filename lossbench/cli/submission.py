@@ -128,7 +128,7 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
     """Records of the runs on the rendered scenes, made where they are not there."""
     import os
 
-    from lossbench.config import read_sweep
+    from lossbench.config_files import read_sweep
     from lossbench.paths import Paths
     from lossbench.running.executors.local import Local
     from lossbench.running.jobs import jobs

@@ -15,7 +15,8 @@ from leaderboard.schema.records import RecordError
 from leaderboard.scoring.board import UNKNOWN, About, Board
 from leaderboard.scoring.contrasts import Plan
 from lossbench.auditing.records import checked_survey
-from lossbench.config import ConfigError, Protocol, Sweep, read_sweep
+from lossbench.config import ConfigError, Protocol, Sweep
+from lossbench.config_files import read_sweep
 from lossbench.paths import shipped
 from lossbench.publishing.parameters import parameters
 from lossbench.publishing.sheets import examples, sheet

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from lossbench.config import Protocol, config_files, read_protocol
+from lossbench.config import Protocol
+from lossbench.config_files import config_files, read_protocol
 from lossbench.paths import shipped
 from lossbench.publishing.parameters import parameters
 from lossbench.publishing.reproduction import markdown

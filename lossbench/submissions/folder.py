@@ -22,7 +22,8 @@ from leaderboard.schema.records import (
 )
 from leaderboard.scoring.survey import Survey, survey
 from lossbench.auditing.records import impossible
-from lossbench.config import ConfigError, Protocol, config_files, read_protocol, validated
+from lossbench.config import ConfigError, Protocol, validated
+from lossbench.config_files import config_files, read_protocol
 from lossbench.files import LARGEST_TOML, UnfitFileError, parsed_toml, read_regular
 from strategies import FULL_POOL, STRATEGIES
 from tasks.outside.files import read_source

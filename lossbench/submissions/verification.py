@@ -23,7 +23,8 @@ from rich.console import Console
 from leaderboard.schema.badges import Badge, State, digest, signed, write_badge
 from leaderboard.schema.records import Record, RecordError, read_bytes, read_record, record_path, write_record
 from leaderboard.schema.signatures import Signer
-from lossbench.config import ConfigError, Protocol, config_files, read_protocol
+from lossbench.config import ConfigError, Protocol
+from lossbench.config_files import config_files, read_protocol
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.machine import commit, describe

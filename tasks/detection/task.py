@@ -16,16 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from tasks.base import (
-    Ids,
-    Metric,
-    Outputs,
-    Posteriors,
-    Store,
-    TapModel,
-    UnlabeledTask,
-    as_annotations,
-)
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask, as_annotations
 from tasks.classification.task import ClassificationTask
 from tasks.datasets.objects import Objects, fingerprint
 from tasks.detection.augment import ssd_transforms
@@ -39,6 +30,7 @@ from tasks.errors import advising
 from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
+from tasks.images.store import Store
 from tasks.models.factories.detectors import Detector, DetectorFactory
 from tasks.training.device.task import DeviceTask, Drawn
 from tasks.training.pretraining import pretrained

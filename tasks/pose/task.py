@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from tasks.base import (
-    Ids,
-    Metric,
-    Outputs,
-    Posteriors,
-    Store,
-    TapModel,
-    UnlabeledTask,
-    as_annotations,
-)
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask, as_annotations
 from tasks.datasets.persons import Person
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
+from tasks.images.store import Store
 from tasks.models.factories.poses import PoseFactory
 from tasks.pose.heatmaps import peaks
 from tasks.pose.label_noise import mislabeled

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from tasks.base import Ids, Metric, Outputs, Posteriors, Store, TapModel, UnlabeledTask
+from tasks.base import Ids, Metric, Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.datasets.masks import VOID, fingerprint
 from tasks.errors import advising, require
 from tasks.images import augment
 from tasks.images.pixels import Pixels, Transforms, on_device
 from tasks.images.squares import decoded
+from tasks.images.store import Store
 from tasks.models.factories.segmenters import SegmenterFactory
 from tasks.segmentation.cells import cell_classes, cell_posteriors, class_shares
 from tasks.segmentation.label_noise import mislabeled

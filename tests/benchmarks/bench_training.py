@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.config import protocol_file, read_protocol
+from lossbench.config_files import protocol_file, read_protocol
 from lossbench.measuring.training import TrainingSteps
 from tasks.kinds import build_task
 

@@ -13,7 +13,7 @@ from command_line import Result
 from sample_configs import TASK
 
 from lossbench.cli.main import app
-from lossbench.config import config_files, read_sweep
+from lossbench.config_files import config_files, read_sweep
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")

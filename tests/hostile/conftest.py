@@ -27,7 +27,7 @@ def _imported() -> None:
 @pytest.fixture(scope="session")
 def warm(shared: Path) -> Path:
     """A folder in which the tiny protocol was run once: its scenes, its models, and the record as `undisturbed.json`."""
-    from lossbench.config import read_sweep
+    from lossbench.config_files import read_sweep
     from lossbench.paths import Paths
     from lossbench.running.executors.local import Local
     from lossbench.running.jobs import NullSink, jobs

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leaderboard.schema.records import read_record
-from lossbench.config import read_protocol
+from lossbench.config_files import read_protocol
 from lossbench.errors import LossbenchError
 from tasks.datasets import mpii, voc
 

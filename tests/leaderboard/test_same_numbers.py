@@ -17,7 +17,7 @@ import pytest
 from leaderboard.schema.records import Record, read_record, record_path
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.rows import TABLES, Row, table
-from lossbench.config import read_sweep
+from lossbench.config_files import read_sweep
 from lossbench.publishing.boards import comparisons_of
 
 FOLDER = Path(__file__).parents[2] / "leaderboard/records"

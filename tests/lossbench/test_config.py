@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sample_configs import SWEEP, TASK, written
 
-from lossbench.config import ConfigError, Protocol, Sweep, config_files, read_protocol, read_sweep, validated
+from lossbench.config import ConfigError, Protocol, Sweep, validated
+from lossbench.config_files import config_files, read_protocol, read_sweep
 from lossbench.running.jobs import jobs, strategies_of
 from lossbench.submissions.conformance import tiny_protocol
 from strategies import STRATEGIES, StrategyError, load_strategy

@@ -72,7 +72,7 @@ def test_the_wheel_works_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     lines = (
         "import lossbench, tempfile",
         "from pathlib import Path",
-        "from lossbench.config import read_sweep",
+        "from lossbench.config_files import read_sweep",
         "from lossbench.paths import shipped",
         "from lossbench.publishing.boards import planned_comparisons",
         "assert Path(lossbench.__file__).is_relative_to(Path('installed').resolve()), lossbench.__file__",

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.config import LossPrediction, protocol_file, read_protocol
+from lossbench.config import LossPrediction
+from lossbench.config_files import protocol_file, read_protocol
 from lossbench.running.evaluation import true_losses
 from lossbench.running.kept.models import TrainingPlan
 from lossbench.running.machine import memory_growth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lossbench.config import read_protocol
+from lossbench.config_files import read_protocol
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Job, NullSink

@@ -9,7 +9,7 @@ from typing import Any
 from sample_configs import written
 
 from leaderboard.schema.records import read_record
-from lossbench.config import read_sweep
+from lossbench.config_files import read_sweep
 from lossbench.paths import Paths
 from lossbench.running.executors.base import NEVER, Deadline
 from lossbench.running.executors.local import Local

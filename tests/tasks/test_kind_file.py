@@ -14,7 +14,8 @@ import torch
 from leaderboard.schema.records import Record, read_record
 from leaderboard.scoring.board import Board
 from leaderboard.site.page import build_page
-from lossbench.config import Sweep, read_protocol
+from lossbench.config import Sweep
+from lossbench.config_files import read_protocol
 from lossbench.diagnosis.contact_sheets import COLUMNS, predictions_sheet
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.base import Store, TapModel
+from tasks.base import TapModel
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors, Pixels
+from tasks.images.store import Store
 from tasks.models.frozen import RowLayout, StoredTrunk
 from tasks.models.library.backbone import BackboneClassifier, LibraryBackbone, initial_backbone
 from tasks.models.library.store import library_store

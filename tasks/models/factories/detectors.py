@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.base import Store
 from tasks.images.pixels import Colors, Pixels
+from tasks.images.store import Store
 from tasks.models.library.ssd import LibrarySsd
 from tasks.models.library.trunk import MapTrunk
 from tasks.models.openmmlab.dense import DenseDetector, build_dense

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from tasks.base import Store, TapModel
+from tasks.base import TapModel
 from tasks.images.pixels import Colors, Pixels
+from tasks.images.store import Store
 from tasks.models.hourglass import STRIDE, StackedHourglass
 from tasks.models.library.deconvolutions import DeconvolutionModel, LastMapModel
 from tasks.models.library.trunk import MapTrunk

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tasks.base import Features, Store, TapModel
+from tasks.base import Features, TapModel
 from tasks.images.pixels import Colors, Pixels
+from tasks.images.store import Store
 from tasks.models.library.deconvolutions import LastMapModel
 from tasks.models.library.trunk import MapTrunk
 from tasks.models.neck import MapNeck, Shapes

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Store
 from tasks.cores import threads_for
 from tasks.images.pixels import Pixels
+from tasks.images.store import Store
 from tasks.memory import images_at_once
 from tasks.models.frozen import TRUNK_BATCH, RowLayout, Trunk, Views, feature_store
 from tasks.models.library.backbone import LastTaps, LibraryBackbone

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from torch import nn
 
-from tasks.base import Store
 from tasks.images.pixels import Pixels
+from tasks.images.store import Store
 from tasks.models.frozen import RowLayout, StoredTrunk
 from tasks.models.library.backbone import LastTaps, LibraryBackbone, initial_backbone
 from tasks.models.library.store import library_store

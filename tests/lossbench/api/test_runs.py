@@ -16,7 +16,7 @@ from sample_configs import written
 import lossbench
 from leaderboard.schema.records import read_record, record_path, write_record
 from lossbench.api.progress import NotebookProgress
-from lossbench.config import read_sweep
+from lossbench.config_files import read_sweep
 from lossbench.errors import LossbenchError
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local

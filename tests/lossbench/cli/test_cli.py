@@ -17,7 +17,7 @@ from command_line import Result, the_line
 from sample_configs import TASK, written
 
 from leaderboard.schema.records import read_record
-from lossbench.config import config_files
+from lossbench.config_files import config_files
 from strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[3]

@@ -201,5 +201,5 @@ def test_a_submission_with_such_a_seed_is_not_begun(
 def test_a_failed_allocation_is_one_line(
     lossbench_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, allocate: Callable[[], object]
 ) -> None:
-    monkeypatch.setattr("lossbench.config.read_sweep", lambda _: allocate())
+    monkeypatch.setattr("lossbench.config_files.read_sweep", lambda _: allocate())
     assert the_line(lossbench_cli("run", "quickstart")).startswith("not enough memory: ")

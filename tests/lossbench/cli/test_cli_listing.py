@@ -9,7 +9,7 @@ import pytest
 from command_line import Result, the_line
 from sample_configs import written
 
-from lossbench.config import config_files
+from lossbench.config_files import config_files
 from strategies import STRATEGIES
 
 CONFIGS = Path(__file__).parents[3] / "configs"

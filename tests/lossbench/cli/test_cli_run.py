@@ -13,7 +13,7 @@ from command_line import Result, the_line
 from sample_configs import SWEEP, TASK, written
 
 from leaderboard.schema.records import read_record
-from lossbench.config import config_files, read_protocol
+from lossbench.config_files import config_files, read_protocol
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs"

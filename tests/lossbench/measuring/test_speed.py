@@ -11,7 +11,8 @@ import torch
 from command_line import Result
 from sample_configs import written
 
-from lossbench.config import LossPrediction, read_protocol
+from lossbench.config import LossPrediction
+from lossbench.config_files import read_protocol
 from lossbench.measuring.training import (
     ENDINGS,
     MATRIX_SIDE,

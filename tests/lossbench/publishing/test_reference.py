@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.config import config_files
+from lossbench.config_files import config_files
 from lossbench.publishing.parameters import parameters
 from lossbench.publishing.reference import PROTOCOLS, STRATEGIES_FOLDER, reference_pages, strategy_page
 from strategies import STRATEGIES, Strategy

@@ -18,7 +18,8 @@ from command_line import Result, the_line
 from filelock import FileLock
 from sample_configs import written
 
-from lossbench.config import ConfigError, Needs, Protocol, read_protocol
+from lossbench.config import ConfigError, Needs, Protocol
+from lossbench.config_files import read_protocol
 from lossbench.running.executors.cluster.connection import connected
 from lossbench.running.executors.cluster.nodes import Node, demands, difference
 from lossbench.running.executors.cluster.remote import versions

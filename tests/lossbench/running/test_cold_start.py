@@ -18,7 +18,7 @@ from lossbench.running.jobs import Job, NullSink, jobs
 from lossbench.running.pool import Pool
 from lossbench.running.sweep import run_job
 from strategies import STRATEGIES
-from tasks.base import DataError
+from tasks.errors import DataError
 from tests.support.tiny_models import MODELS, protocol_with
 
 COLD = [strategy.name for strategy in STRATEGIES if strategy.cold_start]

@@ -12,7 +12,7 @@ from rounding import alike
 from sample_configs import TASK, written
 
 from leaderboard.schema.records import read_record
-from lossbench.config import read_sweep
+from lossbench.config_files import read_sweep
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from sample_configs import TASK, written
 
-from lossbench.config import read_sweep
+from lossbench.config_files import read_sweep
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from leaderboard.schema.records import read_record
-from lossbench.config import Budget, Protocol, read_sweep
+from lossbench.config import Budget, Protocol
+from lossbench.config_files import read_sweep
 from lossbench.paths import Paths
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.sweep import run_job

@@ -12,7 +12,8 @@ import pytest
 import torch
 from tiny_tasks import KINDS
 
-from lossbench.config import ConfigError, Protocol, Stress, config_files, protocol_file, read_protocol
+from lossbench.config import ConfigError, Protocol, Stress
+from lossbench.config_files import config_files, protocol_file, read_protocol
 from lossbench.running.loop import Run
 from lossbench.running.pool import Pool, with_label_noise
 from lossbench.submissions.conformance import tiny_protocol

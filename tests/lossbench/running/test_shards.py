@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_configs import written
 
-from lossbench.config import read_protocol
+from lossbench.config_files import read_protocol
 from lossbench.running.jobs import Job, Shard
 
 

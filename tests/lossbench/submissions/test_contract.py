@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_tasks import KINDS
 
-from lossbench.config import read_protocol
+from lossbench.config_files import read_protocol
 from lossbench.submissions.conformance import CHECKS, Check, Trial
 from strategies import STRATEGIES, Strategy, load_strategy
 

@@ -15,11 +15,10 @@ import pytest
 from PIL import Image
 from voc_files import TEST, built, devkit, element, xml
 
-from tasks.base import DataError
 from tasks.datasets.mpii import load_list
 from tasks.datasets.names import MPII_JOINTS
 from tasks.datasets.voc import load_split
-from tasks.errors import advising, require
+from tasks.errors import DataError, advising, require
 from tasks.images.decoding import decode_squares, image_size
 
 GOOD = xml(element())

@@ -10,8 +10,8 @@ import pytest
 from mpii_files import built, person, written
 from PIL import Image
 
-from tasks.base import DataError
 from tasks.datasets.mpii import load_list
+from tasks.errors import DataError
 from tasks.images.decoding import decode_squares
 
 

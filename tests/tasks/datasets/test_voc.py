@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from voc_files import POOL, TEST, built, devkit, element, xml
 
-from tasks.base import DataError
 from tasks.datasets.objects import Objects, fingerprint
 from tasks.datasets.voc import load_split, read_objects
+from tasks.errors import DataError
 
 
 def read(tmp_path: Path, text: str | bytes, classes: tuple[str, ...] = ("cat", "car")) -> Objects:

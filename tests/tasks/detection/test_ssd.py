@@ -14,9 +14,9 @@ from torchvision.models import VGG16_Weights
 from trained_margins import SSD300
 
 from lossbench.submissions.conformance import tiny_protocol
-from tasks.base import DataError
 from tasks.detection.settings import DetectionData, RowSettings
 from tasks.detection.task import UnlabeledDetection
+from tasks.errors import DataError
 from tasks.images.pixels import Colors, Pixels
 from tasks.kinds import build_task
 from tasks.models import openmmlab

@@ -11,7 +11,7 @@ from joint_files import animal, many, table, written
 from pose_outputs import as_raw, places_of
 from strategy_contracts import MakeTrial, StrategyContracts, trials
 
-from tasks.base import DataError
+from tasks.errors import DataError
 from tasks.kinds import build_task, kind_named
 from tasks.pose.heatmaps import gaussians
 from tasks.pose.metrics import pck

@@ -10,8 +10,8 @@ import torch
 from mpii_files import built, person, written
 from pose_outputs import as_raw, places_of
 
-from tasks.base import DataError
 from tasks.datasets.names import MPII_JOINTS
+from tasks.errors import DataError
 from tasks.pose.heatmaps import gaussians
 from tasks.pose.task import PoseTask
 

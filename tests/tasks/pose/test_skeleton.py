@@ -11,8 +11,8 @@ import torch
 from mpii_files import CPU, MODEL, RECIPE, written
 from PIL import ImageColor
 
-from tasks.base import DataError
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
+from tasks.errors import DataError
 from tasks.images.drawing import CELL_PIXELS, COLORS
 from tasks.kinds import kind_named
 from tasks.pose import sources

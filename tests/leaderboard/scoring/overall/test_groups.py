@@ -9,7 +9,7 @@ from fake_records import make_record
 
 from leaderboard.scoring.overall.groups import groups, is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import sections
-from lossbench.config import read_protocol
+from lossbench.config_files import read_protocol
 
 
 @pytest.mark.parametrize(
