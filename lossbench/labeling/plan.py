@@ -111,7 +111,12 @@ def _completed(request: Request, *, unlabeled: bool) -> dict[str, Any]:
     table = dict(request.table)
     _require(request, "budget", "--budget N")
     task = _table(table, "task")
-    source = _table(_table(task, "task.data"), "task.data.labeled")
+    data = _table(task, "task.data")
+    if data.get("validation"):
+        notice(
+            "task.data.validation is of protocols; in a round task.data.labeled.held_out says what share of the labels is held out"
+        )
+    source = _table(data, "task.data.labeled")
     given = {"images": request.unlabeled, "labels": list(request.labeled), "classes": list(request.classes)}
     source |= {name: value for name, value in given.items() if value} | {"unlabeled": unlabeled}
     if "images" not in source:

@@ -78,6 +78,14 @@ def test_a_round_is_planned_again_from_its_settings(labels: str) -> None:
     assert again == plan
 
 
+def test_a_validation_slice_is_not_left_out_unsaid(labels: str, caplog: pytest.LogCaptureFixture) -> None:
+    plan_round(Request("photos", (labels,), table=WHO | {"task": {"data": {"validation": 0}}}))
+    assert not caplog.messages
+    found: Any = plan_round(Request("photos", (labels,), table=WHO | {"task": {"data": {"validation": 10}}}))
+    assert found.task.data.validation == 0
+    assert "task.data.labeled.held_out says what share" in caplog.text
+
+
 def test_a_simulation_is_a_protocol_of_the_labeled_images(labels: str) -> None:
     protocol = plan_simulation(Request("photos", (labels,), table={"budget": 4}), 3)
     assert protocol.budget.labeled == (4, 8, 12)
