@@ -30,7 +30,10 @@ def diagnose(
     ] = None,
     difficulty: Annotated[
         bool,
-        typer.Option("--difficulty", help="Also print how well models fit their labels, and how hard the picks are."),
+        typer.Option(
+            "--difficulty",
+            help="Also print how well models fit their labels, how hard the picks are, and of how many groups.",
+        ),
     ] = False,
     kind_file: KindFiles = None,
     model_file: ModelFiles = None,

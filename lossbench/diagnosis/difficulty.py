@@ -2,7 +2,7 @@
 
 The pool is cut into two halves, the same for all runs of a protocol. A model is trained on each half and judges the images of
 the other one. In classification one minus that score is the share of images whose label a well-trained model gets wrong:
-to label these teaches little.
+to label these teaches little. How many groups the picks of a round are from says how much they repeat each other.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Difficulty:
     """The model's score on the images on which it was trained."""
     picks: float
     """The well-trained models' score on the picks; NaN in the last round, which has none."""
+    groups: float
+    """The number of groups from which the picks are; see `effective_number`."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,20 @@ def difficulties(record: Record, run: Run, judges: Judges) -> Iterator[Difficult
         (learner,), _ = run.committee(labeled, Clock(run.task.unlabeled.device), 1)
         ids = np.sort(labeled[-1])
         fit = run.asked.metrics(_judged(run.asked, learner, ids), ids)[run.task.metric.name]
-        yield Difficulty(one.labeled, fit, judges.score(np.array(one.picked, dtype=np.int64)))
+        picks = judges.score(np.array(one.picked, dtype=np.int64))
+        yield Difficulty(one.labeled, fit, picks, effective_number(one.group_counts))
+
+
+def effective_number(counts: Sequence[int]) -> float:
+    """How many groups of equal size would be as diverse (Hill 1973, of order 1): e to the entropy of the shares, from 1 on.
+
+    NaN if all counts are 0.
+    """
+    shares = np.array([count for count in counts if count], dtype=np.float64)
+    if not len(shares):
+        return float("nan")
+    shares /= shares.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def difficulty_table(records: Sequence[Record], paths: Paths, strategy_files: Sequence[Path] = ()) -> Table:
@@ -96,7 +111,8 @@ def difficulty_table(records: Sequence[Record], paths: Paths, strategy_files: Se
     The well-trained models, two for each protocol, are trained once and kept in `paths.out`.
     """
     names = (
-        "task", "run", "labels", "score on its own labels", "well-trained models' score on its picks", "on the pool"
+        "task", "run", "labels", "score on its own labels", "well-trained models' score on its picks", "on the pool",
+        "groups in its picks",
     )  # fmt: skip
     table = Table(*names, title="Fit, and difficulty of the picks")
     judges: Judges | None = None
@@ -105,7 +121,7 @@ def difficulty_table(records: Sequence[Record], paths: Paths, strategy_files: Se
             judges = Judges.of(run)
         label, pool = f"{record.strategy}, seed {record.seed}", number(judges.pool_score, 3)
         for row in difficulties(record, run, judges):
-            scores = (number(row.fit, 3), number(row.picks, 3), pool)
+            scores = (number(row.fit, 3), number(row.picks, 3), pool, number(row.groups, 1))
             table.add_row(record.protocol, label, f"{row.labeled:,}", *scores)
     return table
 

@@ -11,7 +11,7 @@ from command_line import Result
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import read_record
-from lossbench.diagnosis.difficulty import Judges, difficulties
+from lossbench.diagnosis.difficulty import Judges, difficulties, effective_number
 from lossbench.diagnosis.examination import runs_of
 from lossbench.paths import Paths
 from lossbench.running.jobs import Job, NullSink
@@ -30,6 +30,13 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return [run_job(number, job, paths, NullSink()) for number, job in enumerate(jobs)], paths
 
 
+def test_the_effective_number_of_groups_by_hand() -> None:
+    assert effective_number((5, 0, 5, 5)) == pytest.approx(3)
+    assert effective_number((7, 0)) == pytest.approx(1)
+    assert effective_number((3, 1)) == pytest.approx(4 / 27**0.25)  # 0.75^-0.75 0.25^-0.25
+    assert np.isnan(effective_number((0, 0)))
+
+
 @pytest.mark.slow
 def test_two_halves_judge_each_other(learned: Made) -> None:
     files, paths = learned
@@ -45,6 +52,7 @@ def test_two_halves_judge_each_other(learned: Made) -> None:
     assert [row.labeled for row in rows] == [12, 18, 24]
     assert [np.isnan(row.picks) for row in rows] == [False, False, True]
     assert rows[0].picks == judges.score(np.array(record.rounds[0].picked))
+    assert rows[0].groups == effective_number(record.rounds[0].group_counts)
 
 
 @pytest.mark.slow
@@ -62,6 +70,7 @@ def test_the_command_prints_both(learned: Made, lossbench_cli: Callable[..., Res
     result = lossbench_cli("diagnose", *files, "--difficulty", "--data", paths.data, "--out", paths.out)
     assert result.code == 0, result.errors
     assert "difficulty of the picks" in result.output
+    assert "groups in" in result.output
 
 
 @FAST_ON_ONE_KIND
