@@ -14,7 +14,7 @@ from fake_records import make_record
 from pages import text_of
 
 from leaderboard.schema.events import Event, read_events
-from leaderboard.schema.records import Record
+from leaderboard.schema.records import Record, RecordError
 from leaderboard.scoring.board import About, Board, Sheet
 from leaderboard.site import page, pieces
 from leaderboard.site.page import build_page
@@ -77,6 +77,23 @@ def test_the_history_is_dated_and_the_latest_comes_first(tmp_path: Path) -> None
     assert "2026-03-04 removal : new &lt;b&gt; 2026-01-02 entry : old" in text_of(html)
     with pytest.raises(ValueError, match="kind"):
         Event.model_validate({"date": "2026-01-02", "kind": "rumor", "text": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[[events", "changelog.toml is not TOML"),
+        ("", "changelog.toml: events: Field required"),
+        (
+            f'[[events]]\ndate = 2026-01-02\nkind = "entry"\ntext = "{"x" * 201}"\n',
+            "events.0.text: String should have at most 200",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_changelog_is_one_line(text: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "changelog.toml").write_text(text)
+    with pytest.raises(RecordError, match=fault):
+        read_events(tmp_path / "changelog.toml")
 
 
 def test_the_repositorys_changelog_can_be_read() -> None:
