@@ -21,7 +21,7 @@ function stateOfAddress() {
   return given;
 }
 
-// The strategies among some names that can be compared at once, the last ones first to stay.
+// The strategies among some names, each once; of more than can be compared the last ones.
 function comparable(names) {
   return [...new Set(names)].filter((name) => Object.hasOwn(data.strategies, name)).slice(-MOST_COMPARED);
 }
