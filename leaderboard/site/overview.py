@@ -17,6 +17,7 @@ from leaderboard.scoring.overall.groups import REGIMES, Group
 from leaderboard.scoring.overall.ranks import FEWEST_RUNS, Place, Ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
+from leaderboard.site.tables import about
 
 MOST_LINES = 4
 """The ranked strategies in a small chart."""
@@ -92,7 +93,7 @@ def cost_text(choice: Choice) -> str:
 
 
 def _range(ends: Sequence[float]) -> str:
-    low, high = (f"{end:.2g}" if end < 100 else f"{end:,.0f}" for end in ends)  # noqa: PLR2004 - no exponents
+    low, high = map(about, ends)
     return low if low == high else f"{low} to {high}"
 
 

@@ -38,6 +38,11 @@ def seconds(value: float) -> str:
     return number(value, next((decimals for limit, decimals in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
 
 
+def about(value: float) -> str:
+    """Format seconds with two significant digits, from 100 on as a whole number."""
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"  # noqa: PLR2004 - no exponents
+
+
 def seed_line(counts: Sequence[int]) -> str:
     """A sentence with the number of seeds per strategy and, below five, that they are too few for a ranking.
 
