@@ -17,7 +17,7 @@ from leaderboard.scoring.overall.groups import REGIMES, Group
 from leaderboard.scoring.overall.ranks import FEWEST_RUNS, Place, Ranking
 from leaderboard.scoring.sections import Section
 from leaderboard.site.links import section_link, strategy_link
-from leaderboard.site.tables import about
+from leaderboard.site.tables import rough_seconds
 
 MOST_LINES = 4
 """The ranked strategies in a small chart."""
@@ -93,7 +93,7 @@ def cost_text(choice: Choice) -> str:
 
 
 def _range(ends: Sequence[float]) -> str:
-    low, high = map(about, ends)
+    low, high = map(rough_seconds, ends)
     return low if low == high else f"{low} to {high}"
 
 

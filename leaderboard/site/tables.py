@@ -38,7 +38,7 @@ def seconds(value: float) -> str:
     return number(value, next((decimals for limit, decimals in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
 
 
-def about(value: float) -> str:
+def rough_seconds(value: float) -> str:
     """Format seconds with two significant digits, from 100 on as a whole number."""
     return f"{value:.2g}" if value < 100 else f"{value:,.0f}"  # noqa: PLR2004 - no exponents
 

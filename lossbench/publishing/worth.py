@@ -8,7 +8,7 @@ from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.overall.answers import Answer, answers
 from leaderboard.scoring.overall.groups import SPANS
-from leaderboard.site.tables import about, number
+from leaderboard.site.tables import number, rough_seconds
 from lossbench.words import plural
 
 MOST_CHOICES = 3
@@ -39,7 +39,7 @@ def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
 def _cell(answer: Answer) -> str:
     choices = [
         f"{choice.strategy} {number(choice.gain.mean, 3, sign=True)}"
-        + (f" ({about(choice.cost.seconds[0])} s)" if choice.cost else "")
+        + (f" ({rough_seconds(choice.cost.seconds[0])} s)" if choice.cost else "")
         for choice in answer.best[:MOST_CHOICES]
     ]
     told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")
