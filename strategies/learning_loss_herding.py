@@ -13,8 +13,13 @@ from torch import Tensor
 from lossnet import ListwiseObjective, RankingObjective, SummaryLossNet
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.herding import WIDEST, Gains, coverage, herding_picks, smallest_distance
-from strategies.kernels.information import shares_of_lower, uncertainty_statistics
-from tasks.base import Ids, Posteriors
+from strategies.kernels.information import (
+    coefficient_of_variation,
+    margin,
+    shares_of_lower,
+    uncertainty_statistics,
+)
+from tasks.base import Ids, Outputs, Posteriors
 from tasks.settings import MOST_IMAGES, Whole
 from tasks.training.learner import trained_module
 from tasks.training.readings import readings
@@ -52,7 +57,10 @@ class LearningLossHerding(Strategy):
     labeled images. With few labels coverage decides, with many the loss.
 
     Differs from UHerding in the weight of an image: the share of candidates with lower or equal predicted loss, because the
-    predictions of a ranking module have no scale, and no temperature has to be fitted.
+    predictions of a ranking module have no scale, and no temperature has to be fitted. This share is raised to a power that says
+    how much the model's uncertainty differs between candidates: the standard deviation of one minus the margin, divided by its
+    mean. It is near 0 where all predictions are about equally uncertain, as those of heatmaps are, so that coverage alone decides
+    there; in classification it grows as labels do.
     """
 
     name: ClassVar[str] = "learning-loss-herding"
@@ -72,20 +80,28 @@ class LearningLossHerding(Strategy):
         """Pick one by one the candidate that adds most, at random if equal; the score is what it adds."""
         candidates = ctx.rng.permutation(ctx.narrowed(self.most_candidates).candidates)
         labeled = unit_embeddings(ctx, ctx.labeled)
-        points, losses = _points_and_losses(ctx, candidates)
+        points, losses, uncertainties = _read(ctx, candidates)
         with ctx.learner.clock.phase("pick"):
+            weights = shares_of_lower(losses) ** coefficient_of_variation(uncertainties)
             radius = smallest_distance(labeled) or WIDEST
             covered = coverage(points, labeled, radius)
-            gains = Gains(points, shares_of_lower(losses) / len(points), covered, radius, ctx.rng)
+            gains = Gains(points, weights / len(points), covered, radius, ctx.rng)
             rows, scores = herding_picks(gains, ctx.budget)
             return Selection(candidates[rows.cpu().numpy()], scores.cpu())
 
 
-def _points_and_losses(ctx: Context, candidates: Ids) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
-    """The unit embedding and the predicted loss of each candidate, from one pass."""
-    learner, module = ctx.learner, trained_module(ctx.learner.auxiliary)
-    points, losses = learner.map_all(
-        candidates,
-        lambda outputs: (learner.task.embed(outputs), module(readings(learner.task, outputs, module))),
+def _read(ctx: Context, candidates: Ids) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """The unit embedding, the predicted loss and the uncertainty of each candidate, from one pass."""
+    task, module = ctx.learner.task, trained_module(ctx.learner.auxiliary)
+
+    def read(outputs: Outputs) -> tuple[Tensor, ...]:
+        posteriors = task.posteriors(outputs.raw)
+        uncertainty = posteriors.pooled(1 - margin(posteriors.log_probs))
+        return task.embed(outputs), module(readings(task, outputs, module)), uncertainty
+
+    points, losses, uncertainties = ctx.learner.map_all(candidates, read)
+    return (
+        unit_rows(finite(points, "embeddings")),
+        finite(losses, "predicted losses"),
+        finite(uncertainties, "uncertainties"),
     )
-    return unit_rows(finite(points, "embeddings")), finite(losses, "predicted losses")

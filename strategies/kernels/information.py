@@ -55,6 +55,12 @@ def shares_of_lower(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return torch.searchsorted(values.sort().values, values, right=True) / max(len(values), 1)
 
 
+def coefficient_of_variation(values: Float[Tensor, " n"]) -> float:
+    """The standard deviation of numbers that are at least 0, divided by their mean; 0 where all are 0."""
+    mean = float(values.double().mean()) if len(values) else 0.0
+    return float(values.double().std(correction=0)) / mean if mean > 0 else 0.0
+
+
 def disagreement(predictions: Iterable[Posteriors]) -> Float[Tensor, " n"]:
     """Entropy of the mean distribution minus the mean entropy, per image: from 0 (all predictions agree) to ln k.
 

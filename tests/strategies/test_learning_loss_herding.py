@@ -64,12 +64,18 @@ def test_it_learns_from_predictions_what_taps_do_not_show() -> None:
     assert 0.4 < accuracies[1] < 0.6
 
 
+CLASSIFIER = torch.randn(3, 6, generator=torch.Generator().manual_seed(3))
+"""Its predictions are of different certainty."""
+
+
 def test_picks_are_greedy_coverage_weighted_by_the_share_of_lower_losses() -> None:
     points, losses = directions(60), torch.randn(60, generator=torch.Generator().manual_seed(1))
-    found = LearningLossHerding().select(context_of_losses(points, losses, 12, labeled=15))
+    found = LearningLossHerding().select(context_of_losses(points, losses, 12, labeled=15, classifier=CLASSIFIER))
     known, candidates = points[:15].double(), points[15:].double()
     radius = smallest_distance(points[:15])
-    shares = (losses[15:, None] >= losses[None, 15:]).double().mean(1)
+    largest = (candidates @ CLASSIFIER.double().T).softmax(1).topk(2).values
+    uncertainty = (1 - largest[:, 0] + largest[:, 1]).numpy()
+    shares = (losses[15:, None] >= losses[None, 15:]).double().mean(1) ** (uncertainty.std() / uncertainty.mean())
     kernel = torch.exp(-((torch.cdist(candidates, candidates) / radius) ** 2))
     covered, expected = coverage(candidates, known, radius), []
     for _ in range(12):
@@ -79,23 +85,38 @@ def test_picks_are_greedy_coverage_weighted_by_the_share_of_lower_losses() -> No
     assert found.scores.tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_only_the_order_of_the_predictions_counts() -> None:
+def test_only_the_order_of_the_predicted_losses_counts() -> None:
     points, losses = directions(50), torch.randn(50, generator=torch.Generator().manual_seed(2))
     one, other = (
-        LearningLossHerding().select(context_of_losses(points, values, 9, labeled=5)).ids
+        LearningLossHerding().select(context_of_losses(points, values, 9, labeled=5, classifier=CLASSIFIER)).ids
         for values in (losses, (3 * losses).exp())
     )
     assert one.tolist() == other.tolist()
 
 
-def test_with_equal_losses_it_is_max_herding_of_the_same_radius() -> None:
-    points = directions(50)
+@pytest.mark.parametrize("alike", ["losses", "certain predictions", "uncertain predictions"])
+def test_where_nothing_tells_images_apart_it_is_max_herding_of_the_same_radius(alike: str) -> None:
+    points, losses = directions(50), torch.arange(50.0)
+    classifier = {"losses": CLASSIFIER, "certain predictions": None, "uncertain predictions": torch.zeros(3, 6)}[alike]
+    if alike == "losses":
+        losses = torch.zeros(50)
     radius = smallest_distance(points[:5])
     one, other = (
-        strategy.select(context_of_losses(points, torch.zeros(50), 9, labeled=5)).ids
+        strategy.select(context_of_losses(points, losses, 9, labeled=5, classifier=classifier)).ids
         for strategy in (LearningLossHerding(), MaxHerding(radius=radius))
     )
     assert one.tolist() == other.tolist()
+
+
+def test_the_more_the_uncertainty_differs_the_higher_are_the_losses_of_the_picks() -> None:
+    points, losses = directions(400), torch.rand(400, generator=torch.Generator().manual_seed(4))
+    means = []
+    for sharpness in (0.0, 3.0, 200.0):
+        ctx = context_of_losses(points, losses, 20, labeled=5, classifier=sharpness * CLASSIFIER)
+        means.append(float(losses[LearningLossHerding().select(ctx).ids].mean()))
+    assert means == sorted(means)
+    assert means[0] < 0.6
+    assert means[2] > 0.75
 
 
 def test_a_larger_pool_is_reduced() -> None:

@@ -76,10 +76,22 @@ class Plane(Points):
         return outputs.features[0][:, :-1]
 
 
-def context_of_losses(embeddings: Tensor, losses: Tensor, budget: int, seed: int = 0, *, labeled: int = 0) -> Context:
-    """Images with these embeddings and predicted losses; the first are labeled, with no groups."""
+def context_of_losses(
+    embeddings: Tensor,
+    losses: Tensor,
+    budget: int,
+    seed: int = 0,
+    *,
+    labeled: int = 0,
+    classifier: Tensor | None = None,
+) -> Context:
+    """Images with these embeddings and predicted losses; the first are labeled, with no groups.
+
+    Without the weights (classes, embedding) of a classifier all predictions are certain.
+    """
     points = torch.cat([embeddings, losses[:, None]], 1)
-    model = Line(torch.zeros(1, points.shape[1]), torch.zeros(1)).eval()
+    weight = torch.zeros(1, embeddings.shape[1]) if classifier is None else classifier
+    model = Line(functional.pad(weight, (0, 1)), torch.zeros(len(weight))).eval()
     learner = Learner(Plane(points), model, auxiliary=LastCoordinate())
     ids = np.arange(len(points))
     rng = np.random.default_rng(seed)

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from strategies.committee import pooled
 from strategies.kernels.information import (
+    coefficient_of_variation,
     disagreement,
     entropy,
     expected_residual,
@@ -261,3 +262,9 @@ def test_uncertainty_statistics_of_certain_predictions_are_finite() -> None:
 def test_shares_of_lower_are_equal_where_numbers_are() -> None:
     assert shares_of_lower(torch.tensor([3.0, -1.0, 3.0, 8.0])).tolist() == [0.75, 0.25, 0.75, 1.0]
     assert shares_of_lower(torch.zeros(0)).tolist() == []
+
+
+def test_coefficient_of_variation_by_hand() -> None:
+    assert coefficient_of_variation(torch.tensor([1.0, 3.0])) == pytest.approx(0.5)
+    for alike in (torch.zeros(0), torch.zeros(3), torch.ones(1), torch.full((4,), 0.25)):
+        assert coefficient_of_variation(alike) == 0
