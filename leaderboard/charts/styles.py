@@ -9,13 +9,15 @@ from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
 
 # Okabe & Ito (2008), "Color universal design": distinguishable with every common kind of color vision. Their black is replaced
 # by a gray that is visible on a white and on a black background; their yellow is left out because it is faint on white. Gray is
-# the color of random picks and of no other strategy.
+# the color of random picks and of no other strategy, and vermillion that of learning loss: many charts show both beside another one.
 GRAY, BLUE, VERMILLION, GREEN = "#868686", "#0072B2", "#D55E00", "#009E73"
 PURPLE, SKY, ORANGE = "#CC79A7", "#56B4E9", "#E69F00"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
+PALETTE = (BLUE, GREEN, PURPLE, SKY, ORANGE)
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
-"""After the last color of the palette, styles repeat the colors with the next dash and shape. With 48 pairs of color and shape,
+SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left", "arrow",
+)  # fmt: skip
+"""After the last color of the palette, styles repeat the colors with the next dash and shape. With 45 pairs of color and shape,
 points differ, too."""
 MARKS = {
     "circle": "M0-4a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
@@ -26,6 +28,7 @@ MARKS = {
     "cross": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
     "triangle-right": "M4.5 0l-8.5 4.5v-9z",
     "triangle-left": "M-4.5 0l8.5 4.5v-9z",
+    "arrow": "M-1 4.5v-4.5h-2.5l3.5-5l3.5 5h-2.5v4.5z",
 }
 """The shapes as SVG paths around the origin, for what no script draws."""
 
