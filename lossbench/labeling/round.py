@@ -23,7 +23,7 @@ from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
 from lossbench.running.evaluation import evaluate
 from lossbench.running.kept.models import ModelCache, TrainingPlan
-from lossbench.running.selecting import checked, selection_context
+from lossbench.running.selecting import Choice, checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.words import plural
 from strategies import STRATEGIES, Selection, Strategy, load_strategy
@@ -203,10 +203,8 @@ class LabelingRound:
             self.task,
             strategy,
             committee,
-            self.settings.budget,
-            candidates,
+            Choice(self.division.training, candidates, self.settings.budget),
             stream(seed, "select"),
-            labeled=self.division.training,
         )
         with blaming_outside():
             selection = strategy.select(ctx)

@@ -16,7 +16,7 @@ from lossbench.measuring.replay import OutputBank, ReplayLearner
 from lossbench.paths import Paths
 from lossbench.running.loop import Run
 from lossbench.running.machine import commit, describe, memory_growth
-from lossbench.running.selecting import WANTED, checked, selection_context
+from lossbench.running.selecting import WANTED, Choice, checked, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
@@ -185,7 +185,7 @@ class SelectionBenchmark:
         first = self.task.pool_size + self.task.test_size
         candidates = np.arange(first, first + pool)
         rng = stream(repeat, "profile")
-        return selection_context(self.task, strategy, committee, budget, candidates, rng, labeled=self.labeled)
+        return selection_context(self.task, strategy, committee, Choice(self.labeled, candidates, budget), rng)
 
 
 @dataclass(frozen=True)

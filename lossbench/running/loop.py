@@ -16,7 +16,7 @@ from lossbench.running.evaluation import evaluate
 from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
 from lossbench.running.pool import Pool, with_label_noise
-from lossbench.running.selecting import WANTED, Trials, checked, selection_context
+from lossbench.running.selecting import WANTED, Choice, Trials, checked, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
@@ -143,12 +143,9 @@ class Run:
             self.asked,
             self.strategy,
             committee,
-            budget.step,
-            candidates,
+            Choice(now, candidates, budget.step, labeled[0]),
             rng,
-            labeled=now,
-            first_labeled=labeled[0],
-            trials=Trials(plan, self.seed, self.pool.validation),
+            Trials(plan, self.seed, self.pool.validation),
         )
 
     def where(self, number: int) -> str:

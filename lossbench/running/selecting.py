@@ -29,16 +29,25 @@ class Trials(NamedTuple):
     """What they are measured on."""
 
 
+class Choice(NamedTuple):
+    """What is picked from in a round, and how much."""
+
+    labeled: Ids
+    """Sorted or not; `Context.labeled_groups` answers in this order."""
+    candidates: Ids
+    """Sorted."""
+    budget: int
+    """How many images to pick."""
+    first_labeled: Ids | None = None
+    """From which groups are learned where the task does not give them; `labeled` where not given."""
+
+
 def selection_context(
     task: Task[Any, Any],
     strategy: Strategy,
     committee: tuple[Learner, ...],
-    budget: int,
-    candidates: Ids,
+    choice: Choice,
     rng: np.random.Generator,
-    *,
-    labeled: Ids,
-    first_labeled: Ids | None = None,
     trials: Trials | None = None,
 ) -> Context:
     """What a strategy sees of a round.
@@ -46,19 +55,17 @@ def selection_context(
     Args:
         task: with the labels that were given; of candidates they reach a strategy that cheats, and no other.
         strategy: the one that is about to select.
-        committee: trained on `labeled`; the first is the learner that is evaluated.
-        budget: how many images to pick.
-        candidates: sorted pool positions.
+        committee: trained on the labeled images; the first is the learner that is evaluated.
+        choice: pool positions.
         rng: the strategy's own source of chance.
-        labeled: sorted or not; `labeled_groups` answers in this order.
-        first_labeled: from which groups are learned where the task does not give them; `labeled` where not given.
         trials: for a strategy that cheats and trains models on labels that it tries.
     """
-    reference = labeled if first_labeled is None else first_labeled
+    labeled = choice.labeled
+    reference = labeled if choice.first_labeled is None else choice.first_labeled
     return Context(
-        budget=budget,
+        budget=choice.budget,
         labeled=labeled,
-        candidates=candidates,
+        candidates=choice.candidates,
         committee=committee,
         rng=rng,
         labeled_groups=lambda: task.groups(labeled, reference),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lossbench.config import Protocol
 from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import memory_growth
-from lossbench.running.selecting import Trials, checked, selection_context
+from lossbench.running.selecting import Choice, Trials, checked, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Selection, SelectionError, Strategy
 from tasks.base import Ids, Task
@@ -86,9 +86,8 @@ class Trial:
         """The context that the loop would hand to the strategy under this seed."""
         rng = stream(seed, "select", 0)
         trials = Trials(TrainingPlan(None, None, auxiliary_detached=False), seed, np.setdiff1d(LAST, self.candidates))
-        return selection_context(
-            self.task, self.strategy, self.committee, self.budget, self.candidates, rng, labeled=LABELED, trials=trials
-        )
+        choice = Choice(LABELED, self.candidates, self.budget)
+        return selection_context(self.task, self.strategy, self.committee, choice, rng, trials)
 
     def select(self, seed: int = 0) -> Selection:
         """The strategy's selection under this seed."""

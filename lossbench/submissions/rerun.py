@@ -14,7 +14,7 @@ from typing import IO
 
 from lossbench.errors import LossbenchError
 from lossbench.running.kept.models import ModelCache, TrainingPlan
-from lossbench.running.selecting import WANTED, checked, selection_context
+from lossbench.running.selecting import WANTED, Choice, checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.running.sweep import prepare
 from lossbench.submissions.conformance import run_checks
@@ -57,11 +57,8 @@ def pick(folder: Path) -> None:
         task,
         strategy,
         committee,
-        protocol.budget.step,
-        question.candidates,
+        Choice(question.labeled[-1], question.candidates, protocol.budget.step, question.labeled[0]),
         stream(question.seed, "select", question.number),
-        labeled=question.labeled[-1],
-        first_labeled=question.labeled[0],
     )
     with clock.phase("score"), blaming_outside(WANTED):
         selection = strategy.select(ctx)
