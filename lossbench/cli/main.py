@@ -12,13 +12,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from lossbench.cli import data, leaderboard, listing, measure, submission
-from lossbench.cli.diagnose import diagnose
+from lossbench.cli.commands import data, leaderboard, listing, measure, submission
+from lossbench.cli.commands.diagnose import diagnose
+from lossbench.cli.commands.pick import EXAMPLES as PICK_EXAMPLES
+from lossbench.cli.commands.pick import pick
+from lossbench.cli.commands.run import EXAMPLES, run
 from lossbench.cli.group import group
 from lossbench.cli.output import complain, same_command, say
-from lossbench.cli.pick import EXAMPLES as PICK_EXAMPLES
-from lossbench.cli.pick import pick
-from lossbench.cli.run import EXAMPLES, run
 from lossbench.processes import launched
 
 USER_FAULT = 2

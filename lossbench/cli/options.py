@@ -1,71 +1,17 @@
-"""Options and arguments that several commands share, what completes them, and what has to be done before they are read."""
+"""Options and arguments that several commands share, and what has to be done before they are read."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from lossbench.errors import LossbenchError
-from lossbench.paths import shipped, write_fault
-
-SUBMISSIONS = "leaderboard/submissions"
-"""Of a clone."""
-
-
-def strategy_names(incomplete: str) -> list[str]:
-    """Strategies of Lossbench, and Python files."""
-    return _starting(incomplete, _strategies(), ".py")
-
-
-def strategy_choices(incomplete: str) -> list[str]:
-    """What `run` takes: strategies of Lossbench, Python files, and what stands for all strategies and for the full pool."""
-    return _starting(incomplete, [*_strategies(), "all", "full-pool"], ".py")
-
-
-def _strategies() -> list[str]:
-    """Names, read from the strategies' files without importing them."""
-    package = find_spec("strategies")
-    places = (package.submodule_search_locations if package else None) or ()
-    texts = (path.read_text(encoding="utf-8") for place in places for path in sorted(Path(place).glob("*.py")))
-    return [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
-
-
-def protocol_names(incomplete: str) -> list[str]:
-    """Protocols of Lossbench, and TOML files."""
-    return _starting(incomplete, _configurations("tasks"), ".toml")
-
-
-def sweep_names(incomplete: str) -> list[str]:
-    """Sweeps and protocols of Lossbench, and TOML files."""
-    return _starting(incomplete, [*_configurations("sweeps"), *_configurations("tasks")], ".toml")
-
-
-def submission_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Submissions in the folder of `--submissions` or of the clone, and folders."""
-    given = ctx.params.get("submissions") or next(_in_clone(SUBMISSIONS), Path(SUBMISSIONS))
-    names = sorted(path.parent.name for path in Path(given).glob("*/meta.toml"))
-    return _starting(incomplete, names, suffix="/")  # no file's suffix
-
-
-def _configurations(room: str) -> list[str]:
-    return sorted(path.stem for path in shipped(f"configs/{room}").rglob("*.toml"))
-
-
-def _starting(incomplete: str, names: Sequence[str], suffix: str) -> list[str]:
-    """The names that start like this; where there is none, folders and files of this suffix."""
-    if close := [name for name in names if name.startswith(incomplete)]:
-        return close
-    folder, start = os.path.split(incomplete)
-    place = Path(folder)
-    paths = [path for path in sorted(place.iterdir() if place.is_dir() else ()) if path.name.startswith(start)]
-    return [f"{path}/" if path.is_dir() else str(path) for path in paths if path.is_dir() or path.suffix == suffix]
+from lossbench.cli.completion import protocol_names, strategy_choices, sweep_names
+from lossbench.paths import Paths, write_fault
 
 
 def writable(folder: Path) -> Path:
@@ -238,47 +184,34 @@ def load_kinds(files: Sequence[Path] | None) -> None:
             load_kind_file(file)
 
 
-def load_models(files: Sequence[Path] | None) -> None:
-    """Make the models in these files known."""
-    if files:
-        from tasks.models.outside import load_model_file
+class CodeFromOutside(NamedTuple):
+    """Options: code from outside that a command runs."""
 
-        for file in files:
-            load_model_file(file)
+    kind_file: KindFiles = None
+    model_file: ModelFiles = None
+    trust_config: TrustConfig = False
 
+    def load(self) -> None:
+        """Make its kinds of task and its models known, and configs trusted or not. To be called before protocols are read."""
+        load_kinds(self.kind_file)
+        if self.model_file:
+            from tasks.models.outside import load_model_file
 
-def trust(wanted: bool) -> None:
-    """Load configs from anywhere, or from the packages that ship them alone."""
-    from tasks.models.trust import trust_configs
+            for file in self.model_file:
+                load_model_file(file)
+        from tasks.models.trust import trust_configs
 
-    trust_configs(wanted)
-
-
-def load_outside(kinds: Sequence[Path] | None, models: Sequence[Path] | None, *, trusted: bool) -> None:
-    """Load all code from outside that a command names: kinds of task, models, and whether configs are trusted."""
-    load_kinds(kinds)
-    load_models(models)
-    trust(trusted)
+        trust_configs(self.trust_config)
 
 
-def in_clone(name: str, remedy: str) -> Path:
-    """A file or folder of the clone that the working directory lies in.
+class Place(NamedTuple):
+    """Options: the folders and the device of a command."""
 
-    Args:
-        name: its path in the clone, such as `leaderboard/records`.
-        remedy: what to do outside of a clone.
+    data: Data = Path("data")
+    out: Out = Path("runs")
+    device: Device = "cpu"
 
-    Raises:
-        LossbenchError: the working directory lies in no clone.
-    """
-    for place in _in_clone(name):
-        return place
-    msg = f"no {name} here, as this folder is no clone of Lossbench; {remedy}"
-    raise LossbenchError(msg)
-
-
-def _in_clone(name: str) -> Iterator[Path]:
-    """The places of this name in the working directory and above it."""
-    for folder in (Path(), *Path.cwd().parents):
-        if (folder / name).exists():
-            yield folder / name
+    @property
+    def paths(self) -> Paths:
+        """The same as the rest of Lossbench takes it."""
+        return Paths(self.data, self.out, self.device)

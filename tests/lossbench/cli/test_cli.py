@@ -151,7 +151,7 @@ def test_the_shell_completes_names_and_files(tmp_path: Path) -> None:
 
 
 def test_the_shell_is_offered_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from lossbench.cli.options import protocol_names, strategy_names, sweep_names
+    from lossbench.cli.completion import protocol_names, strategy_names, sweep_names
 
     monkeypatch.chdir(tmp_path)
     assert sorted(strategy_names("")) == sorted(each.name for each in STRATEGIES)

@@ -182,7 +182,7 @@ def test_what_the_system_refuses_names_the_file_and_a_remedy(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number), str(tmp_path / "here"))
 
-    monkeypatch.setattr("lossbench.cli.data.say", fail)
+    monkeypatch.setattr("lossbench.cli.commands.data.say", fail)
     assert the_line(lossbench_cli("data", "check")) == f"{tmp_path}/here: {words}"
 
 

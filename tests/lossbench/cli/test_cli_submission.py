@@ -35,7 +35,7 @@ def strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = configs / f"{name}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    monkeypatch.setattr("lossbench.cli.submission.shipped", lambda name: tmp_path / name)
+    monkeypatch.setattr("lossbench.cli.commands.submission.shipped", lambda name: tmp_path / name)
     file = tmp_path / "mine.py"
     file.write_text(CODE, encoding="utf-8")
     return file

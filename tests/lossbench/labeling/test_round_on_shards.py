@@ -23,7 +23,7 @@ from photo_folders import (
 )
 from shards import sharded
 
-from lossbench.cli.pick import Where, _pick
+from lossbench.cli.commands.pick import Where, _pick
 from lossbench.files import parsed_toml
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound

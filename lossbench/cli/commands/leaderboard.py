@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from lossbench.cli.clone import in_clone
 from lossbench.cli.group import group
-from lossbench.cli.options import KindFiles, Out, Records, in_clone, load_kinds, writable
+from lossbench.cli.option_groups import with_option_groups
+from lossbench.cli.options import KindFiles, Out, Records, load_kinds, writable
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
 from lossbench.paths import Paths, shipped
@@ -38,6 +40,15 @@ Beside = Annotated[
 ]
 
 
+class Sources(NamedTuple):
+    """Options: what a board is made of."""
+
+    records: Records = None
+    sweeps: Sweeps = None
+    submissions: Beside = None
+    kind_file: KindFiles = None
+
+
 def _web_address(given: str) -> str:
     if given and not given.startswith(("https://", "http://")):
         msg = f"{given!r} does not start with https:// or http://"
@@ -46,14 +57,12 @@ def _web_address(given: str) -> str:
 
 
 @app.command()
+@with_option_groups
 def build(
-    records: Records = None,
+    sources: Sources,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the page.", callback=writable)] = Path(
         "runs/page"
     ),
-    sweeps: Sweeps = None,
-    submissions: Beside = None,
-    kind_file: KindFiles = None,
     snapshot: Annotated[
         datetime | None,
         typer.Option(
@@ -77,26 +86,24 @@ def build(
     from leaderboard.site.page import build_page
 
     with _without_garbage_collection():
-        board = _board(records, sweeps, submissions, kind_file)
+        board = _board(sources)
         say(*(f"left out: {line}" for line in board.damages))
         page = build_page(board, out, f"{snapshot:%Y-%m-%d}" if snapshot else "", docs)
     say(f"{len(board.records)} records: {page.resolve().as_uri()}")
 
 
 @app.command()
+@with_option_groups
 def export(
-    records: Records = None,
+    sources: Sources,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder of the tables and charts.", callback=writable)
     ] = Path("runs/export"),
-    sweeps: Sweeps = None,
-    submissions: Beside = None,
-    kind_file: KindFiles = None,
 ) -> None:
     """Write the page's tables as CSV, and its charts as SVG and PNG."""
     from leaderboard.site.export import write
 
-    say(*write(_board(records, sweeps, submissions, kind_file), out))
+    say(*write(_board(sources), out))
 
 
 @app.command()
@@ -188,9 +195,9 @@ def _submissions(given: Path | None, records: Path) -> Path:
     return given or records.resolve().parent / "submissions"
 
 
-def _board(records: Path | None, sweeps: Path | None, submissions: Path | None, kinds: list[Path] | None) -> Board:
+def _board(sources: Sources) -> Board:
     from lossbench.publishing.boards import gather_board
 
-    folder = _records(records)
-    load_kinds(kinds)
-    return gather_board(folder, sweeps or shipped("configs/sweeps"), _submissions(submissions, folder))
+    folder = _records(sources.records)
+    load_kinds(sources.kind_file)
+    return gather_board(folder, sources.sweeps or shipped("configs/sweeps"), _submissions(sources.submissions, folder))

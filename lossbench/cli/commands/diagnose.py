@@ -7,19 +7,16 @@ from typing import Annotated
 
 import typer
 
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
-    Data,
-    Device,
-    KindFiles,
-    ModelFiles,
-    Out,
-    TrustConfig,
+    CodeFromOutside,
+    Place,
     limit_threads,
-    load_outside,
 )
 from lossbench.cli.output import console, say
 
 
+@with_option_groups
 def diagnose(
     records: Annotated[
         list[Path], typer.Argument(metavar="RECORD", help="Files of records, such as runs/records/PROTOCOL/*.json.")
@@ -35,12 +32,9 @@ def diagnose(
             help="Also print how well models fit their labels, how hard the picks are, and of how many groups.",
         ),
     ] = False,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
-    data: Data = Path("data"),
-    out: Out = Path("runs"),
-    device: Device = "cpu",
+    *,
+    code: CodeFromOutside,
+    place: Place,
 ) -> None:
     """Draw charts that explain the scores of runs.
 
@@ -48,19 +42,18 @@ def diagnose(
     OUT/models, or trained again.
     """
     limit_threads()
-    load_outside(kind_file, model_file, trusted=trust_config)
+    code.load()
     from leaderboard.schema.records import read_record
     from lossbench.diagnosis.charts import save_charts
     from lossbench.diagnosis.examination import diagnose as diagnoses
     from lossbench.diagnosis.examination import summary_table
-    from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
 
-    check_device(device)
+    check_device(place.device)
     prepare()
-    folder, examined = out / "diagnosis", []
-    runs, paths = [read_record(path) for path in records], Paths(data, out, device)
+    folder, examined = place.out / "diagnosis", []
+    runs, paths = [read_record(path) for path in records], place.paths
     for diagnosis in diagnoses(runs, paths, strategy or ()):
         name = f"{diagnosis.record.protocol}, {diagnosis.label}"
         say(*(f"{name}: {path}" for path in diagnosis.save_contact_sheets(folder)))

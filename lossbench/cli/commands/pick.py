@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from lossbench.cli.completion import strategy_names
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
     MOST_PROCESSES,
+    CodeFromOutside,
     Device,
-    KindFiles,
-    ModelFiles,
-    TrustConfig,
     limit_threads,
-    load_outside,
-    strategy_names,
 )
 from lossbench.cli.output import console, say
 from lossbench.paths import Paths
@@ -36,8 +34,9 @@ lossbench pick --unlabeled photos --oracle labels.json --strategy badge --strate
 """
 
 
-def pick(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the round.", show_default=False)],
+class Images(NamedTuple):
+    """Options: the images, and what is known of them."""
+
     unlabeled: Annotated[
         str | None,
         typer.Option(
@@ -45,7 +44,7 @@ def pick(
             metavar="DIR",
             help="Folder of all images, labeled ones, too; or tar or Parquet shards (DIR, a-{000..099}.tar), or an address (s3://...).",
         ),
-    ] = None,
+    ] = None
     labeled: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,7 +52,7 @@ def pick(
             metavar="FILE",
             help="Export of Label Studio or CVAT, or COCO, YOLO, VOC, CSV or class folders. Repeatable; the last one counts.",
         ),
-    ] = None,
+    ] = None
     kind: Annotated[
         str | None,
         typer.Option(
@@ -62,13 +61,18 @@ def pick(
             help="classification, detection, pose or segmentation. [default: what the labels are]",
             autocompletion=lambda: ["classification", "detection", "pose", "segmentation"],
         ),
-    ] = None,
+    ] = None
     classes: Annotated[
         str | None,
         typer.Option(
             "--classes", metavar="A,B,...", help="Names of the classes or joints. [default: those of the labels]"
         ),
-    ] = None,
+    ] = None
+
+
+class Selection(NamedTuple):
+    """Options: what is picked from them."""
+
     strategy: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,11 +81,20 @@ def pick(
             help="A name or a file such as mine.py; without labels typiclust, core-set or random. With --oracle repeatable.",
             autocompletion=strategy_names,
         ),
-    ] = None,
+    ] = None
     budget: Annotated[
         int | None, typer.Option("--budget", metavar="N", min=1, help="How many images to pick.", show_default=False)
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="[default: 0]")] = None,
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="[default: 0]")] = None
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="FILE", help="TOML of settings, such as round.toml of an earlier round."),
+    ] = None
+
+
+class Simulation(NamedTuple):
+    """Options: labels that answer rounds which are simulated."""
+
     oracle: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,29 +102,19 @@ def pick(
             metavar="FILE",
             help="Pick no images: simulate rounds that are answered from these labels, and show the learning curves. Repeatable.",
         ),
-    ] = None,
+    ] = None
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="With --oracle: how many models are trained.")
-    ] = 5,
-    settings: Annotated[
-        Path | None,
-        typer.Option("--settings", metavar="FILE", help="TOML of settings, such as round.toml of an earlier round."),
-    ] = None,
-    image_address: Annotated[
-        str | None,
-        typer.Option(
-            "--image-address",
-            metavar="URL",
-            help="What Label Studio's addresses of images begin with. [default: its local files, below the folder's name]",
-        ),
-    ] = None,
+    ] = 5
+
+
+class Where(NamedTuple):
+    """Options: where a round is computed."""
+
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="Decoded images, features and models; may be deleted.")
-    ] = Path("runs/cache"),
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
-    device: Device = "cpu",
+    ] = Path("runs/cache")
+    device: Device = "cpu"
     workers: Annotated[
         int | None,
         typer.Option(
@@ -121,7 +124,7 @@ def pick(
             max=MOST_PROCESSES,
             help="Processes that compute features and scores; with --oracle, that make runs. [default: this one; one per core]",
         ),
-    ] = None,
+    ] = None
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -130,42 +133,66 @@ def pick(
             help="Let the nodes of a Ray cluster compute features and scores: auto, or HOST:PORT. --cache is a folder they share.",
             autocompletion=lambda: ["auto"],
         ),
+    ] = None
+
+
+@with_option_groups
+def pick(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the round.", show_default=False)],
+    *,
+    images: Images,
+    selection: Selection,
+    simulation: Simulation,
+    image_address: Annotated[
+        str | None,
+        typer.Option(
+            "--image-address",
+            metavar="URL",
+            help="What Label Studio's addresses of images begin with. [default: its local files, below the folder's name]",
+        ),
     ] = None,
+    where: Where,
+    code: CodeFromOutside,
 ) -> None:
     """Pick images of your own to label next.
 
     Writes a folder with the picks, a page to look at, and files for annotation tools.
     """
     limit_threads()
-    load_outside(kind_file, model_file, trusted=trust_config)
-    from lossbench.labeling.plan import Request, read_settings
-    from lossbench.labeling.writing import check_free
+    code.load()
     from lossbench.running.machine import check_device
 
-    check_device(device)
-    table: dict[str, Any] = read_settings(settings) if settings else {}
-    table |= {name: value for name, value in (("budget", budget), ("seed", seed)) if value is not None}
-    names = _class_names(classes)
-    request = Request(unlabeled, oracle or labeled or (), kind, names, table)
-    if oracle and labeled:
+    check_device(where.device)
+    request = _request(images, selection, simulation)
+    if simulation.oracle:
+        if where.cluster:
+            msg = "--cluster and --oracle: simulate first, and give --cluster to the `lossbench run` that adds runs"
+            raise typer.BadParameter(msg)
+        names = selection.strategy or [request.table.get("strategy", "random")]
+        _simulate(request, simulation.rounds, names, Paths(Path(), out, where.device), where.workers)
+    else:
+        _pick(request, out, where, image_address)
+
+
+def _request(images: Images, selection: Selection, simulation: Simulation) -> Request:
+    """What the options ask for; what they leave open stands in the file of settings, or has a default."""
+    from lossbench.labeling.plan import Request, read_settings
+
+    if images.labeled and simulation.oracle:
         msg = (
             "--labeled and --oracle: a round knows labels, and a simulation is answered from them; give one of the two"
         )
         raise typer.BadParameter(msg)
-    if oracle:
-        if cluster:
-            msg = "--cluster and --oracle: simulate first, and give --cluster to the `lossbench run` that adds runs"
-            raise typer.BadParameter(msg)
-        names = strategy or [table.get("strategy", "random")]
-        _simulate(request, rounds, names, Paths(Path(), out, device), workers)
-        return
-    check_free(out)
-    if strategy:
-        if len(strategy) > 1:
+    table: dict[str, Any] = read_settings(selection.settings) if selection.settings else {}
+    given: dict[str, Any] = {"budget": selection.budget, "seed": selection.seed}
+    if selection.strategy and not simulation.oracle:
+        if len(selection.strategy) > 1:
             msg = "two strategies; a round has one, and --oracle compares several"
             raise typer.BadParameter(msg)
-        table["strategy"] = strategy[0]
-    _pick(request, out, Where(cache, device, workers, cluster), image_address)
+        given["strategy"] = selection.strategy[0]
+    table |= {name: value for name, value in given.items() if value is not None}
+    labels = simulation.oracle or images.labeled or ()
+    return Request(images.unlabeled, labels, images.kind, _class_names(images.classes), table)
 
 
 def _class_names(text: str | None) -> list[str]:
@@ -177,15 +204,6 @@ def _class_names(text: str | None) -> list[str]:
     return names
 
 
-class Where(NamedTuple):
-    """Where a round is computed."""
-
-    cache: Path
-    device: str
-    workers: int | None = None
-    cluster: str | None = None
-
-
 def _pick(request: Request, out: Path, where: Where, image_address: str | None) -> None:
     """Make a round."""
     import torch
@@ -193,11 +211,12 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     from lossbench.labeling.makers import helpers
     from lossbench.labeling.plan import plan_round
     from lossbench.labeling.round import LabelingRound
-    from lossbench.labeling.writing import IMAGES, Addresses, write_round
+    from lossbench.labeling.writing import IMAGES, Addresses, check_free, write_round
     from lossbench.running.sweep import prepare
     from tasks.notices import each_line_once
     from tasks.progress import listening
 
+    check_free(out)
     prepare()
     with each_line_once(), console().status("reading labels") as status, listening(status.update):
         settings = plan_round(request)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
     ClusterAddress,
-    Data,
-    Device,
-    KindFiles,
+    CodeFromOutside,
     Minutes,
-    ModelFiles,
-    Out,
+    Place,
     Protocols,
     Scratch,
     Seeds,
@@ -25,10 +23,8 @@ from lossbench.cli.options import (
     Strategies,
     SweepName,
     Tracks,
-    TrustConfig,
     Workers,
     limit_threads,
-    load_outside,
 )
 from lossbench.cli.output import console, same_command, say
 from lossbench.processes import launched
@@ -58,88 +54,101 @@ OPTIONS = {
 """Options by the field of a sweep that they replace."""
 
 
+class Replacements(NamedTuple):
+    """Options: values in the place of the sweep's own, which stay where one is None."""
+
+    strategy: Strategies = None
+    seed: Seeds = None
+    track: Tracks = None
+    protocol: Protocols = None
+    split: Split = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was given, by the field of a sweep."""
+        values = self._asdict()
+        return {field: values[option.removeprefix("--")] for field, option in OPTIONS.items()}
+
+
+class Spread(NamedTuple):
+    """Options: which of the runs are made, for how long, and by what."""
+
+    workers: Workers = None
+    minutes: Minutes = None
+    shard: ShardName = None
+    cluster: ClusterAddress = None
+    scratch: Scratch = None
+
+
+@with_option_groups
 def run(
     sweep: SweepName,
-    strategy: Strategies = None,
-    seed: Seeds = None,
-    track: Tracks = None,
-    protocol: Protocols = None,
-    split: Split = None,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
-    data: Data = Path("data"),
-    out: Out = Path("runs"),
-    device: Device = "cpu",
-    workers: Workers = None,
-    minutes: Minutes = None,
-    shard: ShardName = None,
-    cluster: ClusterAddress = None,
-    scratch: Scratch = None,
+    replacements: Replacements,
+    code: CodeFromOutside,
+    place: Place,
+    spread: Spread,
 ) -> None:
     """Make the runs of a sweep, and show them. Runs that are recorded already are not made again."""
-    if launched() is not None:
-        _check_joint(workers, cluster)
+    _check(spread)
     limit_threads()
-    load_outside(kind_file, model_file, trusted=trust_config)
+    code.load()
     from lossbench.config_files import read_sweep
 
-    if scratch is not None and cluster is None:
-        msg = "--scratch is for --cluster; without it, models and caches are kept in --out"
-        raise typer.BadParameter(msg)
     whole, known = read_sweep(sweep)
-    if workers != 1 and cluster is None and launched() is None:
+    if spread.workers != 1 and spread.cluster is None and launched() is None:
         from lossbench.running.executors.workers import warm_up
 
-        warm_up([listed.task.kind for listed in known], device)  # imports in another process, while this one does, too
-    from lossbench.paths import Paths
+        kinds = [listed.task.kind for listed in known]
+        warm_up(kinds, place.device)  # imports in another process, while this one does, too
     from lossbench.publishing.boards import comparisons_of
     from lossbench.publishing.report import report
     from lossbench.running.executors.base import NEVER
     from lossbench.running.jobs import NullSink, Shard, jobs
 
-    part = Shard.parsed(shard) if shard is not None else None
-    chosen = {"strategies": strategy, "seeds": seed, "tracks": track, "protocols": protocol, "split": split}
-    wanted, protocols = narrowed(whole, known, chosen)
+    part = Shard.parsed(spread.shard) if spread.shard is not None else None
+    wanted, protocols = narrowed(whole, known, replacements.fields)
     every = jobs(wanted, protocols)
     runs = part.of(every) if part else every
-    executor = _executor(len(runs), device, workers, cluster, scratch)
-    of_them = f" of {len(every)} (shard {shard})" if part else ""
-    paths = Paths(data, out, device)
+    executor = _executor(len(runs), place.device, spread)
+    of_them = f" of {len(every)} (shard {spread.shard})" if part else ""
     if (own := launched()) and own.number:
-        executor.make(runs, paths, NullSink(), NEVER)
+        executor.make(runs, place.paths, NullSink(), NEVER)
         return
-    on_them = f"on {plural(len(protocols), 'protocol')}, {executor.description}, into {out}"
+    on_them = f"on {plural(len(protocols), 'protocol')}, {executor.description}, into {place.out}"
     say(f"{plural(len(runs), 'run')}{of_them} {on_them}")
-    records = _made(runs, paths, executor, minutes)
+    records = _made(runs, place.paths, executor, spread.minutes)
     if len(records) < len(runs):
         made = f"{len(records)} of {plural(len(runs), 'run')}"
-        say(f"Stopped after {minutes:g} minutes: {made} are complete. To go on: {same_command()}")
+        say(f"Stopped after {spread.minutes:g} minutes: {made} are complete. To go on: {same_command()}")
     elif part:
-        say(
-            f"Shard {shard} is complete. When all are: lossbench leaderboard build {out / 'records'} --out {out / 'page'}"
-        )
+        build = f"lossbench leaderboard build {place.out / 'records'} --out {place.out / 'page'}"
+        say(f"Shard {spread.shard} is complete. When all are: {build}")
     else:
         outside = [job.strategy() for job in runs if job.fingerprints]
-        report(records, comparisons_of(Path(sweep).stem, whole, known), out, console(), outside)
+        report(records, comparisons_of(Path(sweep).stem, whole, known), place.out, console(), outside)
 
 
-def _check_joint(workers: int | None, cluster: str | None) -> None:
-    """Refuse, under torchrun, options that spread runs over other processes."""
-    if workers not in {None, 1}:
+def _check(spread: Spread) -> None:
+    """Refuse options that exclude each other, and under torchrun those that spread runs over other processes."""
+    if spread.scratch is not None and spread.cluster is None:
+        msg = "--scratch is for --cluster; without it, models and caches are kept in --out"
+        raise typer.BadParameter(msg)
+    if launched() is None:
+        return
+    if spread.workers not in {None, 1}:
         msg = "--workers is for runs side by side; under torchrun all processes make each run together"
         raise typer.BadParameter(msg)
-    if cluster is not None:
+    if spread.cluster is not None:
         msg = "--cluster and torchrun exclude each other; start one of them"
         raise typer.BadParameter(msg)
 
 
-def _executor(runs: int, device: str, workers: int | None, cluster: str | None, scratch: Path | None) -> Executor:
+def _executor(runs: int, device: str, spread: Spread) -> Executor:
     """What makes so many runs."""
-    if cluster is not None:
+    if spread.cluster is not None:
         from lossbench.running.executors.cluster.executor import Cluster
 
-        return Cluster(cluster, device, scratch, workers)
+        return Cluster(spread.cluster, device, spread.scratch, spread.workers)
     if (own := launched()) is not None:
         from lossbench.running.executors.joint import Joint
 
@@ -148,7 +157,7 @@ def _executor(runs: int, device: str, workers: int | None, cluster: str | None, 
     from lossbench.running.machine import check_device
 
     check_device(device)
-    return Local(min(workers or (1 if device != "cpu" else os.cpu_count() or 1), max(runs, 1)))
+    return Local(min(spread.workers or (1 if device != "cpu" else os.cpu_count() or 1), max(runs, 1)))
 
 
 def _made(runs: list[Job], paths: Paths, executor: Executor, minutes: float | None) -> list[Path]:

@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from lossbench.cli.completion import protocol_names
 from lossbench.cli.group import group
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
+    CodeFromOutside,
     Data,
-    KindFiles,
-    ModelFiles,
-    TrustConfig,
     limit_threads,
-    load_outside,
-    protocol_names,
 )
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
@@ -26,6 +24,7 @@ app = group("Check and download the real data sets.")
 
 
 @app.command()
+@with_option_groups
 def check(
     protocol: Annotated[
         str | None,
@@ -36,14 +35,13 @@ def check(
             show_default=False,
         ),
     ] = None,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
+    *,
+    code: CodeFromOutside,
     data: Data = Path("data"),
 ) -> None:
     """Check the known data sets, or count a protocol's labels."""
     if protocol is not None:
-        load_outside(kind_file, model_file, trusted=trust_config)
+        code.load()
         _count(protocol, data)
         return
     from tasks.datasets.catalog import states

@@ -9,16 +9,15 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.group import group
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
+    CodeFromOutside,
     Data,
     KindFiles,
-    ModelFiles,
     Out,
     ProtocolName,
-    TrustConfig,
     limit_threads,
     load_kinds,
-    load_outside,
 )
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError
@@ -69,11 +68,10 @@ def strategies() -> None:
 
 
 @app.command()
+@with_option_groups
 def taps(
     protocol: ProtocolName,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
+    code: CodeFromOutside,
     data: Data = Path("data"),
     out: Out = Path("runs"),
 ) -> None:
@@ -82,7 +80,7 @@ def taps(
     Shape of the output, parameters, and floating-point operations for one image.
     """
     limit_threads()
-    load_outside(kind_file, model_file, trusted=trust_config)
+    code.load()
     import torch
     from rich.table import Column, Table
 

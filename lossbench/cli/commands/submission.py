@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lossbench.cli.clone import SUBMISSIONS, in_clone
+from lossbench.cli.completion import protocol_names, submission_names
 from lossbench.cli.group import group
 from lossbench.cli.options import (
     LARGEST_SEED,
-    SUBMISSIONS,
     Data,
     Out,
     Submissions,
     Workers,
-    in_clone,
     limit_threads,
-    protocol_names,
-    submission_names,
 )
 from lossbench.cli.output import console, say
 from lossbench.errors import LossbenchError

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
+from lossbench.cli.completion import strategy_names
 from lossbench.cli.group import group
+from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
-    Data,
-    Device,
-    KindFiles,
-    ModelFiles,
-    Out,
+    CodeFromOutside,
+    Place,
     ProtocolName,
     Threads,
-    TrustConfig,
     limit_threads,
-    load_outside,
-    strategy_names,
 )
 from lossbench.cli.output import console, say
 
@@ -46,22 +41,31 @@ Repeats = Annotated[
 Patience = Annotated[
     float, typer.Option("--patience", metavar="SECONDS", min=0.0, max=1e9, help="No further repeat after this time.")
 ]
+
+
+class Sizes(NamedTuple):
+    """Options: how much is selected, and how often."""
+
+    pool: Pools = [10_000, 100_000]
+    budget: Budgets = [1_000]
+    repeats: Repeats = 5
+    patience: Patience = 600.0
+
+
 app = group("Measure what training and selection cost on this machine.")
 
 
 @app.command()
+@with_option_groups
 def training(
     protocol: ProtocolName,
     steps: Annotated[
         int, typer.Option(metavar="N", min=1, max=1_000_000, help="Measured steps, after three that warm up.")
     ] = 25,
     threads: Threads = 1,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
-    data: Data = Path("data"),
-    out: Out = Path("runs"),
-    device: Device = "cpu",
+    *,
+    code: CodeFromOutside,
+    place: Place,
 ) -> None:
     """Measure how fast a protocol trains.
 
@@ -69,58 +73,51 @@ def training(
     of steps whose data lie on the device, on a GPU captured in a CUDA graph.
     """
     limit_threads(threads)
-    load_outside(kind_file, model_file, trusted=trust_config)
+    code.load()
     from lossbench.config_files import read_protocol
     from lossbench.measuring.training import measure_training
     from lossbench.measuring.training_report import speed_table
-    from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
 
-    check_device(device)
+    check_device(place.device)
     prepare(threads)
-    wanted, paths = read_protocol(protocol), Paths(data, out, device)
+    wanted, paths = read_protocol(protocol), place.paths
     console().print(speed_table(wanted, measure_training(wanted, paths, steps), paths))
 
 
 @app.command()
+@with_option_groups
 def selection(
     protocol: ProtocolName,
     strategy: Chosen = None,
-    pool: Pools = [10_000, 100_000],
-    budget: Budgets = [1_000],
-    repeats: Repeats = 5,
-    patience: Patience = 600.0,
+    *,
+    sizes: Sizes,
     threads: Threads = 1,
-    kind_file: KindFiles = None,
-    model_file: ModelFiles = None,
-    trust_config: TrustConfig = False,
-    data: Data = Path("data"),
-    out: Out = Path("runs"),
-    device: Device = "cpu",
+    code: CodeFromOutside,
+    place: Place,
 ) -> None:
     """Measure what selections cost.
 
     Seconds to forward, score and pick, memory, and how these grow with the candidates and the picks.
     """
     limit_threads(threads)
-    load_outside(kind_file, model_file, trusted=trust_config)
+    code.load()
     from lossbench.config_files import read_protocol
     from lossbench.measuring.selection import SelectionSizes, measure_selection, measurement_conditions
     from lossbench.measuring.selection_report import cost_tables, write_costs
-    from lossbench.paths import Paths
     from lossbench.running.machine import check_device
     from lossbench.running.sweep import prepare
     from strategies import STRATEGIES, load_strategy
 
-    check_device(device)
+    check_device(place.device)
     chosen = [load_strategy(name) for name in strategy or (known.name for known in STRATEGIES if not known.cheats)]
-    sizes = SelectionSizes(tuple(pool), tuple(budget), repeats, patience)
-    wanted, paths = read_protocol(protocol), Paths(data, out, device)
+    measured = SelectionSizes(tuple(sizes.pool), tuple(sizes.budget), sizes.repeats, sizes.patience)
+    wanted, paths = read_protocol(protocol), place.paths
     prepare(threads)
     costs = []
-    for cost in measure_selection(wanted, chosen, sizes, paths):
+    for cost in measure_selection(wanted, chosen, measured, paths):
         say(f"{cost.strategy}: {cost.pool:,} candidates, {cost.budget:,} picks")
         costs.append(cost)
     console().print(*cost_tables(costs))
-    say(*write_costs(costs, measurement_conditions(wanted, paths), out / "profiles" / wanted.name))
+    say(*write_costs(costs, measurement_conditions(wanted, paths), place.out / "profiles" / wanted.name))
