@@ -64,26 +64,43 @@ def near_duplicates(images: Looks, most_bits: int) -> Int[np.ndarray, " n"]:
     count = len(images.bits)
     if most_bits < 0 or not count:
         return np.arange(count)
-    first, second = _pairs(images, most_bits)
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
-
-
-def _pairs(images: Looks, most_bits: int) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
-    """Pairs that are alike. Hashes that differ in at most b bits agree in at least one of b + 1 parts (Manku et al. 2007)."""
-    firsts, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    groups = np.arange(count)
     for part in np.array_split(np.arange(BITS), most_bits + 1):
         words = np.packbits(images.bits[:, part], axis=1)
-        keys = np.unique(words, axis=0, return_inverse=True)[1].reshape(-1)
-        order = np.argsort(keys, kind="stable")
-        shift = 1
-        while len(alive := np.flatnonzero(keys[order[:-shift]] == keys[order[shift:]])):
-            first, second = order[alive], order[alive + shift]
-            alike = _alike(images, first, second, most_bits)
-            firsts.append(first[alike])
-            seconds.append(second[alike])
-            shift += 1
-    return np.concatenate(firsts), np.concatenate(seconds)
+        _join(groups, np.unique(words, axis=0, return_inverse=True)[1].reshape(-1), images, most_bits)
+    return np.unique(groups, return_inverse=True)[1].reshape(-1)
+
+
+def _join(groups: Int[np.ndarray, " n"], keys: Int[np.ndarray, " n"], images: Looks, most_bits: int) -> None:
+    """Join the groups of images that are alike and have the same key; the number of a group is that of its first image.
+
+    Hashes that differ in at most b bits agree in at least one of b + 1 parts (Manku et al. 2007), which is the key. Pairs of
+    a group that is whole already are not compared: of m images that all are alike m - 1 pairs are.
+    """
+    order = np.argsort(keys, kind="stable")
+    shift = 1
+    while len(order := order[_in_several_groups(keys[order], groups[order])]) > shift:
+        first, second = order[:-shift], order[shift:]
+        if not (same := keys[first] == keys[second]).any():
+            return
+        apart = np.flatnonzero(same & (groups[first] != groups[second]))
+        alike = apart[_alike(images, first[apart], second[apart], most_bits)]
+        if len(alike):
+            pairs = groups[first[alike]], groups[second[alike]]
+            graph = coo_array((np.ones(len(alike), bool), pairs), shape=(len(groups), len(groups)))
+            joined = connected_components(graph, directed=False)[1][groups]
+            _, firsts, ranks = np.unique(joined, return_index=True, return_inverse=True)
+            groups[:] = firsts[ranks.reshape(-1)]
+        shift += 1
+
+
+def _in_several_groups(keys: Int[np.ndarray, " m"], groups: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    """Of images sorted by their key those whose key others of another group have."""
+    if not len(keys):
+        return np.zeros(0, bool)
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    several = np.minimum.reduceat(groups, starts) != np.maximum.reduceat(groups, starts)
+    return np.repeat(several, np.diff(np.append(starts, len(keys))))
 
 
 def _alike(images: Looks, first: Int[np.ndarray, " p"], second: Int[np.ndarray, " p"], most_bits: int) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from photo_folders import photograph
 from PIL import Image, ImageEnhance
 
+from lossbench.files import MEBIBYTE
 from lossbench.labeling.duplicates import BITS, Looks, looks, near_duplicates
 from tasks.base import UnlabeledTask
 from tasks.images.pixels import Pixels
@@ -66,6 +70,22 @@ def test_pairs_are_those_that_comparing_all_gives(most_bits: int) -> None:
         near = near @ near  # over others
     groups = near_duplicates(images, most_bits)
     np.testing.assert_array_equal(groups[:, None] == groups[None], near)
+
+
+def test_frames_of_one_camera_are_grouped_without_comparing_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    scenes = rng.choice(3, 5_000, p=[0.6, 0.39, 0.01])
+    bits = rng.random((3, BITS)) < 0.5
+    bits[2] = bits[1]  # of the same hash, and other pixels
+    grey = np.array([[0.0], [40.0], [-40.0]])[scenes] + rng.normal(0, 1, (5_000, BITS))
+    tracemalloc.start()
+    began = time.process_time()
+    groups = near_duplicates(Looks(bits[scenes], grey.astype(np.float32)), 3)
+    seconds, (_, most) = time.process_time() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(set(zip(scenes.tolist(), groups.tolist(), strict=True))) == len(set(groups.tolist())) == 3
+    assert most < 50 * MEBIBYTE, "of 6 million alike pairs, 16 bytes each, 5,000 are needed"
+    assert seconds < 10
 
 
 def test_nothing_is_left_out_where_no_bits_are_allowed() -> None:
