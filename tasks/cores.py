@@ -1,4 +1,4 @@
-"""How many threads a process may use for work that needs no lock of Python: decoding, and networks without gradients."""
+"""How many cores this process may use, and how many threads for work without Python's lock: decoding, networks' forward passes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ def share_cores() -> None:
     _alone.append(True)
 
 
+def own_cores() -> int:
+    """The number of cores that this process may use, which a scheduler or `taskset` may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads_for(parts: int) -> int:
     """As many as this process may use cores, but not more than parts of work; one in a worker of a sweep, which has others beside it."""
     if _alone or parent_process() is not None:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, parts))
+    return max(1, min(own_cores(), parts))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 import torch
@@ -17,7 +20,8 @@ from tasks.errors import require
 MEMORY = "LOSSBENCH_MEMORY_GIBIBYTES"
 """The environment variable that says how large a tensor of a pool may be in memory; a larger one lies in a file."""
 MEMORY_SHARE = 0.25
-"""Of this machine's memory, where the variable is not set."""
+"""Of the memory that this process may use, where the variable is not set."""
+CONTROL_GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 PART_NUMBERS = 2**24
 """Numbers of a tensor that are read at once where no product of matrices asks for other parts: 64 MiB of float32."""
 GATHERED_ROWS = 128
@@ -45,6 +49,24 @@ def images_at_once(device: torch.device, side: int) -> int:
     if device.type != "cuda":
         return IMAGES_AT_ONCE
     return min(MOST_IMAGES_AT_ONCE, max(IMAGES_AT_ONCE // 2, PIXELS_AT_ONCE // side**2))
+
+
+def own_memory(groups: Path = CONTROL_GROUPS, own: Path = OWN_GROUP) -> int:
+    """The bytes of memory that this process may use: the machine's, or the limit of its container or job (cgroup v2).
+
+    Args:
+        groups: the folder of the control groups.
+        own: the file that names the group of this process.
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with suppress(OSError):
+        named = re.search(r"^0::/(.*)$", own.read_text(), re.MULTILINE)
+        group = groups / (named[1] if named else "")
+        for each in (group, *group.parents):
+            if each.is_relative_to(groups):
+                with suppress(OSError, ValueError):  # of the root, which has no limit, and of "max"
+                    limits.append(int((each / "memory.max").read_text()))
+    return min(limits)
 
 
 _files: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
@@ -120,7 +142,7 @@ def _most_bytes() -> float:
     """Of a tensor in memory."""
     given = os.environ.get(MEMORY)
     if given is None:
-        return MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return MEMORY_SHARE * own_memory()
     try:
         gibibytes = float(given)
     except ValueError:

@@ -8,7 +8,6 @@ strategy knew labels by heart.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -36,6 +35,7 @@ from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer,
 from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults, require_one_file
 from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
 from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
+from tasks.cores import own_cores
 from tasks.outside.files import Source
 from tasks.training.loop import TrainingError
 
@@ -190,7 +190,7 @@ class Verifier:
     def _make(self, reruns: list[Rerun], paths: Paths) -> None:
         """Make the reruns, and show how far they are."""
         console = self.console or Console(quiet=True)
-        workers = min(os.cpu_count() or 1, MOST_AT_ONCE, max(len(reruns), 1))
+        workers = min(own_cores(), MOST_AT_ONCE, max(len(reruns), 1))
         began = datetime.now(UTC).strftime("%H:%M")
         console.print(f"{len(reruns)} reruns, {workers} at once, since {began} UTC", highlight=False)
         with SweepProgress([*reruns], console) as progress:

@@ -22,6 +22,30 @@ def kibibyte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(memory.MEMORY, str(2**-20))
 
 
+@pytest.mark.parametrize(
+    ("group", "limits", "wanted"),
+    [
+        ("/", {}, None),
+        ("/job/step", {"job": "3000000", "job/step": "max"}, 3_000_000),
+        ("/job/step", {"job": "3000000", "job/step": "2000000"}, 2_000_000),
+        ("/elsewhere", {"": "4000000"}, 4_000_000),
+    ],
+)
+def test_a_limit_of_the_container_or_job_counts(
+    group: str, limits: dict[str, str], wanted: int | None, tmp_path: Path
+) -> None:
+    groups, own = tmp_path / "groups", tmp_path / "own"
+    groups.mkdir()
+    (tmp_path / "memory.max").write_text("1")  # above the control groups
+    own.write_text(f"1:name=systemd:/other\n0::{group}\n")
+    for folder, limit in limits.items():
+        (groups / folder).mkdir(parents=True, exist_ok=True)
+        (groups / folder / "memory.max").write_text(f"{limit}\n")
+    whole = memory.own_memory(groups, tmp_path / "missing")
+    assert memory.own_memory(groups, own) == (wanted or whole)
+    assert whole > 10_000_000 or wanted == 4_000_000, "a file that is not there limits nothing below the root"
+
+
 @pytest.mark.usefixtures("kibibyte")
 def test_what_is_too_large_lies_in_a_file_without_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

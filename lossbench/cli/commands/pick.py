@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -239,6 +238,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     from lossbench.running.jobs import jobs, sweep_of
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
+    from tasks.cores import own_cores
     from tasks.notices import each_line_once
 
     with each_line_once():
@@ -250,7 +250,7 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
         "seeds": [request.table.get("seed", 0)],
     }
     runs = jobs(sweep_of(wanted, {"strategies": "--strategy", "seeds": "--seed"}), (protocol,))
-    workers = workers or (min(os.cpu_count() or 1, len(runs)) if paths.device == "cpu" else 1)
+    workers = workers or (min(own_cores(), len(runs)) if paths.device == "cpu" else 1)
     screen = console()
     with each_line_once(), SweepProgress(runs, screen) as progress:
         records = run_sweep(runs, paths, Local(workers), progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -155,9 +154,10 @@ def _executor(runs: int, device: str, spread: Spread) -> Executor:
         return Joint(own, device)
     from lossbench.running.executors.local import Local
     from lossbench.running.machine import check_device
+    from tasks.cores import own_cores
 
     check_device(device)
-    return Local(min(spread.workers or (1 if device != "cpu" else os.cpu_count() or 1), max(runs, 1)))
+    return Local(min(spread.workers or (1 if device != "cpu" else own_cores()), max(runs, 1)))
 
 
 def _made(runs: list[Job], paths: Paths, executor: Executor, minutes: float | None) -> list[Path]:

@@ -124,8 +124,6 @@ def create(
 
 def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: int | None) -> list[Path]:
     """Records of the runs on the rendered scenes, made where they are not there."""
-    import os
-
     from lossbench.config_files import read_sweep
     from lossbench.paths import Paths
     from lossbench.running.executors.local import Local
@@ -133,6 +131,7 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
     from lossbench.running.progress import SweepProgress
     from lossbench.running.sweep import run_sweep
     from lossbench.submissions.verification import REQUIRED_SEEDS
+    from tasks.cores import own_cores
 
     sweep, protocols = read_sweep(shipped("configs") / "sweeps/scenes.toml")
     name = str(submission.strategy_file)
@@ -143,7 +142,7 @@ def _runs(submission: Submission, seeds: list[int] | None, out: Path, workers: i
         "full_pool_seeds": (),
     }
     runs = jobs(sweep.model_copy(update=chosen), protocols)
-    local = Local(min(workers or os.cpu_count() or 1, len(runs)))
+    local = Local(min(workers or own_cores(), len(runs)))
     with SweepProgress(runs, console()) as progress:
         return run_sweep(runs, Paths(Path("data"), out), local, progress)
 
