@@ -132,6 +132,10 @@ class UnlabeledTask(ABC, Generic[Raw, Target]):
         """The same images for display: RGB in 0..255, in the resolution in which they are stored."""
         return self._pixels.frames(ids)
 
+    def content(self, ids: Ids) -> str:
+        """SHA-256 of the stored pixels of these images, in hexadecimal."""
+        return self._pixels.content(ids)
+
     def warped(
         self, ids: ArrayIds, transforms: Transforms, colors: ColorMaps | None = None
     ) -> Float[Tensor, "n 3 h w"]:
@@ -200,7 +204,9 @@ class Task(ABC, Generic[Raw, Target]):
     """The label of every image, indexed by id. `targets` and the metrics must read labels from here and nowhere else."""
     group_names: tuple[str, ...]
     fingerprints: Mapping[str, str] = {}
-    """SHA-256 of the data and weights from which the task was built, by name; recorded with every run."""
+    """SHA-256 of the names, labels and weights from which the task was built, by name; recorded with every run.
+
+    Those of data sets whose images are files of their own leave out the pixels."""
 
     @property
     def recipe(self) -> Recipe:

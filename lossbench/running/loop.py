@@ -89,7 +89,7 @@ class Run:
         last = number == self.protocol.budget.rounds - 1
         committee, fit_seconds = self.committee(labeled, clock, 1 if last else self.strategy.committee_size)
         metrics, evaluate_seconds = self.cache(clock).metrics(
-            labeled, self.split, lambda: evaluate(self.task, committee[0], self.held_out)
+            labeled, self.held_out, lambda ids: evaluate(self.task, committee[0], ids)
         )
         picked = np.zeros(0, dtype=np.int64)
         if not last:

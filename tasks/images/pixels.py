@@ -19,6 +19,7 @@ Transforms = Float[np.ndarray, "n 2 3"] | Float[Tensor, "n 2 3"]
 """One affine transform per image, as `tasks.images.augment` makes them."""
 ColorMaps = Float[np.ndarray, "n 3 4"] | Float[Tensor, "n 3 4"]
 """One linear map of colors per image."""
+HASHED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ class Pixels:
             content.update(part.data)
         words = repr((tuple(self._stored.shape), self._margin)).encode()
         return hashlib.sha256(words + content.digest()).hexdigest()
+
+    def content(self, ids: NDArray[np.int64]) -> str:
+        """SHA-256 of the stored squares of some images, in hexadecimal."""
+        found = hashlib.sha256()
+        for start in range(0, len(ids), HASHED_AT_ONCE):
+            found.update(self._gathered(ids[start : start + HASHED_AT_ONCE]).cpu().contiguous().numpy().data)
+        return found.hexdigest()
 
     @property
     def device(self) -> torch.device:

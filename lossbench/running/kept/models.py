@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaderboard.schema.records import Split, Track
+from leaderboard.schema.records import Track
 from lossbench.config import ConfigError, LossPrediction
 from lossbench.running.kept.metrics import Measured, read_metrics, save_metrics
 from lossbench.running.streams import stream
@@ -40,6 +40,9 @@ FIT_VERSIONS = {"cpu": 2, "cuda": 3}
 
 From version 3 on, batches have one size on CUDA: the last of an epoch wraps around.
 """
+
+
+METRICS_LETTERS = 16
 
 
 def ranking_objective(settings: LossPrediction) -> RankingObjective:
@@ -90,6 +93,7 @@ class ModelCache:
     seed: int
     plan: TrainingPlan
     clock: Clock
+    _contents: dict[bytes, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def learner(self, rounds: Sequence[Ids], member: int = 0) -> tuple[Learner, float]:
         """The learner of the last of these labeled sets, and the seconds that its training took, now or earlier.
@@ -131,20 +135,21 @@ class ModelCache:
             clock=self.clock,
         )
 
-    def metrics(self, rounds: Sequence[Ids], split: Split, measure: Callable[[], dict[str, float]]) -> Measured:
-        """The metrics of the first member on a split, and the seconds that they took, now or earlier.
+    def metrics(self, rounds: Sequence[Ids], ids: Ids, measure: Callable[[Ids], dict[str, float]]) -> Measured:
+        """The metrics of the first member on some images, and the seconds that they took, now or earlier.
 
         Args:
             rounds: as for `learner`.
-            split: what it is measured on; the task's settings decide which images these are.
-            measure: gives the metrics where they are not there yet.
+            ids: what it is measured on.
+            measure: gives the metrics on them, where they are not there yet.
         """
-        path = self.folder / f"{self.key(rounds, 0)}-{split}.json"
+        measured_on = hashlib.sha256(ids.tobytes() + self._content(ids).encode()).hexdigest()[:METRICS_LETTERS]
+        path = self.folder / f"{self.key(rounds, 0)}-{measured_on}.json"
         with _kept_by_first(path):
             kept = from_first(lambda: read_metrics(path))
             if kept is None:
                 with self.clock.phase("evaluate"):
-                    found = measure()
+                    found = measure(ids)
                 seconds = self.clock.seconds.pop("evaluate") + self.clock.seconds.pop("forward", 0.0)
                 kept = Measured(found, seconds)
                 if is_first():
@@ -158,12 +163,14 @@ class ModelCache:
     def key(self, rounds: Sequence[Ids], member: int) -> str:
         """A digest of everything that decides the weights."""
         warm = self.task.recipe.warm_start and len(rounds) > 1
+        labeled = np.sort(rounds[-1])
         parts = {
             "version": FIT_VERSIONS[self.task.unlabeled.device.type],
             "task": self.task.settings.model_dump(mode="json"),
             "data": dict(self.task.fingerprints),
             "noise": self.task.stress.label_noise,
-            "labeled": np.sort(rounds[-1]).tolist(),
+            "labeled": labeled.tolist(),
+            "pixels": self._content(labeled),
             "lossnet": repr(self.plan.lossnet),
             "auxiliary": f"{type(self.plan.auxiliary).__module__} {self.plan.auxiliary!r}",
             "detached": self.plan.auxiliary_detached and self.plan.auxiliary is not None,
@@ -177,6 +184,13 @@ class ModelCache:
         if process_count() > 1:
             parts["processes"] = process_count()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _content(self, ids: Ids) -> str:
+        """A digest of the pixels of these images, computed once: files may be others under the same names."""
+        words = ids.tobytes()
+        if words not in self._contents:
+            self._contents[words] = self.task.unlabeled.content(ids)
+        return self._contents[words]
 
     def _untrained(self, labeled: int, member: int) -> tuple[TapModel, dict[str, Attachment]]:
         device = self.task.unlabeled.device

@@ -72,6 +72,31 @@ def test_a_fits_key_changes_with_all_that_decides_the_weights(classification: Ta
     assert key(track="native", strategy=LearningLoss()) != key(track="native")
 
 
+def test_other_pixels_under_the_same_name_are_another_fit(classification: Task, tmp_path: Path) -> None:
+    needs = TrainingPlan.of(Random(), LossPrediction(), "shared")
+
+    def names(task: Task) -> tuple[str, str]:
+        fits = ModelCache(tmp_path, task, 0, needs, Clock())
+        fits.metrics((np.array([3, 1]),), np.array([5, 6]), lambda ids: {"images": float(len(ids))})
+        (metrics,) = tmp_path.glob("*.json")
+        metrics.unlink()
+        return fits.key((np.array([3, 1]),), 0), metrics.name.partition("-")[2]
+
+    def repainted(image: int) -> Task:
+        task = copy.copy(classification)
+        pixels = copy.copy(classification.unlabeled._pixels)
+        pixels._stored = pixels._stored.clone()
+        pixels._stored[image, 0, 0, 0] ^= 1
+        task.unlabeled = copy.copy(classification.unlabeled)
+        task.unlabeled._pixels = pixels
+        return task
+
+    model, metrics = names(classification)
+    assert names(repainted(0)) == (model, metrics), "neither trained on nor measured on"
+    assert names(repainted(3))[0] != model
+    assert names(repainted(6)) == (model, names(repainted(6))[1]) != (model, metrics)
+
+
 OUTSIDE = """
 from lossnet import RegressionObjective
 from strategies import Selection, Strategy
