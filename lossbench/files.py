@@ -1,4 +1,4 @@
-"""Reading of files that may hold anything. Every package may import this module."""
+"""Reading of files that may hold anything, and the place where a file is written. Every package may import this module."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ MOST_DOTS = 1000
 
 class UnfitFileError(ValueError):
     """A file that is not regular, or too large."""
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it takes its place; always the same, so that what a killed process left is overwritten."""
+    return path.with_name(f".{path.name}.part")
 
 
 def read_regular(path: Path, most: int, *, links: bool = True) -> bytes:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lossbench.files import part_of
+
 
 @contextmanager
 def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
@@ -35,5 +37,5 @@ def remove_abandoned(locks: Iterable[Path]) -> None:
     """Remove the lock files that no process holds, of processes that were killed, and what these had begun to write."""
     for lock in locks:
         with suppress(Timeout), FileLock(lock, timeout=0):
-            lock.with_name(f".{lock.name.removesuffix('.lock')}.part").unlink(missing_ok=True)
+            part_of(lock.with_suffix("")).unlink(missing_ok=True)
             lock.unlink(missing_ok=True)

@@ -20,7 +20,9 @@ import numpy as np
 from filelock import Timeout
 from numpy.typing import NDArray
 
+from lossbench.files import part_of
 from tasks.locks import locked
+from tasks.notices import notice
 from tasks.progress import report
 
 DIGEST_LETTERS = 32
@@ -194,7 +196,7 @@ def _intact(folder: Path, number: int, title: str, *, trusted: bool = False) -> 
     for path in folder.glob(f"{number:05}-*.npy"):
         if trusted or _digest(path) == path.stem.partition("-")[2]:
             return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # a memmap itself is slow to index
-        report(f"{path.name} of the {title} is damaged; it is computed again")
+        notice(f"{path} of the {title} is damaged; it is computed again")
         path.unlink(missing_ok=True)
     return None
 
@@ -211,7 +213,7 @@ def _computed(folder: Path, number: int, sharding: Sharding, stopped: Event, *, 
 
 
 def _write(folder: Path, number: int, rows: Rows) -> None:
-    beside = folder / f"{number:05}.part"
+    beside = part_of(folder / f"{number:05}")
     try:
         with beside.open("wb") as file:  # not by np.save, whose error on a full disk does not say that it is full
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(rows))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from leaderboard.schema.upgrades import upgraded
 from lossbench.errors import LossbenchError
-from lossbench.files import read_regular
+from lossbench.files import part_of, read_regular
 
 SCHEMA = 2
 LARGEST_BYTES = 64 << 20
@@ -221,9 +221,7 @@ def record_text(record: Record) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file atomically: a crash leaves the old file or the new one, never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(
-        f".{path.name}.part"
-    )  # a fixed name, so that the file of a killed process is overwritten
+    temporary = part_of(path)
     try:
         temporary.unlink(missing_ok=True)  # if it is a symbolic link, do not write to its target
         with temporary.open("x", encoding="utf-8") as file:

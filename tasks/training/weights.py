@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from lossbench.files import part_of
+
 DIGEST = "digest"
 """The entry of a file's metadata that holds the SHA-256 of all else in it."""
 
@@ -33,7 +35,7 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     Raises:
         OSError: they could not be written, for instance because the disk is full.
     """
-    beside = path.with_suffix(".part")
+    beside = part_of(path)
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     described = dict(metadata or {})
     try:

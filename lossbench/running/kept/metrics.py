@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lossbench.files import part_of
 from tasks.notices import notice
 
 METRICS_VERSION = 2
@@ -23,7 +24,7 @@ class Measured(NamedTuple):
 def save_metrics(measured: Measured, path: Path) -> None:
     """Write metrics beside their place first, then rename."""
     content = {"version": METRICS_VERSION, **measured._asdict()}
-    beside = path.with_suffix(".part")
+    beside = part_of(path)
     try:
         beside.write_text(json.dumps(content | {"digest": _digest(content)}), encoding="utf-8")
         beside.replace(path)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from sample_configs import TASK, written
 
+from leaderboard.schema.records import write_whole
 from lossbench.config_files import read_sweep
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
+from lossbench.running.kept.metrics import Measured, save_metrics
 from lossbench.running.sweep import run_sweep
 from tasks.locks import locked, remove_abandoned
+from tasks.shards import Sharding, load_shards
 from tasks.training.loop import TrainingError
+from tasks.training.weights import save_weights
 
 
 def test_a_lock_is_removed_after_a_success_and_after_a_failure(tmp_path: Path) -> None:
@@ -55,6 +62,34 @@ def test_only_locks_that_nobody_holds_are_removed(tmp_path: Path) -> None:
             (tmp_path / f".{name}.part").touch()
         remove_abandoned([held, left])
         assert {each.name for each in tmp_path.iterdir()} == {"held.lock", ".held.part"}
+
+
+def test_what_killed_writers_left_is_removed_with_their_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights, metrics, a shard of rows and a record, each half-written."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def rows(_start: int, _stop: int) -> Iterator[np.ndarray]:
+        yield np.zeros((2, 3), np.float32)
+
+    writers: dict[str, Callable[[Path], object]] = {
+        "a.safetensors": lambda path: save_weights({"w": torch.zeros(2)}, path),
+        "b.json": lambda path: save_metrics(Measured({"accuracy": 0.5}, 1.0), path),
+        "00000": lambda path: load_shards(path.parent, Sharding("rows", 2, 2, rows)),
+        "c.json": lambda path: write_whole(path, "{}"),
+    }
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)
+        for name, write in writers.items():
+            with pytest.raises(KeyboardInterrupt):
+                write(tmp_path / name)
+    assert len(list(tmp_path.glob("*.part"))) == len(writers)
+    for name in writers:
+        (tmp_path / f"{name}.lock").touch()
+    remove_abandoned(tmp_path.glob("*.lock"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_run_leaves_no_lock_and_the_next_sweep_removes_those_of_killed_ones(tmp_path: Path) -> None:

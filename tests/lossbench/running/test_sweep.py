@@ -115,7 +115,9 @@ def test_a_disk_too_full_for_weights_is_named_and_leaves_none(tmp_path: Path, mo
 
     sweep, out = written(tmp_path), tmp_path / "out"
     monkeypatch.setattr(tasks.training.weights, "save_file", on_a_full_disk)
-    with pytest.raises(OSError, match=r"/out/models/\w+\.part could not be written: .*File too large") as caught:
+    with pytest.raises(
+        OSError, match=r"/out/models/\.\w+\.safetensors\.part could not be written: .*File too large"
+    ) as caught:
         run(sweep, out)
     assert "\n" not in str(caught.value)
     assert not list(out.glob("models/*.safetensors"))
