@@ -26,10 +26,13 @@ def strategy_choices(incomplete: str) -> list[str]:
 
 def _strategies() -> list[str]:
     """Names, read from the strategies' files without importing them."""
-    package = find_spec("strategies")
-    places = (package.submodule_search_locations if package else None) or ()
-    texts = (path.read_text(encoding="utf-8") for place in places for path in sorted(Path(place).glob("*.py")))
+    texts = (path.read_text(encoding="utf-8") for path in _files_of("strategies", "*.py"))
     return [name for text in texts for name in re.findall(r'name: ClassVar\[str\] = "([^"]+)"', text)]
+
+
+def kind_names(incomplete: str) -> list[str]:
+    """The kinds of task of Lossbench: the folders of `tasks` that hold a `kind.py`."""
+    return _starting(incomplete, sorted(path.parent.name for path in _files_of("tasks", "*/kind.py")), suffix="/")
 
 
 def protocol_names(incomplete: str) -> list[str]:
@@ -47,6 +50,13 @@ def submission_names(ctx: typer.Context, incomplete: str) -> list[str]:
     given = ctx.params.get("submissions") or next(places_in_clone(SUBMISSIONS), Path(SUBMISSIONS))
     names = sorted(path.parent.name for path in Path(given).glob("*/meta.toml"))
     return _starting(incomplete, names, suffix="/")  # no file's suffix
+
+
+def _files_of(package: str, pattern: str) -> list[Path]:
+    """Files of a package, which is not imported."""
+    found = find_spec(package)
+    places = (found.submodule_search_locations if found else None) or ()
+    return [path for place in places for path in sorted(Path(place).glob(pattern))]
 
 
 def _configurations(room: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from lossbench.processes import launched
 
-FILES_MAY_NAME_CODE = (["run"], ["submission", "create"])
+FILES_MAY_NAME_CODE = (["run"], ["pick"], ["submission", "create"])
 """Commands that may run code from outside, although their words name none."""
 SECONDS_TO_END = 10.0
 """How long a command that has done its work may take to end, with its threads and processes."""
@@ -34,7 +34,7 @@ def main() -> NoReturn:
     try:
         command()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
     finally:
         if report is not None and os.getpid() == own:

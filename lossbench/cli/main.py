@@ -23,8 +23,8 @@ from lossbench.processes import launched
 
 USER_FAULT = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-RESUMABLE = (["run"], ["submission", "create"])
-"""Commands that keep the rounds that they have finished."""
+RESUMABLE = ({"run"}, {"submission", "create"}, {"pick", "--oracle"})
+"""Words of commands that keep the rounds that they have finished."""
 
 app = group(
     "Lossbench: active-learning strategies on classification, detection, pose and segmentation, around one loss module."
@@ -71,7 +71,7 @@ def main() -> NoReturn:
         with _stoppable():
             status = app(prog_name="lossbench", standalone_mode=False) or 0
     except (Stopped, KeyboardInterrupt) as stop:
-        complain(_how_to_go_on())
+        complain(how_to_go_on())
         status = 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except Exception as error:
         line = _mendable(error)
@@ -103,9 +103,10 @@ def _stoppable() -> Iterator[None]:
             signal.signal(signal_number, handler)
 
 
-def _how_to_go_on() -> str:
-    words = sys.argv[1:]
-    if not any(words[: len(command)] == command for command in RESUMABLE):
+def how_to_go_on() -> str:
+    """The line about a command that was stopped."""
+    words = {word.partition("=")[0] for word in sys.argv[1:]}
+    if not any(command <= words for command in RESUMABLE):
         return "stopped"
     return f"stopped; finished rounds are kept. To go on: {same_command()}"
 

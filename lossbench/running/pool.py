@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # torch takes a second to import, and checking records does n
 class Pool:
     """The images of a protocol that may be labeled, and its validation slice. Both are the same for all seeds."""
 
+    size: int
+    """Number of images in the task's pool."""
     eligible: Ids
     """Images that may be labeled: the task's pool without the validation slice and without those that imbalance removes."""
     validation: Ids
@@ -53,7 +55,7 @@ class Pool:
                 )
                 raise ConfigError(msg)
         _check_budget(protocol, task.pool_size, len(eligible))
-        return cls(eligible, validation, reference, groups, stress.missing_groups)
+        return cls(task.pool_size, eligible, validation, reference, groups, stress.missing_groups)
 
     @classmethod
     def without_labels(cls, pool_size: int, protocol: Protocol) -> Pool:
@@ -64,7 +66,7 @@ class Pool:
         """
         eligible, validation = divided(pool_size, protocol.task.data.validation)
         _check_budget(protocol, pool_size, len(eligible))
-        return cls(eligible, validation, eligible, np.zeros((len(eligible), 0), dtype=bool), 0)
+        return cls(pool_size, eligible, validation, eligible, np.zeros((len(eligible), 0), dtype=bool), 0)
 
     def initial(self, seed: int, count: int) -> Ids:
         """The first labeled images, the same for all strategies under a seed; none shows a missing group.
@@ -110,7 +112,7 @@ class Pool:
         The candidates of a round are the unlabeled images whose turns come first. For audits, which ask it of many runs.
         """
         priorities = self._priorities(seed, number)
-        turns = np.full(len(self.eligible) + len(self.validation), -1)
+        turns = np.full(self.size, -1)
         turns[self.eligible[np.argsort(priorities[self.eligible])]] = np.arange(len(self.eligible))
         return turns
 

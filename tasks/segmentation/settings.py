@@ -45,9 +45,9 @@ class FolderData(DataSource):
 
 
 class CityscapesData(DataSource):
-    """Cityscapes in its official layout in the data folder, with its 19 classes, or rendered scenes."""
+    """Cityscapes in its official layout in the data folder, with its 19 classes."""
 
-    forms: ClassVar[tuple[str, ...]] = ("layout", "labeled")
+    forms: ClassVar[tuple[str, ...]] = ("layout", "scenes", "labeled")
 
     layout: Literal["cityscapes"]
     folder: FileName = "cityscapes"

@@ -110,6 +110,7 @@ def export(
 def check(
     records: Records = None,
     submissions: Beside = None,
+    kind_file: KindFiles = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -131,6 +132,7 @@ def check(
 
     folder = _records(records)
     place = _submissions(submissions, folder)
+    load_kinds(kind_file)
     entries, wrong = submitted(place)
     found = checked_survey(folder, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     wrong += [*found.damages, *reviewer_faults(place.resolve().parent / REVIEWERS)]

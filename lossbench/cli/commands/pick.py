@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from lossbench.cli.completion import strategy_names
+from lossbench.cli.completion import kind_names, strategy_names
 from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import (
     MOST_PROCESSES,
@@ -57,8 +57,8 @@ class Images(NamedTuple):
         typer.Option(
             "--kind",
             metavar="NAME",
-            help="classification, detection, pose or segmentation. [default: what the labels are]",
-            autocompletion=lambda: ["classification", "detection", "pose", "segmentation"],
+            help="Kind of task, such as detection. [default: what the labels are]",
+            autocompletion=kind_names,
         ),
     ] = None
     classes: Annotated[
@@ -77,7 +77,7 @@ class Selection(NamedTuple):
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="A name or a file such as mine.py; without labels typiclust, core-set or random. With --oracle repeatable.",
+            help="A name or a file such as mine.py; without labels one that needs none, such as typiclust. With --oracle repeatable.",
             autocompletion=strategy_names,
         ),
     ] = None
@@ -111,8 +111,13 @@ class Where(NamedTuple):
     """Options: where a round is computed."""
 
     cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Decoded images, features and models; may be deleted.")
-    ] = Path("runs/cache")
+        Path | None,
+        typer.Option(
+            "--cache",
+            metavar="DIR",
+            help="Decoded images, features and models; may be deleted. [default: runs/cache; with --oracle in --out]",
+        ),
+    ] = None
     device: Device = "cpu"
     workers: Annotated[
         int | None,
@@ -164,13 +169,24 @@ def pick(
     check_device(where.device)
     request = _request(images, selection, simulation)
     if simulation.oracle:
-        if where.cluster:
-            msg = "--cluster and --oracle: simulate first, and give --cluster to the `lossbench run` that adds runs"
-            raise typer.BadParameter(msg)
+        _check_simulation(where, image_address)
         names = selection.strategy or [request.table.get("strategy", "random")]
         _simulate(request, simulation.rounds, names, Paths(Path(), out, where.device), where.workers)
     else:
         _pick(request, out, where, image_address)
+
+
+def _check_simulation(where: Where, image_address: str | None) -> None:
+    """Refuse options that mean nothing in a simulation."""
+    why = {
+        "--cluster": (where.cluster, "simulate first, and give --cluster to the `lossbench run` that adds runs"),
+        "--cache": (where.cache, "what a simulation computes is kept in --out"),
+        "--image-address": (image_address, "a simulation writes no files for annotation tools"),
+    }
+    for option, (given, reason) in why.items():
+        if given is not None:
+            msg = f"{option} and --oracle: {reason}"
+            raise typer.BadParameter(msg)
 
 
 def _request(images: Images, selection: Selection, simulation: Simulation) -> Request:
@@ -217,10 +233,11 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
 
     check_free(out)
     prepare()
+    cache = where.cache or Path("runs/cache")
     with each_line_once(), console().status("reading labels") as status, listening(status.update):
         settings = plan_round(request)
-        one = LabelingRound(settings, where.cache, torch.device(where.device))
-        with helpers(settings, where.cache, where.device, where.workers, where.cluster):
+        one = LabelingRound(settings, cache, torch.device(where.device))
+        with helpers(settings, cache, where.device, where.workers, where.cluster):
             outcome = one.run()
         status.update("writing")
         served = one.folder.name if one.folder else f"{out.name}/{IMAGES}"

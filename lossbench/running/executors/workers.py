@@ -102,6 +102,11 @@ class Worker:
         self.close()
         return ending(self._process.exitcode if self._process else None, memory_kills() - self._kills)
 
+    def terminate(self) -> None:
+        """Tell the process to end at once; a run that is cut off goes on from its record."""
+        if self._process is not None:
+            self._process.terminate()
+
     def close(self) -> None:
         """End the process. The next run starts another."""
         if self._pool is not None:
@@ -148,8 +153,8 @@ def spread(
             for future in ended:
                 runs.end(future)
     except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()  # a run that is cut off goes on from its record
+        for worker in workers:
+            worker.terminate()
         raise
     finally:
         for worker in workers:

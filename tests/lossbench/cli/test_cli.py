@@ -17,6 +17,7 @@ from command_line import Result, the_line
 from sample_configs import TASK, written
 
 from leaderboard.schema.records import read_record
+from lossbench.cli.main import how_to_go_on
 from lossbench.config_files import config_files
 from strategies import STRATEGIES
 
@@ -182,6 +183,25 @@ def stopped(words: list[str], out: Path, number: int, started: list[subprocess.P
 def long_sweep(folder: Path) -> Path:
     task = TASK.replace("step = 6, rounds = 3", "step = 4, rounds = 3").replace("epochs = 1", "epochs = 6")
     return written(folder, task, f'protocols = ["tiny"]\nstrategies = ["random"]\nseeds = {list(range(40))}\n')
+
+
+@pytest.mark.parametrize(
+    ("words", "resumable"),
+    [
+        ("run quickstart", True),
+        ("submission create mine.py", True),
+        ("pick --unlabeled photos --oracle labels.json --out here", True),
+        ("pick --unlabeled photos --oracle=labels.json --out here", True),
+        ("pick --unlabeled photos --out here", False),
+        ("submission check mine.py", False),
+    ],
+)
+def test_only_commands_that_keep_rounds_say_how_to_go_on(
+    words: str, resumable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lossbench", *words.split()])
+    line = f"stopped; finished rounds are kept. To go on: lossbench {words}" if resumable else "stopped"
+    assert how_to_go_on() == line
 
 
 @pytest.mark.parametrize(

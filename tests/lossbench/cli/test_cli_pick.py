@@ -63,6 +63,13 @@ def test_known_labels_answer_simulated_rounds(lossbench_cli: Callable[..., Resul
     assert more.code == 0, more.errors
 
 
+@pytest.mark.parametrize("option", ["--cache", "--image-address", "--cluster"])
+def test_options_of_a_round_mean_nothing_in_a_simulation(option: str, lossbench_cli: Callable[..., Result]) -> None:
+    given = ("--unlabeled", "photos", "--oracle", "labels.csv", *MARGIN, "--settings", "small.toml")
+    assert f"{option} and --oracle: " in the_line(lossbench_cli("pick", *given, "--out", "simulation", option, "x"))
+    assert not Path("simulation").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [

@@ -31,6 +31,7 @@ TOO_EARLY = "lossbench: too early, this process {}; code from outside may do so,
 ENDINGS = {
     "pass": (7, ""),
     "sys.exit(0)": (0, ""),
+    "sys.exit('a fault')": (1, "a fault\n"),
     "os._exit(0)": (1, TOO_EARLY.format("ended with exit code 0")),
     "os._exit(1)": (1, TOO_EARLY.format("ended with exit code 1")),
     "os.kill(os.getpid(), 9)": (1, TOO_EARLY.format("was ended by SIGKILL, most often for lack of memory")),
@@ -109,6 +110,7 @@ def alive(number: int) -> bool:
     ("words", "wanted"),
     [
         ("run quickstart", True),
+        ("pick --settings round.toml", True),
         ("submission create mine", True),
         ("submission check mine.py", True),
         ("measure selection x --strategy mine.py", True),

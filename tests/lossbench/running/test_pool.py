@@ -67,6 +67,10 @@ def test_groups_shrink_exponentially_to_the_rarest(balanced: Any, ratio: float) 
     assert counts[-1] == pytest.approx(2000 / ratio, abs=4 * np.sqrt(2000 / ratio))
     assert not np.isin(pool.validation, pool.eligible).any()
     assert len(pool.validation) == 12, "the validation slice keeps its balance"
+    turns = pool.turns(0, 1)
+    assert len(turns) == 20_000
+    assert sorted(turns[pool.eligible].tolist()) == list(range(len(pool.eligible)))
+    assert (np.delete(turns, pool.eligible) == -1).all()
 
 
 def test_an_image_of_several_groups_is_as_rare_as_its_rarest() -> None:

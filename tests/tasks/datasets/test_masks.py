@@ -10,6 +10,7 @@ import pytest
 import torch
 from mask_files import save_image, save_mask, written
 from PIL import Image
+from pydantic import ValidationError
 
 from tasks.datasets.catalog import states
 from tasks.datasets.masks import VOID, Numbering, cityscapes_numbering, decode_labels, load_cityscapes, load_folder
@@ -113,6 +114,8 @@ def test_cityscapes_has_nineteen_classes_by_its_own_numbers(tmp_path: Path) -> N
     assert decode_labels(train, 2, numbering).tolist() == [[[0, 18], [VOID, VOID]]] * 2
     settings = written(tmp_path)
     table = settings.model_dump() | {"data": {"layout": "cityscapes", "validation": 0}}
+    with pytest.raises(ValidationError, match="scenes"):
+        type(settings).model_validate(table | {"data": table["data"] | {"scenes": {"pool": 8, "test": 4}}})
     task = build_task(type(settings).model_validate(table), tmp_path, tmp_path, CPU)
     assert (task.pool_size, task.test_size, len(task.group_names)) == (2, 1, 19)
 
