@@ -48,7 +48,7 @@ class Budget(Settings):
     initial: Whole = Field(ge=2, le=MOST_IMAGES)
     """Images that are labeled before the first round."""
     first: FileName = Field(default=RANDOM_FIRST, exclude_if=lambda first: first == RANDOM_FIRST)
-    """Who picks these: `random`, or a strategy that reads embeddings alone, such as `typiclust`, and a pretrained model."""
+    """Who picks these: `random`, or with a pretrained model a strategy of Lossbench that needs no labels, such as `typiclust`."""
     step: Whole = Field(ge=1, le=MOST_IMAGES)
     """Images that are picked and labeled after every round but the last."""
     rounds: Whole = Field(ge=1, le=MOST_ROUNDS)

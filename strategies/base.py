@@ -128,7 +128,7 @@ class Strategy(BaseModel, ABC):
     needs_lossnet: ClassVar[bool] = False
     """Whether it reads `learner.lossnet`, the shared loss-prediction module."""
     cold_start: ClassVar[bool] = False
-    """Whether it can pick before anything is labeled: it reads embeddings alone."""
+    """Whether it can pick before anything is labeled, with a pretrained trunk and a head that is not trained."""
     cheats: ClassVar[bool] = False
     """Whether it asks the context's oracle; such a strategy is a reference and not ranked."""
 

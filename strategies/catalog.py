@@ -83,3 +83,5 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     TrueLoss,
     BoSS,
 )
+COLD_STARTERS: tuple[str, ...] = tuple(strategy.name for strategy in STRATEGIES if strategy.cold_start)
+"""Names of those that can pick before anything is labeled."""

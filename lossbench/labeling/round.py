@@ -26,7 +26,7 @@ from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.selecting import Choice, checked, selection_context
 from lossbench.running.streams import stream
 from lossbench.words import plural
-from strategies import STRATEGIES, Selection, Strategy, load_strategy
+from strategies import COLD_STARTERS, Selection, Strategy, load_strategy
 from strategies.kernels.information import margin
 from strategies.random import Random
 from tasks.base import Ids, Task
@@ -143,9 +143,8 @@ class LabelingRound:
             msg = f"{strategy.name} reads the labels of candidates, which nobody knows here; choose another strategy"
             raise ConfigError(msg)
         if first and not strategy.cold_start and strategy.name != Random.name:
-            able = ", ".join(one.name for one in STRATEGIES if one.cold_start)
             msg = (
-                f"{strategy.name} needs labels, and there are none yet; begin with {able} or {Random.name}, "
+                f"{strategy.name} needs labels, and there are none yet; begin with {', '.join(COLD_STARTERS)} or {Random.name}, "
                 "or give labels with --labeled FILE"
             )
             raise ConfigError(msg)

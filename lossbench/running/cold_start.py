@@ -8,7 +8,7 @@ import numpy as np
 
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.running.streams import stream
-from strategies import STRATEGIES, Context, Strategy, StrategyError, load_strategy
+from strategies import COLD_STARTERS, Context, Strategy, load_strategy
 from tasks.training.learner import Learner
 
 if TYPE_CHECKING:
@@ -22,21 +22,16 @@ def first_strategy(protocol: Protocol) -> Strategy | None:
     """The strategy that picks the first labels; None where they are drawn at random.
 
     Raises:
-        ConfigError: there is none of this name, or it needs labels.
+        ConfigError: it is not one of Lossbench that can pick before anything is labeled.
     """
     name = protocol.budget.first
     if name == RANDOM_FIRST:
         return None
-    try:
-        strategy = load_strategy(name)
-    except StrategyError as error:
-        msg = f"{protocol.name}: budget.first: {error}"
-        raise ConfigError(msg) from None
-    if not strategy.cold_start:
-        able = ", ".join(one.name for one in STRATEGIES if one.cold_start)
+    if name not in COLD_STARTERS:  # nor a file, which no record would name
+        able = ", ".join(COLD_STARTERS)
         msg = f"{protocol.name}: budget.first: {name} cannot pick before anything is labeled; {able} and random can"
         raise ConfigError(msg)
-    return strategy
+    return load_strategy(name)
 
 
 def first_labels(task: Task[Any, Any], pool: Pool, protocol: Protocol, seed: int) -> Ids:

@@ -54,8 +54,9 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
     metrics = task.metrics(judged(), ids)
     truth = torch.cat(losses).cpu()
     metrics["loss"] = float(truth.mean())
-    for name in predictors:
-        metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
+    if len(truth.unique()) > 1:  # else there is no pair to rank
+        for name in predictors:
+            metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
     for name, value in metrics.items():
         if not math.isfinite(value):
             msg = f"after the last training step, {name} on the held-out images is not finite ({value})"

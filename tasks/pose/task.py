@@ -153,10 +153,12 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
         return inputs, self._heatmap_targets(joints, visible)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
-        """The nearest of eight pose clusters (k-means over the joints of the reference images)."""
+        """The nearest of eight pose clusters (k-means over the joints of the reference images); none if there is no reference."""
+        member = torch.zeros(len(ids), POSE_GROUPS, dtype=torch.bool)
+        if not len(reference):
+            return member
         fitted_on = self._pose_vectors(reference)
         clusters = KMeans(min(POSE_GROUPS, len(np.unique(fitted_on, axis=0))), random_state=0).fit(fitted_on)
-        member = torch.zeros(len(ids), POSE_GROUPS, dtype=torch.bool)
         if len(ids):
             member[torch.arange(len(ids)), torch.from_numpy(clusters.predict(self._pose_vectors(ids))).long()] = True
         return member

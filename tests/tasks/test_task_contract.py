@@ -102,3 +102,13 @@ def test_groups_have_names_and_metrics_the_ranking_one(task: Task, learner: Lear
     assert 0 <= metrics[task.metric.name] <= 1
     assert 0 <= metrics["ranking_accuracy"] <= 1
     assert metrics["loss"] > 0
+
+
+def test_where_nothing_is_labeled_there_are_no_members_of_groups(task: Task) -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    assert task.groups(nothing, nothing).shape == (0, len(task.group_names))
+
+
+def test_one_image_has_metrics_and_no_pair_to_rank(task: Task, learner: Learner) -> None:
+    several, one = evaluate(task, learner, SOME), evaluate(task, learner, SOME[:1])
+    assert several.keys() - one.keys() == {"ranking_accuracy"}

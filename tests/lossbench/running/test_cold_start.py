@@ -103,7 +103,12 @@ def test_records_with_impossible_first_labels_are_told(weights: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("first", "line"),
-    [("margin", "margin cannot pick before anything is labeled"), ("nothing", "nothing"), ("full-pool", "full-pool")],
+    [
+        ("margin", "margin cannot pick before anything is labeled; core-set, .*typiclust.* and random can"),
+        ("nothing", "nothing"),
+        ("full-pool", "full-pool"),
+        ("mine.py", "mine.py cannot"),
+    ],
 )
 def test_strategies_that_need_labels_are_refused_before_anything_is_built(first: str, line: str, weights: Path) -> None:
     protocol = started_by(first, weights)
