@@ -63,7 +63,7 @@ def run(
         device: `cpu` or `cuda`.
         parameters: hyper-parameters of the strategy by name, where they are not its defaults.
         progress: whether to show a progress bar; where not given, in a notebook and on a terminal.
-        trust_config: whether to load an mmdet config from elsewhere than mmdet; it is run as Python code.
+        trust_config: whether to load an mmdet or mmpose config from elsewhere than mmdet and mmpose; it is run as Python code.
 
     Raises:
         LossbenchError: an argument that does not fit, data that is missing, a strategy that breaks the contract, or a record
@@ -127,7 +127,7 @@ def _job(
 
 @contextmanager
 def _trusting(wanted: bool) -> Iterator[None]:
-    """Load mmdet configs from anywhere in this block, or from mmdet alone."""
+    """Load configs from anywhere in this block, or from mmdet and mmpose alone."""
     before = configs_trusted()
     trust_configs(wanted)
     try:

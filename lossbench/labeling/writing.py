@@ -59,7 +59,7 @@ def check_free(folder: Path) -> None:
 
 
 def write_round(outcome: Outcome, shape: Shape, folder: Path, addresses: Addresses) -> None:
-    """Write all files of a round into a folder that does not exist yet, or nothing at all."""
+    """Write all files of a round into a folder that does not exist or is empty, or nothing at all."""
     check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")

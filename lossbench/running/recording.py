@@ -38,13 +38,13 @@ class Recording:
         """Take up what an earlier start has recorded.
 
         Raises:
-            ConfigError: it was begun under other numbers or with other code.
+            ConfigError: it was begun under other numbers, with other code or with other hyper-parameters.
             RecordError: the file is damaged.
         """
         if self.path.exists():
             with no_exit(self._job.title), blaming_outside():
                 self.record = read_record(self.path)
-                _check_same_protocol(self.record, self._job, self.path)
+                _check_same_run(self.record, self._job, self.path)
 
     def report(self, text: str) -> None:
         """Tell what the run prepares."""
@@ -65,8 +65,8 @@ class Recording:
         self._events.put(Event(self._number, rounds, state))
 
 
-def _check_same_protocol(record: Record, job: Job, path: Path) -> None:
-    """Raise a ConfigError when a record was begun under other numbers than the job's."""
+def _check_same_run(record: Record, job: Job, path: Path) -> None:
+    """Raise a ConfigError when a record was begun under other numbers, with other code or with other hyper-parameters than the job's."""
     if record.config != job.protocol.model_dump(mode="json"):
         msg = f"{path} was made under other numbers of {job.protocol.name}; move it away, or use another --out"
         raise ConfigError(msg)

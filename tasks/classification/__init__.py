@@ -1,1 +1,1 @@
-"""Image classification by ResNet-18."""
+"""Image classification."""

@@ -39,9 +39,7 @@ class Classification(TaskKind[ClassificationSettings]):
 
     def pool_size(self, settings: ClassificationSettings) -> int | None:
         """The training images of CIFAR-10, or the rendered ones; None for data of one's own."""
-        data = settings.data
-        own = data.labeled or data.folder or data.table or data.torchvision
-        return super().pool_size(settings) or (None if own else CIFAR10_POOL)
+        return super().pool_size(settings) or (CIFAR10_POOL if settings.data.is_cifar10 else None)
 
     def build(
         self, settings: ClassificationSettings, data: Path, cache: Path, device: torch.device

@@ -24,6 +24,11 @@ class ClassificationData(DataSource):
     test: Number = Field(default=0.2, gt=0, lt=1, exclude_if=lambda share: share == 0.2)  # noqa: PLR2004 - the default
     """Share of the images of each class that is kept for testing, where the data has no split."""
 
+    @property
+    def is_cifar10(self) -> bool:
+        """Whether the images are those of CIFAR-10's official files."""
+        return not any(getattr(self, form) for form in self.forms)
+
 
 class ClassificationSettings(TaskSettings):
     """The `task` table of a classification protocol."""

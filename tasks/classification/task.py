@@ -53,7 +53,7 @@ class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
         return raw.argmax(1)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The features: the spatial mean of ResNet's last stage."""
+        """The features that the head reads."""
         return outputs.features[0]
 
 
@@ -145,5 +145,5 @@ def _loaded(settings: ClassificationSettings, data: Path, cache: Path) -> Classi
 
 
 def _colors(source: ClassificationData) -> Colors:
-    """Of a model that does not know its own: CIFAR-10's, or ImageNet's for images of one's own."""
-    return Colors() if source.labeled or source.folder or source.table or source.torchvision else COLORS
+    """Of a model that does not know its own: CIFAR-10's, for rendered scenes, too, or ImageNet's for images of one's own."""
+    return COLORS if source.scenes or source.is_cifar10 else Colors()

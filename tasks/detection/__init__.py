@@ -1,1 +1,1 @@
-"""Object detection by SSD, built from mmdet's modules."""
+"""Object detection by single-stage detectors, with the losses and the metric of mmdet."""

@@ -40,7 +40,7 @@ class Detection(TaskKind[DetectionSettings]):
     shape = "boxes"
 
     def build(self, settings: DetectionSettings, data: Path, cache: Path, device: torch.device) -> DetectionTask:
-        """Load PASCAL VOC or rendered objects; the model is an SSD."""
+        """Load the images and their objects, and choose the model."""
         from tasks.detection.task import DetectionTask
 
         return DetectionTask(settings, data, cache, device)

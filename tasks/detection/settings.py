@@ -60,7 +60,7 @@ class RowSettings(Settings):
 
 
 class DetectionSettings(TaskSettings):
-    """The `task` table of a detection protocol: PASCAL VOC or rendered scenes."""
+    """The `task` table of a detection protocol."""
 
     kind: Literal["detection"]
     data: DetectionData

@@ -1,1 +1,1 @@
-"""Human pose estimation by stacked hourglasses, with mmpose's codec and metric."""
+"""Human pose estimation by heatmaps, with mmpose's codec and metric."""

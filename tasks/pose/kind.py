@@ -39,7 +39,7 @@ class Pose(TaskKind[PoseSettings]):
     shape = "points"
 
     def build(self, settings: PoseSettings, data: Path, cache: Path, device: torch.device) -> PoseTask:
-        """Load data in MPII's or COCO's form or rendered figures; the model is a stacked hourglass."""
+        """Load the images and their joints, and choose the model."""
         from tasks.pose.task import PoseTask
 
         return PoseTask(settings, data, cache, device)

@@ -1,1 +1,1 @@
-"""Semantic segmentation by small encoder-decoders."""
+"""Semantic segmentation."""

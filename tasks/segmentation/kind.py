@@ -39,7 +39,7 @@ class Segmentation(TaskKind[SegmentationSettings]):
     shape = "regions"
 
     def build(self, settings: SegmentationSettings, data: Path, cache: Path, device: torch.device) -> SegmentationTask:
-        """Load images and masks or rendered objects; the model is an encoder-decoder."""
+        """Load the images and their label maps, and choose the model."""
         from tasks.segmentation.task import SegmentationTask
 
         return SegmentationTask(settings, data, cache, device)

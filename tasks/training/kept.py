@@ -36,7 +36,7 @@ class KeptRows:
 
     Args:
         folder: of the stores; anything in it may be deleted while no round runs.
-        images: a digest of the images, of how they are read, and of the machine's rounding.
+        images: a digest of the images and of how they are read.
         member: of the committee, whom other processes are to ask.
     """
 

