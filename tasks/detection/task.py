@@ -123,9 +123,7 @@ class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
             self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
         pixels = Pixels(stored, settings.model.pixels, self._models.colors)
-        words = " ".join(self.fingerprints[name] for name in ("pool", "test"))
-        words = pixels.digest() if settings.data.labeled else words  # labels that are added change no image
-        self._store = self._models.freeze(pixels, words, cache)
+        self._store = self._models.freeze(pixels, cache)
         model = self._models.build(pretrained=False)
         self.unlabeled = UnlabeledDetection(pixels, model, settings.rows, self._store)
 

@@ -48,19 +48,18 @@ class ClassifierFactory:
             _, self.fingerprints["model"] = own_model(settings.name)
             self._check_logits(settings)
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store:
+    def freeze(self, pixels: Pixels, cache: Path) -> Store:
         """The store of what the frozen trunk gives for all images; what is missing in the cache is computed.
 
         Args:
             pixels: the images.
-            data: their fingerprint.
             cache: the store lies in its folder `features`.
         """
         settings = self._settings
         if not isinstance(settings, LibrarySettings):
             msg = "only a classifier of timm or torchvision can be frozen"
             raise DataError(msg)
-        store, self._layout = library_store(self._backbone, settings, pixels, data, cache)
+        store, self._layout = library_store(self._backbone, settings, pixels, cache)
         return store
 
     def pretrained(self) -> TapModel | None:

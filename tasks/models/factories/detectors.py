@@ -45,15 +45,14 @@ class DetectorFactory:
                 if file := weights_file(settings):
                     self.fingerprints["weights"] = fingerprint(file)
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store | None:
+    def freeze(self, pixels: Pixels, cache: Path) -> Store | None:
         """The store of what a frozen trunk gives for all images; None where none is frozen.
 
         Args:
             pixels: the images.
-            data: their fingerprint.
             cache: the store lies in its folder `features`.
         """
-        return self._trunk.freeze(pixels, data, cache) if self._trunk else None
+        return self._trunk.freeze(pixels, cache) if self._trunk else None
 
     def pretrained(self) -> Detector | None:
         """A detector whose embedded tap says something before it is trained; None where all its weights are random.

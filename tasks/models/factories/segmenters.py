@@ -96,7 +96,7 @@ class SegmenterFactory:
             pixels: the images.
             cache: the store lies in its folder `features`.
         """
-        return self._trunk.freeze(pixels, pixels.digest(), cache) if self._trunk else None
+        return self._trunk.freeze(pixels, cache) if self._trunk else None
 
     def pretrained(self) -> TapModel | None:
         """A model whose last tap is that of its trunk; None where no trunk has weights of its own."""

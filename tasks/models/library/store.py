@@ -26,7 +26,7 @@ STORE_VERSION = 1
 
 
 def library_store(
-    trunk: LibraryBackbone | LastTaps, settings: LibrarySettings, pixels: Pixels, data: str, cache: Path
+    trunk: LibraryBackbone | LastTaps, settings: LibrarySettings, pixels: Pixels, cache: Path
 ) -> tuple[Store, RowLayout]:
     """The store of what a trunk gives for all images, and the layout of its rows; what is missing in the cache is computed.
 
@@ -34,14 +34,13 @@ def library_store(
         trunk: in evaluation mode.
         settings: of the trunk.
         pixels: the images.
-        data: their fingerprint.
         cache: the store lies in its folder `features`.
     """
     trunk = trunk.to(pixels.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     with torch.no_grad():
         layout = RowLayout.of(*trunk(pixels.read(np.array([0]))))
     decisive = (
-        f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {data} {len(pixels)} "
+        f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {pixels.digest()} {len(pixels)} "
         f"{settings.mirrored} {settings.trunk_precision} {pixels.device.type}"
     )
     folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"

@@ -40,17 +40,16 @@ class MapTrunk:
         self.fingerprints = {} if settings.weights == "none" else {"weights": digest(backbone)}
         """SHA-256 of weights from outside the repository, by name."""
 
-    def freeze(self, pixels: Pixels, data: str, cache: Path) -> Store | None:
+    def freeze(self, pixels: Pixels, cache: Path) -> Store | None:
         """The store of what it gives for all images, from which it is read from now on; None where it is not frozen.
 
         Args:
             pixels: the images.
-            data: their fingerprint.
             cache: the store lies in its folder `features`.
         """
         if not self._settings.freeze:
             return None
-        store, self._layout = library_store(self._initial, self._settings, pixels, data, cache)
+        store, self._layout = library_store(self._initial, self._settings, pixels, cache)
         return store
 
     def build(self) -> nn.Module:

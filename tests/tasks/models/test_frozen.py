@@ -168,9 +168,20 @@ def test_threads_compute_the_rows_that_one_computes(tmp_path: Path, monkeypatch:
     stores = []
     for threads in (1, 6):
         monkeypatch.setattr(store, "threads_for", lambda _, threads=threads: threads)
-        stores.append(library_store(backbone, settings, Pixels(images, 32), "data", tmp_path / str(threads))[0])
+        stores.append(library_store(backbone, settings, Pixels(images, 32), tmp_path / str(threads))[0])
     alone, together = (each.rows(np.arange(96)) for each in stores)
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
+
+
+def test_other_pixels_are_another_store(tmp_path: Path) -> None:
+    settings = LibrarySettings.model_validate({"kind": "timm", "name": "test_resnet", "pixels": 32, "freeze": True})
+    with seeded(np.random.default_rng(0)):
+        backbone = LibraryBackbone(settings).eval()
+    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    before = library_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
+    images[5] = 200
+    after = library_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
+    assert (before != after).any(1).tolist() == [image == 5 for image in range(8)]
 
 
 def test_a_stop_ends_all_threads_and_keeps_what_is_finished(tmp_path: Path) -> None:
