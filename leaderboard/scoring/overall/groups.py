@@ -57,8 +57,8 @@ def is_rendered(config: Mapping[str, Any]) -> bool:
 def groups(sections: Sequence[Section]) -> list[Group]:
     """The groups of the sections that count for answers and ranks, by kind and regime.
 
-    These are the newest versions on the shared track, without variations. Rendered scenes count only for a kind and regime
-    that has no other data.
+    These are the newest versions on the shared track, without variations of a protocol that is there, too. Rendered scenes
+    count only for a kind and regime that has no other data.
     """
     newest: dict[str, int] = {}
     for section in sections:
@@ -66,7 +66,7 @@ def groups(sections: Sequence[Section]) -> list[Group]:
     members: dict[tuple[str, Regime, str], list[Section]] = {}
     for section in sections:
         current = section.key.version == newest[section.key.protocol]
-        if section.key.track == "shared" and section.base is None and current:
+        if section.key.track == "shared" and section.base not in newest and current:
             config = section.records[0].config
             key = (kind_of(config), regime_of(config), section.metric_title)
             members.setdefault(key, []).append(section)

@@ -173,7 +173,7 @@ function draw() {
   if (!ranked.length || details.dataset.alone) details.open = !ranked.length;
   details.dataset.alone = ranked.length ? "" : "yes";
   const protocols = all.length ? all[0].ranking.protocols : [];
-  const missing = selectedSections().length ? `There is no run of ${data.baseline} to compare with.` : "No protocol of this kind was run.";
+  const missing = selectedSections().length ? `There is no run of ${data.baseline} to compare with.` : "Nothing of this kind was run on the shared track.";
   byId("board-count").textContent = !all.length ? missing :
     `${ranked.length} ranked on ${protocols.join(", ")}.${protocols.length === 1 ? " With one protocol, the intervals are over its seeds alone." : ""}`;
   showKind();

@@ -40,6 +40,14 @@ def test_a_config_without_a_task_is_of_no_kind(broken: dict[str, Any]) -> None:
     assert (kind_of(broken), regime_of(broken), is_rendered(broken)) == ("other", "from scratch", False)
 
 
+def test_a_variation_of_a_protocol_that_is_not_there_counts_itself() -> None:
+    """As on the page of the quickstart, or of own data on a shipped protocol."""
+    alone = [make_record(protocol="shapes-mini-noise", config=config() | {"base": "shapes-mini"})]
+    for records in (alone, [*alone, make_record(protocol="elsewhere", config=config())]):
+        counted = {section.key.protocol for group in groups(sections(records)) for section in group.sections}
+        assert counted == {record.protocol for record in records}
+
+
 def test_a_group_is_a_kind_and_a_regime() -> None:
     records = [
         make_record(protocol="plain", config=config()),
