@@ -16,10 +16,10 @@ SEEDS = (0, 1)
 OUT = Path("runs/compare")
 
 
-class ConfidenceRatio(Strategy):
+class TopTwoRatio(Strategy):
     """Picks where the second likeliest category comes closest to the likeliest."""
 
-    name: ClassVar[str] = "confidence-ratio"
+    name: ClassVar[str] = "top-two-ratio"
     paper: ClassVar[str] = "Monarch 2021"
 
     def select(self, ctx: Context) -> Selection:
@@ -33,7 +33,7 @@ class ConfidenceRatio(Strategy):
 
 def main() -> None:
     """Run three strategies, and print where they stand."""
-    for strategy in ("random", "margin", ConfidenceRatio):
+    for strategy in ("random", "margin", TopTwoRatio):
         for seed in SEEDS:
             record = lossbench.run(PROTOCOL, strategy, seed, out=OUT)
             print(f"{record.strategy}, seed {seed}: accuracy {record.score}")

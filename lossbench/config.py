@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, SerializeAsAny, ValidationError, model_validator
 
@@ -159,6 +160,30 @@ class Sweep(Settings):
     """Planned comparisons, as pairs of strategies (first minus second). Only these have p-values on the leaderboard."""
 
 
+def field_names(model: type[BaseModel]) -> set[str]:
+    """The names of all fields of a table and of the tables in it, also of those that only some kinds of task have."""
+    names, waiting, seen = set(), [model], {model}
+    while waiting:
+        table = waiting.pop()
+        names |= set(table.model_fields)
+        found = [
+            *table.__subclasses__(),
+            *(part for field in table.model_fields.values() for part in _models(field.annotation)),
+        ]
+        new = [each for each in dict.fromkeys(found) if each not in seen]
+        waiting += new
+        seen |= set(new)
+    return names
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
 def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) -> AnyModel:
     """Turn a table into a model.
 
@@ -173,5 +198,5 @@ def validated(model: type[AnyModel], table: dict[str, Any], source: Path | str) 
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        msg = f"{source}: {first_fault(error)}"
+        msg = f"{source}: {first_fault(error, fields=field_names(model))}"
         raise ConfigError(msg) from None

@@ -61,8 +61,18 @@ def read_sweep(reference: Path | str) -> tuple[Sweep, tuple[Protocol, ...]]:
         return Sweep(protocols=(protocol.name,), strategies=("random",), seeds=(0,)), (protocol,)
     sweep = validated(Sweep, table, path)
     _check_names(sweep, path)
-    folder = path.resolve().parent.parent / "tasks"
-    return sweep, tuple(read_protocol(protocol_file(folder, name)) for name in sweep.protocols)
+    return sweep, tuple(_protocol_of(path, name) for name in sweep.protocols)
+
+
+def _protocol_of(sweep: Path, name: str) -> Protocol:
+    """A protocol that a sweep names: in the folder `tasks` beside its folder, beside the sweep itself, or one of Lossbench's."""
+    own, file_name = sweep.resolve(), f"{name}.toml"
+    places = [*(own.parents[1] / "tasks").rglob(file_name), own.parent / file_name]
+    for path in (*places, *shipped("configs/tasks").rglob(file_name)):
+        if path.is_file() and path != own:
+            return read_protocol(path)
+    msg = f"{sweep}: no protocol {name}: neither {file_name} beside it or in ../tasks, nor one that `lossbench list tasks` shows"
+    raise ConfigError(msg)
 
 
 def _check_names(sweep: Sweep, path: Path) -> None:
@@ -115,9 +125,7 @@ def _find(reference: Path | str, *folders: str) -> Path:
     known = {file.stem: file for folder in reversed(folders) for file in config_files(shipped(f"configs/{folder}"))}
     if path.name in known:
         return known[path.name]
-    msg = (
-        f"no configuration {path.name!r}; {suggestion(path.name, known)}, or give a file by its path, such as mine.toml"
-    )
+    msg = f"no configuration {path.name!r} (a file needs its path, such as mine.toml); {suggestion(path.name, known)}"
     raise ConfigError(msg)
 
 
@@ -131,7 +139,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return parsed_toml(read_regular(path, LARGEST_TOML))
     except FileNotFoundError:
         pattern = "**/*.toml" if path.parent.name == "tasks" else "*.toml"  # below may be a whole home directory
-        names = ", ".join(sorted(file.stem for file in path.parent.glob(pattern)))
+        names = ", ".join(sorted(file.stem for file in path.parent.glob(pattern) if file.name != "pyproject.toml"))
         msg = f"no configuration {path}" + (f"; beside it there are {names}" if names else "")
     except (UnfitFileError, OSError) as error:
         msg = f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else error}"

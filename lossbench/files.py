@@ -8,7 +8,8 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -128,18 +129,23 @@ def decoded_text(content: bytes) -> str:
         raise ValueError(msg) from None
 
 
-def first_fault(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+def first_fault(error: ValidationError, names: Mapping[str, str] | None = None, fields: Iterable[str] = ()) -> str:
     """The first field that does not fit, why, and its value.
 
     Args:
         error: of the model.
         names: what to call fields, where they come from elsewhere than a file: from options or arguments.
+        fields: names that an unknown field may have been meant to have.
     """
     first = error.errors(include_url=False, include_context=False)[0]
     path = [str(part) for part in first["loc"]]
     place = (names or {}).get(path[0]) if path else "the file"
     place = place or ".".join(path)
-    return f"{place}: {first['msg']} (given: {shown(first['input'])})"
+    fault = first["msg"]
+    if first["type"] == "extra_forbidden":
+        close = get_close_matches(path[-1], set(fields) - {path[-1]}, 3)
+        fault = f"no such setting{'; did you mean ' + ' or '.join(close) + '?' if close else ''}"
+    return f"{place}: {fault} (given: {shown(first['input'])})"
 
 
 def shown(value: object) -> str:

@@ -180,7 +180,7 @@ def _protocol_faults(record: Record, protocol: Protocol) -> Iterator[str]:
 
 
 def create_submission(strategy: Path, name: str, folder: Path) -> Path:
-    """Create a submission: a copy of the code and a template of `meta.toml`. An existing `meta.toml` is kept.
+    """Create a submission: a copy of the code and a template of `meta.toml`. What is there is kept.
 
     Args:
         strategy: the file of the strategy.
@@ -191,13 +191,17 @@ def create_submission(strategy: Path, name: str, folder: Path) -> Path:
         The submission's folder.
 
     Raises:
-        ConfigError: the strategy is not one file.
+        ConfigError: the strategy is not one file, or there is a submission of this name with other code.
     """
     require_one_file(strategy)
     path = folder / name
+    own = path / STRATEGY
+    if own.exists() and own.read_bytes() != strategy.read_bytes():
+        msg = f"{own} is other code than {strategy}; give yours another name, or change {own} and create {path} again"
+        raise ConfigError(msg)
     path.mkdir(parents=True, exist_ok=True)
-    if strategy.resolve() != (path / STRATEGY).resolve():
-        shutil.copyfile(strategy, path / STRATEGY)
+    if not own.exists():
+        shutil.copyfile(strategy, own)
     if not (path / META).exists():
         write_whole(path / META, META_TEMPLATE.format(name=name))
     return path

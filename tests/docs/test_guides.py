@@ -31,8 +31,9 @@ SKIPPED = {
     "pip install uv && uv sync --compile-bytecode": "installs",
     "uv sync --extra pretrained": "installs",
     "uv run pytest": "it is running",
-    "uv run lossbench submission create confidence_ratio.py": "makes all runs on the rendered scenes; tests/lossbench/cli/test_cli_submission.py",
-    "uv run lossbench submission verify confidence-ratio --who me": "repeats them; tests/lossbench/submissions",
+    "uv run lossbench submission create top_two_ratio.py": "makes all runs on the rendered scenes; tests/lossbench/cli/test_cli_submission.py",
+    "uv run lossbench submission check leaderboard/submissions/top-two-ratio": "what `create` makes; tests/lossbench/cli/test_cli_submission.py",
+    "uv run lossbench submission verify top-two-ratio --who me": "repeats them; tests/lossbench/submissions",
     "uv run lossbench pick --unlabeled 'shards/pool-{000..099}.tar' --labeled export.json --strategy margin --budget 1000 --out round-3 --workers 8": (
         "a hundred shards; tests/lossbench/labeling/test_makers.py"
     ),

@@ -22,13 +22,11 @@ def test_the_strategy_in_one_file_runs_on_every_task(
     kind: str, task: Task, trained: Callable[..., Learner], tmp_path: Path
 ) -> None:
     guide = (ROOT / "docs/guides/strategy.md").read_text(encoding="utf-8")
-    (block,) = (
-        each for each in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "class ConfidenceRatio" in each
-    )
-    (tmp_path / "confidence_ratio.py").write_text(block, encoding="utf-8")
+    (block,) = (each for each in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "class TopTwoRatio" in each)
+    (tmp_path / "top_two_ratio.py").write_text(block, encoding="utf-8")
     learner, candidates = trained(kind), np.arange(20, 40)
     ctx = Context(5, np.arange(12), candidates, (learner,), stream(0), lambda: None)
-    selection = load_strategy(str(tmp_path / "confidence_ratio.py")).select(ctx)
+    selection = load_strategy(str(tmp_path / "top_two_ratio.py")).select(ctx)
     posteriors = next(learner.posteriors(candidates))
     top = posteriors.log_probs.exp().topk(2, 2).values
     ratios = (posteriors.weight * (top[..., 1] / top[..., 0])).sum(1)

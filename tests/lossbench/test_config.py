@@ -93,7 +93,11 @@ def test_a_protocol_alone_is_a_sweep_by_random(tmp_path: Path) -> None:
 
 
 TASK_FAULTS = [
-    ("epochs = 1", "epochs = 1, epoch = 2", r"task\.recipe\.epoch: Extra inputs .* \(given: 2\)"),
+    (
+        "epochs = 1",
+        "epochs = 1, epoch = 2",
+        r"task\.recipe\.epoch: no such setting; did you mean epochs or .* \(given: 2\)",
+    ),
     ("epochs = 1", 'epochs = "ten"', r"task\.recipe\.epochs: .* valid integer.* \(given: 'ten'\)"),
     ("epochs = 1", "epochs = 0", r"task\.recipe\.epochs: .* greater than or equal to 1"),
     ("epochs = 1, ", "", r"task\.recipe\.epochs: Field required"),
@@ -114,12 +118,12 @@ SWEEP_FAULTS: list[tuple[str, str, str]] = [
     (
         'protocols = ["tiny"]',
         'protocols = ["tiny", "none"]',
-        r"no configuration .*none\.toml; beside it there are other, tiny",
+        r"no protocol none: neither none\.toml beside it or in \.\./tasks, nor one that `lossbench list tasks` shows",
     ),
     ('protocols = ["tiny"]', "protocols = []", r"protocols: Tuple should have at least 1 item"),
     ("seeds = [0, 1]", 'seeds = ["zero"]', r"seeds\.0: Input should be a valid integer"),
     ("seeds = [0, 1]", "seeds = [0, -1]", r"seeds\.1: Input should be greater than or equal to 0"),
-    ("seeds = [0, 1]", "seeds = [0]\nsede = 1", r"sede: Extra inputs are not permitted"),
+    ("seeds = [0, 1]", "seeds = [0]\nsede = 1", r"sede: no such setting; did you mean seeds\? \(given: 1\)"),
     ("seeds = [0, 1]", 'seeds = [0]\ntracks = ["wild"]', r"tracks\.0: Input should be 'shared' or 'native'"),
     ("seeds = [0, 1]", "seeds = [0, 1", r"is not TOML"),
 ]
@@ -218,3 +222,10 @@ def test_a_missing_file_lists_its_own_folder_alone(tmp_path: Path) -> None:
     (tmp_path / "near.toml").write_text(TASK, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"no configuration .*/nothing\.toml; beside it there are near$"):
         read_sweep(tmp_path / "nothing.toml")
+
+
+def test_a_sweep_names_protocols_beside_it_and_of_lossbench(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('protocols = ["tiny", "scenes-pose"]\nstrategies = ["random"]\nseeds = [0]\n')
+    (tmp_path / "tiny.toml").write_text(TASK)
+    _, protocols = read_sweep(tmp_path / "mine.toml")
+    assert [protocol.name for protocol in protocols] == ["tiny", "scenes-pose"]

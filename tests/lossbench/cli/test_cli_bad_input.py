@@ -52,7 +52,7 @@ CHANGES = [
         "an escape sequence",
         "epochs = 1",
         'epochs = 1, "\\u001b[31m" = 1',
-        "recipe.\\x1b[31m: Extra inputs are not permitted",
+        "recipe.\\x1b[31m: no such setting",
     ),
     ("its own base", "version = 1", 'base = "tiny"', "the base 'tiny' is the file itself"),
     ("a base with a NUL byte", "version = 1", 'version = 1\nbase = "a\\u0000"', "base: String should match pattern"),

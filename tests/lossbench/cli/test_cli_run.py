@@ -172,7 +172,10 @@ FAULTS: list[tuple[list[str | Path], str]] = [
         [QUICKSTART, "--protocol", "quickstart-poses"],
         "no protocol 'quickstart-poses' in this sweep; did you mean quickstart-pose or",
     ),
-    (["quickstrat"], "no configuration 'quickstrat'; did you mean quickstart"),
+    (
+        ["quickstrat"],
+        "no configuration 'quickstrat' \\(a file needs its path, such as mine.toml\\); did you mean quickstart",
+    ),
     ([QUICKSTART, "--track", "wild"], r"^--track: Input should be 'shared' or 'native' .*'wild'"),
     ([QUICKSTART, "--seed", "-1"], r"Invalid value for '--seed': Input should be greater than or equal to 0"),
     ([QUICKSTART, "--seed", "one"], r"'--seed': Input should be a valid integer, .* \(see `lossbench run --help`\)$"),

@@ -19,6 +19,17 @@ def strategy(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_code_of_another_submission_is_not_overwritten(tmp_path: Path) -> None:
+    file, folder = tmp_path / "mine.py", tmp_path / "submissions"
+    file.write_text("import torch\n", encoding="utf-8")
+    place = create_submission(file, "mine", folder)
+    assert create_submission(file, "mine", folder) == create_submission(place / "strategy.py", "mine", folder) == place
+    file.write_text("import numpy\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"mine/strategy\.py is other code than .*mine\.py; give yours another name"):
+        create_submission(file, "mine", folder)
+    assert (place / "strategy.py").read_text(encoding="utf-8") == "import torch\n"
+
+
 def test_a_module_beside_it_is_refused(strategy: Path, tmp_path: Path) -> None:
     reason = r"mine\.py imports helpers, a module beside it; a submission is one file"
     with pytest.raises(ConfigError, match=reason):
