@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lossbench.processes import command_words, said_first
@@ -29,6 +32,29 @@ def say(*lines: object) -> None:
     for line in lines:
         text = str(line).encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
         print(text, flush=True)  # noqa: T201 - this is the command line
+
+
+@contextmanager
+def status(text: str) -> Iterator[Callable[[str], None]]:
+    """Show what the command does: live on a terminal, elsewhere a line where there would be none for long.
+
+    Yields what is called with each new text.
+    """
+    from lossbench.running.progress import SILENT_SECONDS
+
+    screen, said = console(), time.monotonic()
+
+    def say_seldom(new: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SILENT_SECONDS:
+            say(new)
+            said = time.monotonic()
+
+    if screen.is_terminal:
+        with screen.status(text) as live:
+            yield live.update
+    else:
+        yield say_seldom
 
 
 def same_command() -> str:

@@ -156,6 +156,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         return parsed_toml(read_regular(path, LARGEST_TOML))
+    except FileNotFoundError:
+        msg = f"there is no file of settings {path}"
+        raise ConfigError(msg) from None
     except (OSError, UnfitFileError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         msg = f"{path} cannot be read as TOML: {reason}"

@@ -171,6 +171,6 @@ def _check_budget(protocol: Protocol, pool_size: int, eligible: int) -> None:
         reason = "validation and imbalance" if protocol.stress.imbalance > 1 else "validation"
         msg = (
             f"{protocol.name}: a budget of {needed} labels is larger than the pool of {pool_size} images less "
-            f"{pool_size - eligible} for {reason}; lower budget.initial, step or rounds"
+            f"{pool_size - eligible} for {reason}; lower budget.initial, step or rounds, or task.data.validation"
         )
         raise ConfigError(msg)

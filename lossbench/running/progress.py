@@ -1,14 +1,21 @@
-"""What runs, rounds done, time left: live on a terminal, one line per finished run elsewhere."""
+"""What runs, rounds done, time left: live on a terminal; elsewhere a line per finished run, and where one would be silent for long."""
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from lossbench.running.jobs import Event, Job
+
+NARROW = 100
+"""Columns of a terminal that has no room for bars beside the words."""
+SILENT_SECONDS = 30.0
+"""Elsewhere what a run prepares is said after so long a time without a line."""
 
 
 class SweepProgress:
@@ -20,8 +27,8 @@ class SweepProgress:
         self._finished = 0
         self._console = console
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=Column()),  # may take several lines
+            *(() if console.width < NARROW else (BarColumn(),)),
             MofNCompleteColumn(),
             TextColumn("rounds"),
             TimeElapsedColumn(),
@@ -33,6 +40,7 @@ class SweepProgress:
         total = sum(job.rounds for job in planned)
         self._all = self._bars.add_task(f"{len(planned)} runs", total=total)
         self._lines = {}
+        self._said = time.monotonic()
 
     def put(self, event: Event) -> None:
         """Show that a run has gone on."""
@@ -48,9 +56,15 @@ class SweepProgress:
         if event.state == "done":
             self._bars.remove_task(self._lines.pop(event.job))
             self._finished += 1
-            if not self._console.is_terminal:
-                line = f"{job.title}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs"
-                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            self._say(f"{job.title}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs")
+        elif preparing and time.monotonic() - self._said >= SILENT_SECONDS:
+            self._say(f"{job.title}{preparing}")
+
+    def _say(self, line: str) -> None:
+        """Print a line where there are no bars."""
+        if not self._console.is_terminal:
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bars.start()

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.config import Protocol
+from lossbench.errors import LossbenchError
 from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import memory_growth
 from lossbench.running.selecting import Choice, Trials, checked, selection_context
 from lossbench.running.streams import stream
-from strategies import Context, Selection, SelectionError, Strategy
+from strategies import Context, Selection, Strategy
 from tasks.base import Ids, Task
 from tasks.kinds import build_task, kind_named, known_kinds
+from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
@@ -241,9 +243,9 @@ def _prepare_trial(strategy: Strategy, kind: str, folder: Path) -> Trial:
 def _run_check(check: Check, trial: Trial) -> str:
     """The fault that a check reports; empty if it passes."""
     try:
-        with fresh_global_generators():
+        with fresh_global_generators(), blaming_outside():
             check(trial)
-    except (ConformanceError, SelectionError, Warning) as error:
+    except (ConformanceError, LossbenchError, Warning) as error:
         return " ".join(str(error).split())
     except BaseException as error:  # noqa: BLE001 - the strategy is foreign code: any error that it raises is its fault
         return f"{type(error).__name__}: {' '.join(str(error).split())}"

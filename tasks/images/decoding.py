@@ -187,10 +187,10 @@ def _opened(path: ImageFile, description: str = "an image") -> Iterator[Image.Im
         raise DataError(fault, "make it smaller") from None
     except UnidentifiedImageError:
         fault = f"{path} cannot be decoded (it is no whole image in JPEG, PNG, BMP or WebP)"
-        raise DataError(fault, "fetch the data again, or convert the file") from None
+        raise DataError(fault, "replace or convert it, or leave it out") from None
     except _FAULTS as error:
         fault = f"{path} cannot be decoded ({error})"
-        raise DataError(fault, "fetch the data again") from None
+        raise DataError(fault, "replace it or leave it out") from None
 
 
 def _orientation(image: Image.Image) -> int:

@@ -139,7 +139,7 @@ function drawDifferences(section, names) {
   const digits = section.decimals;
   const text = (each) => [`${number(each.mean, digits)}${each.lower > 0 || each.upper < 0 ? " \u2713" : ""}`,
     each.lower === null ? "one seed" : `${number(each.lower, digits)} \u2026 ${number(each.upper, digits)}`];
-  const seeds = own.map(([, each]) => (each ? `${each[0].count} seeds` : "no seed in common"));
+  const seeds = own.map(([, each]) => (each ? `${each[0].count} seed${each[0].count === 1 ? "" : "s"}` : "no seed in common"));
   table(byId("compare-differences"), ["labels", ...own.map(([title], place) => [title, seeds[place]])],
     section.labels.map((label, place) => [label.toLocaleString("en"), ...own.map(([, each]) => (each ? text(each[place]) : "\u2013"))]));
   shownRows = own.flatMap(([pair, each]) => (each ?? []).map((one, place) =>

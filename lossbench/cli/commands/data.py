@@ -39,7 +39,7 @@ def check(
     code: CodeFromOutside,
     data: Data = Path("data"),
 ) -> None:
-    """Check the known data sets, or count a protocol's labels."""
+    """Check the known data sets, or count a protocol's labels and see whether its budget fits them."""
     if protocol is not None:
         code.load()
         _count(protocol, data)
@@ -63,6 +63,7 @@ def _count(name: str, data: Path) -> None:
     from rich.table import Column, Table
 
     from lossbench.config_files import read_protocol
+    from lossbench.running.pool import Pool
     from tasks.kinds import build_task
 
     protocol = read_protocol(name)
@@ -83,6 +84,7 @@ def _count(name: str, data: Path) -> None:
     for label in counts["pool"]:
         table.add_row(label, *(f"{counts[split][label]:,}" for split in sizes))
     console().print(table)
+    Pool.of(task, protocol)  # says whether the budget fits them
 
 
 @app.command()

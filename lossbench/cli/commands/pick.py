@@ -15,7 +15,7 @@ from lossbench.cli.options import (
     Device,
     limit_threads,
 )
-from lossbench.cli.output import console, say
+from lossbench.cli.output import console, say, status
 from lossbench.paths import Paths
 from lossbench.words import plural
 
@@ -216,6 +216,9 @@ def _class_names(text: str | None) -> list[str]:
     if not all(names):
         msg = f"--classes {text!r} has an empty name"
         raise typer.BadParameter(msg)
+    if twice := [name for name in names if names.count(name) > 1]:
+        msg = f"--classes {text!r} has {twice[0]!r} twice"
+        raise typer.BadParameter(msg)
     return names
 
 
@@ -234,12 +237,12 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     check_free(out)
     prepare()
     cache = where.cache or Path("runs/cache")
-    with each_line_once(), console().status("reading labels") as status, listening(status.update):
+    with each_line_once(), status("reading labels") as now, listening(now):
         settings = plan_round(request)
         one = LabelingRound(settings, cache, torch.device(where.device))
         with helpers(settings, cache, where.device, where.workers, where.cluster):
             outcome = one.run()
-        status.update("writing")
+        now("writing")
         served = one.folder.name if one.folder else f"{out.name}/{IMAGES}"
         addresses = Addresses("", image_address) if image_address is not None else Addresses(f"{served}/")
         write_round(outcome, one.shape, out, addresses)

@@ -53,7 +53,7 @@ def check(
     file, parameters = (submission.strategy_file, submission.meta.parameters) if submission else (path, None)
     found = check_in_sandbox(file, parameters, limit)
     _show_verdicts(found)
-    wrong = [fault for _, _, fault in found.verdicts if fault]
+    wrong = _faults(found)
     if submission:
         wrong += [*record_faults(submission, shipped("configs/tasks")), *_misnamed(submission, found)]
         reviewed = review(submission, reviewers_of(submission))
@@ -73,8 +73,20 @@ def _show_verdicts(found: Verdicts) -> None:
 
     table = Table("check", "kind of task", "verdict", title=Text(f"{found.name} ({describe_limits()})"))
     for each, kind, fault in found.verdicts:
-        table.add_row(Text(each), Text(kind), Text(fault or "passes", style="red" if fault else "green"))
+        table.add_row(Text(each), Text(kind), Text("fails", style="red") if fault else Text("passes", style="green"))
     console().print(table)
+
+
+def _faults(found: Verdicts) -> list[str]:
+    """What is wrong, each once, and where it shows first."""
+    shows: dict[str, list[str]] = {}
+    for check, kind, fault in found.verdicts:
+        if fault:
+            shows.setdefault(fault, []).append(f"{check}, {kind}")
+    return [
+        f"{fault} ({', '.join([first, *([f'and {len(more)} more'] if more else [])])})"
+        for fault, (first, *more) in shows.items()
+    ]
 
 
 def _misnamed(submission: Submission, found: Verdicts) -> list[str]:

@@ -123,7 +123,8 @@ def _read(
                 other = meant.setdefault(name, image.file)
                 require(other == image.file, f"{export}: {other} and {image.file} both mean {name}", "keep one of them")
                 labels[name] = image
-        _require_none(absent, f"labeled in {export} and not in {source.images}", "image")
+        advice = f"names there are such as {next(iter(paths))}"
+        _require_none(absent, f"labeled in {export} and not in {source.images}", "image", advice)
     return labels, tuple(listed)
 
 
@@ -170,9 +171,9 @@ def _classes(
     return names
 
 
-def _require_none(names: Sequence[str], what: str, noun: str) -> None:
+def _require_none(names: Sequence[str], what: str, noun: str, advice: str = "") -> None:
     """Raise a DataError that names a few of these."""
     if names:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         fault = f"{plural(len(names), noun)} {what}: {', '.join(names[:MOST_NAMED])}{more}"
-        raise DataError(fault)
+        raise DataError(fault, advice)

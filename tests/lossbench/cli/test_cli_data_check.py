@@ -69,6 +69,16 @@ def test_it_counts_labels_of_every_kind(protocol: str, label: str, lossbench_cli
     assert any(line.strip().startswith(label) for line in result.output.splitlines()), result.output
 
 
+def test_a_budget_that_does_not_fit_is_said_below_the_counts(
+    folder: Path, lossbench_cli: Callable[..., Result]
+) -> None:
+    (folder / "own.toml").write_text(PROTOCOL.replace("initial = 4", "initial = 40"))
+    result = lossbench_cli("data", "check", folder / "own.toml", "--data", folder / "data")
+    assert result.code == 2
+    assert "12 pool images" in result.output
+    assert "own: a budget of 42 labels is larger than the pool of 12 images less 3 for validation" in result.errors
+
+
 @pytest.mark.parametrize("words", [("no-such",), ("own.toml", "more")])
 def test_what_is_no_protocol_is_one_line(
     words: tuple[str, ...], lossbench_cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,6 +39,16 @@ def test_a_round_says_what_it_did(lossbench_cli: Callable[..., Result]) -> None:
     assert "round-1 exists already" in the_line(lossbench_cli("pick", *given, "--out", "round-1"))
 
 
+def test_where_there_is_no_terminal_a_long_round_says_what_it_does(
+    lossbench_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossbench.running.progress.SILENT_SECONDS", 0.0)
+    given = ("--unlabeled", "photos", "--labeled", "labels.csv", *MARGIN, "--settings", "small.toml")
+    lines = lossbench_cli("pick", *given, "--out", "round-1").output.splitlines()
+    steps = [lines.index(line) for line in ("training on 24 labels", "margin picks from 6 candidates", "writing")]
+    assert steps == sorted(steps)
+
+
 def test_known_labels_answer_simulated_rounds(lossbench_cli: Callable[..., Result]) -> None:
     given = ("--unlabeled", "photos", "--oracle", "labels.csv", *MARGIN, "--rounds", "2", "--settings", "small.toml")
     result = lossbench_cli("pick", *given, "--out", "simulation")
@@ -80,7 +90,7 @@ def test_options_of_a_round_mean_nothing_in_a_simulation(option: str, lossbench_
         (("--unlabeled", "photos", *MARGIN), "no kind of task, and no label says which"),
         (("--unlabeled", "photos", "--kind", "classification", *MARGIN), "no class is known; name the classes"),
         (("--unlabeled", "photos", "--kind", "classification", "--classes", "a, A", *MARGIN), "'a' and 'A' differ in case"),
-        (("--settings", "none.toml", *MARGIN), "none.toml cannot be read as TOML"),
+        (("--settings", "none.toml", *MARGIN), "there is no file of settings none.toml"),
     ],
     ids=["images", "labels", "budget", "two strategies", "kind", "classes", "alike classes", "settings"],
 )  # fmt: skip
@@ -175,6 +185,8 @@ def test_names_of_files_and_classes_are_escaped(lossbench_cli: Callable[..., Res
     [
         (("--classes", "disk,bar,"), "--classes 'disk,bar,' has an empty name"),
         (("--classes", ""), "--classes '' has an empty name"),
+        (("--classes", "disk,bar,disk"), "--classes 'disk,bar,disk' has 'disk' twice"),
+        (("--settings", "none.toml"), "there is no file of settings none.toml"),
         (("--kind", "detection", "--settings", "det.toml"), "labels.csv holds choices, and no boxes"),
         (("--oracle", "labels.csv"), "--labeled and --oracle"),
         (("--labeled", "none.csv"), "there are no labels none.csv"),
@@ -185,7 +197,7 @@ def test_names_of_files_and_classes_are_escaped(lossbench_cli: Callable[..., Res
         (("--out", "link"), "link exists already"),
     ],
     ids=[
-        "an empty class", "no class", "labels of another kind", "two uses of labels", "no export", "one class",
+        "an empty class", "no class", "a class twice", "no settings", "labels of another kind", "two uses of labels", "no export", "one class",
         "an image twice", "a control character in a class", "a folder below a file", "a link to nowhere",
     ],
 )  # fmt: skip

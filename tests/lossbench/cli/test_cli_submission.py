@@ -80,7 +80,7 @@ def test_what_is_to_be_mended_is_listed(
     )
     result = lossbench_cli("submission", "check", strategy)
     assert result.code == 1
-    assert result.output.splitlines()[-1] == "to mend: it took an hour"
+    assert result.output.splitlines()[-1] == "to mend: it took an hour (it is fast, pose)"
     monkeypatch.setattr(
         "lossbench.submissions.verification.check_in_sandbox", lambda *_: Verdicts(name="mine", verdicts=verdicts[:1])
     )

@@ -167,7 +167,10 @@ def test_a_round_that_cannot_be_made_says_why(strategy: str, budget: int, fault:
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
-        ("path,label\n000.png,disk\nabsent.png,bar\n", r"1 image labeled in labels.csv and not in photos: absent.png"),
+        (
+            "path,label\n000.png,disk\nabsent.png,bar\n",
+            r"1 image labeled in labels.csv and not in photos: absent.png; names there are such as 000.png",
+        ),
         ("path,label\n000.png,disc\n", r"classes that are not listed: 'disc' \(1 label; did you mean disk\?\)"),
     ],
     ids=["an image that is not there", "a class that is not listed"],

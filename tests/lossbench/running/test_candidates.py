@@ -123,6 +123,6 @@ def test_a_budget_larger_than_the_pool_is_refused(run: Callable[..., Run], tmp_p
         next(run(protocol=fitting.model_copy(update={"budget": budget}), folder="none").rounds())
     assert str(caught.value) == (
         "tiny-classification: a budget of 49 labels is larger than the pool of 60 images less 12 for validation; "
-        "lower budget.initial, step or rounds"
+        "lower budget.initial, step or rounds, or task.data.validation"
     )
     assert not (tmp_path / "none").exists()

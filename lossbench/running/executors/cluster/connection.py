@@ -79,8 +79,10 @@ def _found(address: str) -> str:
     try:
         place = services.canonicalize_bootstrap_address(address)
     except (ValueError, ConnectionError, OSError) as error:
-        msg = f"--cluster {address}: auto or HOST:PORT is wanted ({_first_sentence(error)})"
-        raise ConfigError(msg) from None
+        if address != AUTO:
+            msg = f"--cluster {address}: auto or HOST:PORT is wanted ({_first_sentence(error)})"
+            raise ConfigError(msg) from None
+        place = None
     if place is None:
         msg = (
             "--cluster auto: no Ray cluster runs on this machine; start one (`ray start --head`), or give its HOST:PORT"
