@@ -17,7 +17,7 @@ from lossbench.labeling.round import LabelingRound
 from lossbench.labeling.writing import Addresses, write_round
 
 PROTOCOL = Path(__file__).with_name("small-scenes.toml")
-ROUND = Path("example-round")
+ROUND = Path("runs/example-round")
 SMALL = {
     "model": {"kind": "resnet18", "width": 8, "stem": "half", "pixels": 32},
     "recipe": {"epochs": 10, "batch": 16, "optimizer": "adamw", "learning_rate": 5e-3},
@@ -28,7 +28,7 @@ SMALL = {
 def make_folder(folder: Path, labels: Path, images: int = 120, labeled: int = 40) -> None:
     """Write rendered images, and the labels of the first ones."""
     task = lossbench.load_task(PROTOCOL)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     names = [f"{number:03}.png" for number in range(images)]
     for name, pixels in zip(names, task.unlabeled.frames(torch.arange(images).numpy()), strict=True):
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / name)
@@ -53,6 +53,6 @@ def main(folder: Path, labels: Path) -> None:
 if __name__ == "__main__":
     given = [Path(word) for word in sys.argv[1:]]
     if not given:
-        given = [Path("rendered"), Path("rendered.csv")]
+        given = [Path("runs/rendered"), Path("runs/rendered.csv")]
         make_folder(*given)
     main(*given)
