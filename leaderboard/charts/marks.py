@@ -112,7 +112,7 @@ def interval_row(found: Interval, digits: str) -> dict[str, float | str | None]:
     """
     numbers = {name: None if math.isnan(value) else value for name, value in found._asdict().items()}
     if None in numbers.values():
-        return numbers | {"interval": "unknown: one seed"}
+        return numbers | {"interval": "unknown: fewer than two seeds"}
     limits = (format(value, digits).replace("-", "\N{MINUS SIGN}") for value in (found.lower, found.upper))
     return numbers | {"interval": " … ".join(limits)}
 

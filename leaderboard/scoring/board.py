@@ -71,6 +71,7 @@ class Lead(NamedTuple):
     """The year of the paper."""
     strategy: str
     area: float
+    """Its `Standing.level`."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,11 @@ class Board:
     def sections(self) -> list[Section]:
         """The sections of all records of the test split, those with planned comparisons first.
 
-        The strategy of a submission that failed its verification is marked as a reference and therefore not ranked.
+        The strategy of a submission that failed its verification is shown as a reference and therefore not ranked.
         """
         planned = {protocol for plan in self.plans for protocol, _ in plan.protocols}
         failed = {name for name, badge in self.badges.items() if badge.state == "failed"}
-        test_sections = sections(
-            record.model_copy(update={"reference": True}) if record.strategy in failed else record
-            for record in self.records
-            if record.split == "test"
-        )
+        test_sections = sections((record for record in self.records if record.split == "test"), unranked=failed)
         return sorted(test_sections, key=lambda section: section.key.protocol not in planned)
 
     @cached_property
@@ -201,7 +198,7 @@ class Board:
         for year, standing in sorted(dated, key=lambda pair: (pair[0], pair[1].rank or 0)):
             if section.sign * (standing.level - best) > 0:
                 best = standing.level
-                leads.append(Lead(year, standing.strategy, standing.area.mean))
+                leads.append(Lead(year, standing.strategy, standing.level))
         return leads
 
     def _self_reported(self, section: Section, strategy: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.overall.groups import SPANS
-from leaderboard.scoring.picks import group_shares, overlap_matrix
+from leaderboard.scoring.picks import group_shares
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval
 from leaderboard.scoring.variations import variations, varied_strategies
@@ -134,8 +134,8 @@ def _penalties(section: Section) -> Iterator[Row]:
                 yield {"winner": winner, "loser": loser, "share_of_rounds": matrix.wins[row, column]}
 
 
-def _overlaps(section: Section) -> Iterator[Row]:
-    shares = overlap_matrix(section)
+def _overlaps(board: Board, section: Section) -> Iterator[Row]:
+    shares = board.overlaps[section.key]
     for row, first in enumerate(section.entries):
         for column, second in enumerate(section.entries):
             if first is not second:
@@ -148,7 +148,7 @@ TABLES: dict[str, Callable[[Board], list[Row]]] = {
     "standings": lambda board: standings(board.sections),
     "curves": lambda board: curves(board.sections),
     "penalties": lambda board: _table(board.sections, _penalties),
-    "overlaps": lambda board: _table(board.sections, _overlaps),
+    "overlaps": lambda board: _table(board.sections, lambda section: _overlaps(board, section)),
     "groups": lambda board: _table(board.sections, _groups),
     "variations": lambda board: _table(board.sections, lambda section: _variations(board, section)),
     "contrasts": contrasts,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -125,6 +125,11 @@ class Section:
         """Whether normalized gains can be computed: the full pool is clearly better than random."""
         return any(not math.isnan(standing.gain.mean) for standing in self.standings)
 
+    @property
+    def has_penalties(self) -> bool:
+        """Whether two strategies were run under the same seeds, so that one can beat the other."""
+        return len(self.penalties.strategies) > 1 and self.penalties.rounds > 0
+
     @cached_property
     def thirds(self) -> list[tuple[float, float]]:
         """The numbers of labels at which the first, the middle and the last third of the budget start and end."""
@@ -223,8 +228,12 @@ def incomplete(records: Iterable[Record]) -> list[Record]:
     return sorted(partial, key=lambda record: (*Key.of(record), record.strategy, record.seed))
 
 
-def sections(records: Iterable[Record]) -> list[Section]:
+def sections(records: Iterable[Record], unranked: Collection[str] = ()) -> list[Section]:
     """Group the complete runs by protocol, version, track and split.
+
+    Args:
+        records: of any sections.
+        unranked: strategies that are not ranked, beside those whose records say that they are references.
 
     Raises:
         RecordError: two records hold the same run, or two runs of a section differ in metric or label counts.
@@ -243,7 +252,10 @@ def sections(records: Iterable[Record]) -> list[Section]:
             Section(
                 key,
                 runs[0].metric,
-                tuple(Entry(name, any(record.reference for record in own), own) for name, own in by_strategy.items()),
+                tuple(
+                    Entry(name, name in unranked or any(record.reference for record in own), own)
+                    for name, own in by_strategy.items()
+                ),
                 Entry(FULL_POOL, reference=True, records=full) if full else None,
             )
         )

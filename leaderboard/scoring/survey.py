@@ -32,14 +32,14 @@ class Survey(NamedTuple):
 
 
 def survey(folder: Path, submitted: Mapping[Path, str] | None = None, audit: Audit = lambda *_: {}) -> Survey:
-    """Read all records below some folders.
+    """Read the leaderboard's records and those of submissions.
 
     A record is left out if it is not valid or holds no round, if its folder or file name is not that of its run, if `audit`
     finds a fault, if another file holds its run, or if it is not comparable with the other runs of its protocol.
 
     Args:
         folder: the leaderboard's own records; subfolders are searched, too.
-        submitted: folders of submissions, with the only strategy whose records the folder may hold.
+        submitted: the folder of each submission, and the name of its strategy: records of other strategies there are left out.
         audit: finds records that their protocol rules out.
     """
     records: Records = {}

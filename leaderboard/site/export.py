@@ -25,7 +25,7 @@ FORMATS = ("svg", "png")
 
 
 def write(board: Board, folder: Path) -> list[Path]:
-    """Write all tables and charts of a board into a folder.
+    """Write all tables and charts of a board that are not empty into a folder.
 
     Returns:
         The paths of the files.
@@ -33,8 +33,9 @@ def write(board: Board, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, rows in tables(board).items():
-        paths.append(folder / f"{name}.csv")
-        pd.DataFrame(rows).to_csv(paths[-1], index=False)
+        if rows:
+            paths.append(folder / f"{name}.csv")
+            pd.DataFrame(rows).to_csv(paths[-1], index=False)
     for section in board.sections:
         stem = f"{section.key.protocol}-p{section.key.version}-{section.key.track}"
         for name, chart in pictures(board, section):
@@ -61,4 +62,5 @@ def pictures(board: Board, section: Section) -> Iterator[tuple[str, alt.LayerCha
         yield "stress", drawable(stress).properties(**size)
     if pareto := pareto_chart(section, styles(section.by_name), show_all=True):
         yield "gain-seconds", drawable(pareto).properties(**size)
-    yield "penalties", drawable(penalty_chart(section))
+    if section.has_penalties:
+        yield "penalties", drawable(penalty_chart(section))

@@ -28,7 +28,7 @@ def sheet_link(record: Record) -> str:
 
 def examples_link(section: Section) -> str:
     """The path of a picture of a section's first images within the site."""
-    return f"sheets/{section.key.protocol}-p{section.key.version}.jpg"
+    return f"sheets/{section.key.protocol}-p{section.key.version}-{section.key.track}.jpg"
 
 
 def source_link(strategy: str) -> str:

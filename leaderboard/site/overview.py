@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from leaderboard.charts.panels import Panel, gain_panel
 from leaderboard.charts.styles import Style
+from leaderboard.schema.badges import Badge
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, Hardware
 from leaderboard.scoring.overall.answers import Answer, Choice, answers
@@ -28,7 +29,7 @@ Data = dict[str, Any]
 
 
 class Source(NamedTuple):
-    """Where the numbers of a group are from."""
+    """Where the numbers of a protocol are from."""
 
     section: Section
     runs: int
@@ -38,33 +39,33 @@ class Source(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of the answers: one protocol of a group, as few labels of one may be many of another."""
+    """A row of the answers: a protocol."""
 
     group: Group
+    section: Section
     answers: list[Answer]
-    panels: list[tuple[Section, Panel]]
-    sources: list[Source]
+    panel: Panel | None
+    source: Source
 
 
 def rows(board: Board, style_of: Mapping[str, Style]) -> list[Row]:
     """The rows of the answers; protocols without two label counts have none."""
     found = []
-    for group in (each._replace(sections=(section,)) for each in board.groups for section in each.sections):
-        if own := answers(group):
-            drawn = strategies_to_draw(group, own)
-            panels = [(section, gain_panel(section, drawn, style_of)) for section in group.sections]
-            known = [(section, panel) for section, panel in panels if panel]
-            found.append(Row(group, own, known, [source(section) for section in group.sections]))
+    for group in board.groups:
+        for section in group.sections:
+            if own := answers(section):
+                panel = gain_panel(section, strategies_to_draw(section, own), style_of)
+                found.append(Row(group, section, own, panel, source(section)))
     return found
 
 
-def strategies_to_draw(group: Group, own: Sequence[Answer]) -> list[str]:
-    """The strategies in the small charts of a group: the answers, or what comes next to them, and the references."""
+def strategies_to_draw(section: Section, own: Sequence[Answer]) -> list[str]:
+    """The strategies in a small chart: the answers, or what comes next to them, and the references."""
     best = [choice.strategy for answer in own for choice in answer.best]
     near = [choice.strategy for answer in own for choice in answer.undecided]
     early = [choice.strategy for answer in own for choice in answer.early]
     others = [choice.strategy for answer in own for choice in answer.shown]
-    references = {entry.strategy for section in group.sections for entry in section.entries if entry.reference}
+    references = {entry.strategy for entry in section.entries if entry.reference}
     ranked = [*dict.fromkeys([*by_frequency(best), *by_frequency(near), *by_frequency(early), *others])]
     return [*ranked[:MOST_LINES], *sorted(references)]
 
@@ -87,14 +88,10 @@ def short(commit: str) -> str:
 
 def cost_text(choice: Choice) -> str:
     """What a strategy costs, in words; empty if it is unknown."""
-    if choice.cost is None:
+    if choice.costs is None:
         return ""
-    return f"{_range(choice.cost.seconds)} s a round, beside {_range(choice.cost.training)} s of training"
-
-
-def _range(ends: Sequence[float]) -> str:
-    low, high = map(rough_seconds, ends)
-    return low if low == high else f"{low} to {high}"
+    selection, training = map(rough_seconds, (choice.costs.select, choice.costs.fit))
+    return f"{selection} s a round, beside {training} s of training"
 
 
 def table_data(board: Board, style_of: Mapping[str, Style]) -> Data:
@@ -125,14 +122,24 @@ def _place_data(place: Place) -> list[Any]:
 
 
 def _strategy_data(board: Board, name: str, style: Style) -> Data:
-    about, badge = board.about(name), board.badges.get(name)
+    about = board.about(name)
     return {
         "link": strategy_link(name),
         "color": style.color,
         "kind": about.kind,
         "year": about.year,
-        "badge": badge.state if badge else "",
+        "badge": _badge(board, name),
     }
+
+
+def _badge(board: Board, name: str) -> str:
+    """The state of a submission's badge where it covers all that ranks are computed from; empty for other strategies."""
+    ranked = [section for group in board.groups for section in group.sections if name in section.by_name]
+    badges = [badge for section in ranked if (badge := board.badge(section, name))]
+    states = {badge.state for badge in badges}
+    if len(states) > 1:
+        return Badge().state
+    return states.pop() if states else ""
 
 
 def _section_data(group: Group, section: Section) -> Data:
@@ -140,7 +147,7 @@ def _section_data(group: Group, section: Section) -> Data:
         standing.strategy: {
             "seconds": plain(standing.costs.select),
             "share": plain(standing.costs.select / standing.costs.fit) if standing.costs.fit else None,
-            "seeds": standing.seeds,
+            "seeds": standing.pairs[0],
             "gains": [
                 [plain(value) for value in gain] for gain in (standing.to_baseline, *standing.thirds_to_baseline)
             ],

@@ -18,6 +18,7 @@ from leaderboard.charts.styles import MARKS, Style, styles
 from leaderboard.schema.records import record_text
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, REFERENCE_METHOD
+from leaderboard.scoring.overall.ranks import RESAMPLES
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.variations import variations
 from leaderboard.site import overview
@@ -32,7 +33,7 @@ from leaderboard.site.links import (
     strategy_link,
 )
 from leaderboard.site.pieces import File, Piece, key, write_pieces
-from leaderboard.site.strategy import VERDICTS, strategy_view
+from leaderboard.site.strategy import strategy_view
 from leaderboard.site.tables import number, seconds, seed_line
 from leaderboard.site.task import task_view
 
@@ -198,6 +199,7 @@ def _environment(board: Board, style_of: dict[str, Style], docs: str) -> Environ
         "style_of": style_of,
         "baseline": BASELINE,
         "fewest_seeds": FEWEST_SEEDS,
+        "resamples": RESAMPLES,
         "marks": MARKS,
         "reference_method": REFERENCE_METHOD,
         "section_link": section_link,
@@ -206,7 +208,6 @@ def _environment(board: Board, style_of: dict[str, Style], docs: str) -> Environ
         "sheet_link": sheet_link,
         "source_link": source_link,
         "examples_link": examples_link,
-        "verdicts": VERDICTS,
         "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
         "cost_text": overview.cost_text,
     }

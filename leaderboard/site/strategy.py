@@ -18,7 +18,6 @@ from leaderboard.scoring.overall.groups import Regime, kind_of, regime_of
 from leaderboard.scoring.sections import Section, Standing
 
 Verdict = Literal["better", "worse", "not clear", "not compared"]
-VERDICTS: tuple[Verdict, ...] = ("better", "worse", "not clear", "not compared")
 MOST_OVERLAPS = 6
 
 
@@ -64,7 +63,7 @@ class StrategyView(NamedTuple):
 
 
 def strategy_view(board: Board, strategy: str, style_of: Mapping[str, Style]) -> StrategyView:
-    """The content of a strategy's page, without sheets of sections that have none."""
+    """The content of a strategy's page."""
     own = [section for section in board.sections if strategy in section.by_name]
     parts = [_part(board, section, strategy) for section in own]
     panels = [(section, gain_panel(section, (strategy, REFERENCE_METHOD), style_of)) for section in own]

@@ -29,7 +29,6 @@ class TaskView(NamedTuple):
     gains: Spec | None
     pareto: Spec | None
     """Gain over random by seconds of selection."""
-    has_penalties: bool
     variations: list[Variation]
     varied: list[str]
     """The strategies with runs on the variations."""
@@ -63,7 +62,6 @@ def task_view(board: Board, section: Section, style_of: dict[str, Style]) -> Tas
         curves=spec(curve_chart(section, own, same), f"Learning curves of {title}: {metric} by labeled images."),
         gains=spec(gains, f"Gain over random on {title} by labeled images.") if gains else None,
         pareto=spec(pareto, f"Gain over random by seconds on {title}.", PARETO_HEIGHT_PIXELS) if pareto else None,
-        has_penalties=len(section.penalties.strategies) > 1 and section.penalties.rounds > 0,
         variations=columns,
         varied=varied_strategies(columns),
         stress=spec(stress_chart(columns, style_of), f"Gain over random on {title} and its variations.")

@@ -24,22 +24,18 @@ def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
         board: the records.
         protocols: names of protocols; all without any.
     """
-    alone = [
-        group._replace(sections=(section,))
-        for group in board.groups
-        for section in group.sections
-        if not protocols or section.key.protocol in protocols
-    ]
+    every = [section for group in board.groups for section in group.sections]
+    wanted = [section for section in every if not protocols or section.key.protocol in protocols]
     return [
         ("protocol", *(f"{span} labels" for span in SPANS)),
-        *((group.sections[0].key.protocol, *map(_cell, found)) for group in alone if (found := answers(group))),
+        *((section.key.protocol, *map(_cell, found)) for section in wanted if (found := answers(section))),
     ]
 
 
 def _cell(answer: Answer) -> str:
     choices = [
         f"{choice.strategy} {number(choice.gain.mean, 3, sign=True)}"
-        + (f" ({rough_seconds(choice.cost.seconds[0])} s)" if choice.cost else "")
+        + (f" ({rough_seconds(choice.costs.select)} s)" if choice.costs else "")
         for choice in answer.best[:MOST_CHOICES]
     ]
     told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")

@@ -12,7 +12,7 @@ import yaml
 from lossbench.files import decoded_text, shown
 from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
 from tasks.errors import DataError, read_data, require, require_path
-from tasks.images.decoding import SUFFIXES, image_size
+from tasks.images.decoding import SUFFIXES, image_size, is_image
 
 BOX_NUMBERS = 4
 """Of a line after its class: center and size. Outlines have more: x and y of each of their points."""
@@ -74,6 +74,7 @@ def read_yaml(path: Path) -> YoloTable:
         raise DataError(fault, "write names, train and val there") from None
     require(isinstance(content, dict), f"{path} is no YOLO file: it holds no table", "write names, train and val there")
     given = content.get("names")
+    require("kpt_shape" not in content, f"{path} is a set of poses", "export them in COCO's form")
     names = list(given.values()) if isinstance(given, dict) else given
     in_order = not isinstance(given, dict) or list(given) == list(range(len(given)))
     fits = isinstance(names, list) and all(isinstance(name, str) for name in names) and in_order
@@ -127,9 +128,11 @@ def listed_images(root: Path, given: object, where: str) -> tuple[Path, ...]:
     if isinstance(given, list):
         return tuple(file for each in given for file in listed_images(root, each, where))
     require(isinstance(given, str), f"{where} is {shown(given)}", "write a folder, a text file or a list of them")
-    place = require_path(root / str(given), f"{where}, {given},")
+    outside = root / str(given)
+    inside = root / str(given).removeprefix("../")  # Roboflow writes ../train for a folder beside the file
+    place = require_path(inside if inside.exists() and not outside.exists() else outside, f"{where}, {given},")
     if place.is_dir():
-        return tuple(sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES))
+        return tuple(sorted(file for file in place.rglob("*") if is_image(file)))
     lines = _lines(place, where)
     return tuple(
         place.parent / line.strip() if line.startswith("./") else root / line.strip() for line in lines if line.strip()

@@ -42,6 +42,11 @@ _FAULTS = (
 """What Pillow raises on damaged files."""
 
 
+def is_image(path: Path) -> bool:
+    """Whether a file's name is that of an image; macOS puts hidden files of the same suffix beside images on other disks."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def image_size(path: ImageFile, description: str = "an image") -> tuple[int, int]:
     """Width and height in pixels of the upright image, as the head of the file gives them.
 

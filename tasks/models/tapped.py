@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -92,8 +92,3 @@ class OwnModel(ABC):
         Args:
             outputs: how many numbers it predicts: the number of classes.
         """
-
-
-def output_shape(value: Any) -> str:
-    """The shape of a module's output in words, for messages and lists."""
-    return " x ".join(map(str, value.shape[1:])) if isinstance(value, Tensor) else type(value).__name__

@@ -50,8 +50,8 @@ class Segmentation(TaskKind[SegmentationSettings]):
         """One region for each class that is predicted, without that of the background."""
         import numpy as np
 
-        from tasks.datasets.labeled.regions import BACKGROUND
         from tasks.datasets.masks import nearest
+        from tasks.datasets.names import BACKGROUND
         from tasks.datasets.tools.shapes import encoded
 
         full = nearest(prediction, size[1], size[0])

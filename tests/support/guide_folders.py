@@ -48,7 +48,8 @@ def submission(folder: Path) -> None:
     """A strategy's file, and its submission."""
     given = Path("leaderboard/submissions/confidence-ratio")
     shutil.copytree(ROOT / given, folder / given)
-    shutil.copy(ROOT / given / "strategy.py", folder / "confidence_ratio.py")
+    code = (ROOT / given / "strategy.py").read_text(encoding="utf-8").replace("confidence-ratio", "top-two-ratio")
+    (folder / "top_two_ratio.py").write_text(code, encoding="utf-8")
 
 
 FOLDERS: dict[str, Callable[[Path], None]] = {

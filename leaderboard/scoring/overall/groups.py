@@ -60,19 +60,22 @@ def groups(sections: Sequence[Section]) -> list[Group]:
     These are the newest versions on the shared track, without variations of a protocol that is there, too. Rendered scenes
     count only for a kind and regime that has no other data.
     """
+    shared = [section for section in sections if section.key.track == "shared"]
     newest: dict[str, int] = {}
-    for section in sections:
+    for section in shared:
         newest[section.key.protocol] = max(section.key.version, newest.get(section.key.protocol, 0))
     members: dict[tuple[str, Regime, str], list[Section]] = {}
-    for section in sections:
-        current = section.key.version == newest[section.key.protocol]
-        if section.key.track == "shared" and section.base not in newest and current:
+    for section in shared:
+        if section.key.version == newest[section.key.protocol] and section.base not in newest:
             config = section.records[0].config
             key = (kind_of(config), regime_of(config), section.metric_title)
             members.setdefault(key, []).append(section)
+    rendered = {section.key for section in shared if is_rendered(section.records[0].config)}
+    real = {key[:2] for key, own in members.items() if any(section.key not in rendered for section in own)}
     found = []
     for (kind, regime, metric), own in members.items():
-        real = [section for section in own if not is_rendered(section.records[0].config)]
-        ordered = sorted(real or own, key=lambda section: (section.labels[0], section.key))
-        found.append(Group(kind, regime, metric, tuple(ordered)))
+        counted = [section for section in own if section.key not in rendered or (kind, regime) not in real]
+        if counted:
+            ordered = sorted(counted, key=lambda section: (section.labels[0], section.key))
+            found.append(Group(kind, regime, metric, tuple(ordered)))
     return sorted(found, key=lambda group: (group.kind, REGIMES.index(group.regime), group.metric))

@@ -54,7 +54,7 @@ const columns = {
     values: (row) => ({ runs_won: row.won, runs: row.runs, protocols: row.protocols }) },
   protocols: { title: "protocols", note: "run with random", key: (row) => row.protocols,
     cell: (row) => [`${row.protocols} of ${row.ranking.protocols.length}`], values: (row) => ({ protocols: row.protocols }) },
-  seconds: { title: "selection", note: "s a round", descends: false, key: (row) => Math.max(...row.values.map((each) => each.seconds ?? 0)),
+  seconds: { title: "selection", note: "s a round", descends: false, key: most,
     cell: (row) => {
       const share = range(row.values.map((each) => each.share), (each) => String(Number((100 * each).toPrecision(2))));
       return [range(row.values.map((each) => each.seconds), seconds), share === "\u2013" ? "" : `${share} % of training`];
@@ -68,7 +68,7 @@ const columns = {
 
 // A column per protocol: the gain over random there, in the unit of its metric.
 const gainColumns = (sections) => sections.map((section) => ({
-  title: section.protocol, note: `gain, ${section.metric}, version ${section.version}`, link: section.link,
+  title: section.protocol, note: `gain, ${section.metric}, version ${section.version}`, link: section.link, descends: section.sign > 0,
   key: (row) => section.values[row.name]?.gains[row.span][0] ?? null,
   cell: (row) => {
     const own = section.values[row.name];
@@ -212,7 +212,8 @@ function choose(box) {
 }
 
 function sortBy(id, table) {
-  const first = columns[id]?.descends === false || columns[id]?.text ? id : `-${id}`;
+  const column = currentColumns().find((each) => each.id === id);
+  const first = column.descends === false || column.text ? id : `-${id}`;
   const other = first === id ? `-${id}` : id;
   state.sort = state.sort === first ? other : first;
   draw();

@@ -93,20 +93,3 @@ for (const button of document.querySelectorAll(".sort")) {
     sort(table, heading.cellIndex, ascending ? 1 : -1);
   });
 }
-
-function filter(form) {
-  const rows = document.querySelectorAll("table.filtered tbody tr");
-  let count = 0;
-  for (const row of rows) {
-    const matches = Array.from(form.querySelectorAll("select"), (select) => {
-      const { filter: name, most } = select.dataset;
-      if (!select.value) return true;
-      return name ? row.dataset[name] === select.value : Number(row.dataset[most]) <= Number(select.value);
-    });
-    row.hidden = matches.includes(false);
-    count += !row.hidden;
-  }
-  form.querySelector("output").textContent = count < rows.length ? `${count} of ${rows.length}` : "";
-}
-
-for (const form of document.querySelectorAll(".filters")) form.addEventListener("change", () => filter(form));

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tasks.datasets.classes.classified import ClassifiedImages, check_classes, held_out, split_order
 from tasks.errors import DataError, require, require_file, require_path
-from tasks.images.decoding import SUFFIXES
+from tasks.images.decoding import SUFFIXES, is_image
 from tasks.images.squares import decoded
 
 POOL, TEST = "train", "test"
@@ -111,15 +111,11 @@ def _in_class_folders(root: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     files: list[Path] = []
     labels: list[str] = []
     for folder in folders:
-        inside = sorted(path for path in folder.rglob("*") if _is_image(path))
+        inside = sorted(path for path in folder.rglob("*") if is_image(path))
         require(inside, f"{folder} has no image", f"put files there ({', '.join(SUFFIXES)}), or remove the folder")
         files += inside
         labels += [folder.name] * len(inside)
     return tuple(files), tuple(labels)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def read_table(file: Path) -> pd.DataFrame:

@@ -97,6 +97,12 @@ def check_several(class_names: Sequence[str]) -> None:
     require(len(class_names) > 1, f"{class_names[0]!r} is the only class, and there is nothing to tell it from", advice)
 
 
+def check_size(path: ImageFile, size: tuple[int, int], labeled: tuple[int, int]) -> None:
+    """Raise a DataError where labels are of an image of another size than the one that is there; width and height."""
+    fault = f"{path} has {size[0]}x{size[1]} pixels, and its labels are of an image of {labeled[0]}x{labeled[1]}"
+    require(size == labeled, fault, "label the image that is there, or put the other one there")
+
+
 def _read(
     source: LabeledFolder, root: Path, paths: Mapping[str, ImageFile], shape: Shape
 ) -> tuple[dict[str, AnnotatedImage], tuple[str, ...]]:

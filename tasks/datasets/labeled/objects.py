@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.datasets.labeled.folder import LabeledImages
+from tasks.datasets.labeled.folder import LabeledImages, check_size
 from tasks.datasets.objects import Objects, inside, say_cut
-from tasks.errors import require
 from tasks.images.decoding import image_size
 
 
@@ -21,9 +20,7 @@ def labeled_objects(found: LabeledImages) -> tuple[Objects, ...]:
         size = image_size(path)
         boxes = label.boxes if label else ()
         if label and label.size:
-            wide, high = label.size
-            fault = f"{path} has {size[0]}x{size[1]} pixels, and its labels are of an image of {wide}x{high}"
-            require(size == label.size, fault, "label the image that is there, or put the other one there")
+            check_size(path, size, label.size)
         corners = np.array([box[1:5] for box in boxes], dtype=np.float64).reshape(-1, 4)
         border = inside(corners, size, str(path))
         cut += border.cut

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.datasets.coco_persons import counterparts
-from tasks.datasets.labeled.folder import LabeledImages
+from tasks.datasets.labeled.folder import LabeledImages, check_size
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.errors import require
@@ -35,9 +35,7 @@ def labeled_persons(found: LabeledImages, places: slice) -> PoseList:
     for path, label in zip(found.files[places], found.labels[places], strict=True):
         size = image_size(path)
         if label and label.size:
-            wide, high = label.size
-            fault = f"{path} has {size[0]}x{size[1]} pixels, and its labels are of an image of {wide}x{high}"
-            require(size == label.size, fault, "label the image that is there, or put the other one there")
+            check_size(path, size, label.size)
         crop = Crop(path, *whole_frame(size))
         crops.append(crop)
         persons.append(_person(label, crop, size, skeleton))

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import UInt8
 
-from tasks.datasets.labeled.folder import LabeledImages, check_several
+from tasks.datasets.labeled.folder import LabeledImages, check_several, check_size
 from tasks.datasets.masks import VOID, shrunk
+from tasks.datasets.names import BACKGROUND
 from tasks.datasets.tools.shapes import decoded
-from tasks.errors import require
 from tasks.images.decoding import image_size
-
-BACKGROUND = "background"
-"""A class of this name has the pixels that no region covers; without it they are of no class."""
 
 
 def labeled_maps(found: LabeledImages, places: slice, side: int) -> UInt8[np.ndarray, "n s s"]:
@@ -43,8 +40,6 @@ def _maps(found: LabeledImages, places: slice) -> Iterator[UInt8[np.ndarray, "h 
         width, height = image_size(path)
         labels = np.full((height, width), uncovered, np.uint8)
         for region in regions:
-            high, wide = region.mask["size"]
-            fault = f"{path} has {width}x{height} pixels, and a region of its labels is of an image of {wide}x{high}"
-            require((wide, high) == (width, height), fault, "label the image that is there, or put the other one there")
+            check_size(path, (width, height), tuple(region.mask["size"][::-1]))
             labels[decoded(region.mask)] = names.index(region.label)
         yield labels

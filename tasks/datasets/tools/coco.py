@@ -151,6 +151,7 @@ def _mask(segmentation: list[list[float]] | dict[str, Any], size: tuple[int, int
 
 
 def _joints(keypoints: Sequence[float], category: _Category, person: int, where: str) -> Iterator[LabeledPoint]:
+    """The labeled joints, as annotation tools write them: from the corner of the image, and not from the center of a pixel."""
     wanted = 3 * len(category.keypoints)
     fault = f"{where} has {len(keypoints)} numbers of keypoints, and the {len(category.keypoints)} joints of {category.name} need {wanted}"
     require(len(keypoints) in {0, wanted}, fault, "write x, y and visibility of each joint that the category lists")

@@ -10,8 +10,9 @@ from tasks.datasets.tools.cvat import read_cvat
 from tasks.datasets.tools.label_studio.exports import read_label_studio
 from tasks.datasets.tools.table import read_class_folders, read_label_table
 from tasks.datasets.tools.voc import FOLDER, read_voc_annotations
-from tasks.datasets.tools.yolo import CLASSES, is_image, read_yolo_annotations
+from tasks.datasets.tools.yolo import CLASSES, read_yolo_annotations
 from tasks.errors import DataError, read_data, require
+from tasks.images.decoding import is_image
 
 FORMS = (
     "Label Studio's JSON or JSON-MIN, COCO's JSON, CVAT for images 1.1 (XML), YOLO's data.yaml, a CSV or Parquet file with the "

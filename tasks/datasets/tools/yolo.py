@@ -44,7 +44,6 @@ def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations
         found = [_image(here, name, text, names) for here, name, text in _beside(path, images)]
         return checked(path, found, names)
     table = read_yaml(path)
-    require("kpt_shape" not in table.content, f"{path} is a set of poses", "export them in COCO's form")
     splits = [split for split in SPLITS if table.content.get(split)]
     require(splits, f"{path} has none of {', '.join(SPLITS)}", "name the images of one of them")
     found = []
@@ -137,8 +136,3 @@ def _lines(image: AnnotatedImage, class_names: Sequence[str]) -> list[str]:
         sides = (box.right - box.left) / width, (box.bottom - box.top) / height
         lines.append(" ".join([str(class_names.index(box.label)), *(f"{number:.6f}" for number in (*center, *sides))]))
     return lines
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file has the suffix of an image."""
-    return path.suffix.lower() in SUFFIXES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -118,9 +119,10 @@ def test_what_is_not_known_is_said_in_words(page: Page, site: Path) -> None:
 def test_every_chart_has_an_alternative_text(page: Page, site: Path) -> None:
     for path in sorted(site.rglob("*.html")):
         opened(page, site, str(path.relative_to(site)))
-        for chart in page.locator(".chart svg.marks").all():
-            assert len(chart.locator("[role=graphics-document], [aria-roledescription]").all()) or chart.get_attribute(
-                "aria-label"
-            )
+        for chart in page.locator(".chart:has(svg.marks)").all():
+            spec = json.loads(page.locator(f"#{chart.get_attribute('data-spec')}").text_content() or "")
+            assert spec["description"]
+            drawing = chart.locator("xpath=descendant-or-self::*[@role='graphics-document']").first
+            assert drawing.get_attribute("aria-label") == spec["description"]
         for panel in page.locator("svg.panel").all():
             assert panel.get_attribute("aria-label"), path.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from leaderboard.scoring.board import About, Board, Lead, Sheet
 from leaderboard.scoring.contrasts import Plan
 from leaderboard.scoring.sections import sections
 from leaderboard.site import page
+from leaderboard.site.links import record_link
 from leaderboard.site.overview import short
 from leaderboard.site.page import build_page
 
@@ -207,6 +210,21 @@ def test_the_history_follows_the_years_of_the_papers(tmp_path: Path) -> None:
     assert Board(records, known).history(section) == [Lead(1999, "old", 5.0), Lead(2020, "ours", 6.0)]
 
 
+def test_the_history_compares_areas_under_random_s_seeds(tmp_path: Path) -> None:
+    """A strategy whose seeds were the easy ones does not lead by that."""
+    areas = {"random": (50.0, 60.0), "easy": (62.0,), "ours": (54.0, 64.0)}
+    records = [
+        make_record((area,), strategy=name, seed=len(areas["random"]) - 1 - place)
+        for name, values in areas.items()
+        for place, area in enumerate(reversed(values))
+    ]
+    known = {"easy": OURS._replace(paper="They 2010"), "ours": OURS}
+    (section,) = sections(records)
+    leads = Board(records, known).history(section)
+    assert [lead.area for lead in leads] == sorted(lead.area for lead in leads)
+    assert leads[-1].strategy == "ours"
+
+
 def test_pictures_of_picks_are_shown_with_their_text(tmp_path: Path) -> None:
     build_page(Board([make_record()], sheet=lambda _: Sheet(b"jpeg", "What it picked.")), tmp_path / "page")
     html = (tmp_path / "page/strategies/random.html").read_text(encoding="utf-8")
@@ -258,6 +276,10 @@ def test_a_badge_covers_the_rerun_protocols_only_and_a_failed_submission_is_not_
     text = text_of((tmp_path / "page/strategies/ours.html").read_text(encoding="utf-8"))
     assert "shapes-mini verified version 1, shared" in text
     assert "other self-reported version 1, shared" in text
+    first = (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'id="board-data">(.*?)</script>', first, re.DOTALL)
+    assert json.loads(data)["strategies"]["ours"]["badge"] == "self-reported", "as not all that is ranked was rerun"
+    assert '"reference": true' not in (tmp_path / "page" / record_link(records[-2])).read_text(encoding="utf-8")
     page = (tmp_path / "page/strategies/bad.html").read_text(encoding="utf-8")
     assert "bad failed" in text_of(page)
     assert "Not ranked: it failed its verification" in text_of(page)

@@ -73,7 +73,7 @@ def test_the_bundle_is_a_classic_script_that_defines_vega_embed() -> None:
     assert not re.search(r"^\s*(import|export)\s", bundle, flags=re.MULTILINE)
 
 
-HOSTILE = '</script><script>alert(1)</script>"><img src=x onerror=alert(1)>{{ 7 * 7 }}'
+HOSTILE = '</script><script>alert(1)</script>"><img src=x onerror=alert(1)>{{ 7777 * 7 }}'
 
 
 def test_untrusted_texts_are_escaped(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_untrusted_texts_are_escaped(tmp_path: Path) -> None:
         assert "<script>alert" not in theirs
         assert "onerror=alert(1)>" not in theirs
         assert "&lt;script&gt;alert(1)" in theirs or "harmless" not in text_of(ours)
-    assert "49" not in text_of(hostile[0])
+        assert "54439" not in theirs
 
 
 @pytest.mark.parametrize(

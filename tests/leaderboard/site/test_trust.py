@@ -115,6 +115,15 @@ def test_snapshots_are_kept_under_their_date(tmp_path: Path) -> None:
     assert "../../history.html" in old
 
 
+def test_the_examples_of_two_tracks_are_two_files(tmp_path: Path) -> None:
+    records = [*eight_seeds(), *eight_seeds(track="native")]
+    board = Board(records, examples=lambda record: Sheet(record.track.encode(), ""))
+    for _ in range(2):  # what has not changed is taken from the page before
+        build_page(board, tmp_path / "page")
+    for track in ("shared", "native"):
+        assert (tmp_path / f"page/sheets/shapes-mini-p1-{track}.jpg").read_bytes() == track.encode()
+
+
 def test_only_what_has_changed_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
 

@@ -66,7 +66,13 @@ def test_export_writes_tables_and_charts(lossbench_cli: Callable[..., Result], t
     assert result.code == 0
     written = [Path(line) for line in result.output.splitlines()]
     assert sorted(written) == sorted((tmp_path / "export").iterdir())
-    assert sum(path.suffix == ".csv" for path in written) == 8
+    assert {path.stem for path in written if path.suffix == ".csv"} == {
+        "ranks",
+        "standings",
+        "curves",
+        "penalties",
+        "overlaps",
+    }
     standings = pd.read_csv(tmp_path / "export/standings.csv").set_index("strategy")
     assert standings.loc["entropy", "area"] == 15.25
     assert standings.loc["entropy", "fit_seconds"] == 10.5

@@ -52,6 +52,23 @@ def test_a_crowd_is_difficult(tmp_path: Path) -> None:
     assert [each.difficult.tolist() for each in found.objects] == [[True, False], [False], []]
 
 
+def test_hidden_files_of_macos_are_no_images(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (tmp_path / "images/train/._a.jpg").write_bytes(b"Mac OS X")
+    assert [file.name for file in read_all(path).files] == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_folder_beside_the_file_may_be_written_as_roboflow_does(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path, "names: [car, bus]\ntrain: ../images/train\nval: ../images/val\n")
+    assert len(read_all(path).files) == 3
+
+
+def test_poses_are_no_boxes(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path, "names: [car, bus]\ntrain: images/train\nval: images/val\nkpt_shape: [3, 2]\n")
+    with pytest.raises(DataError, match=r"is a set of poses; export them in COCO's form"):
+        read_all(path)
+
+
 def test_an_outline_is_read_as_its_box(tmp_path: Path) -> None:
     path = write_yolo(tmp_path)
     (tmp_path / "labels/train/c.txt").write_text("1 0.25 0.5 0.5 0.2 0.75 0.5 0.5 0.8\n\n")

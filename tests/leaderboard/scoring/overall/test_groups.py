@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_records import make_record
+from fake_records import ACCURACY, make_record
 
 from leaderboard.scoring.overall.groups import groups, is_rendered, kind_of, regime_of
 from leaderboard.scoring.sections import sections
@@ -75,6 +75,19 @@ def test_variations_old_versions_and_the_native_track_do_not_count() -> None:
     assert [(each.key.protocol, each.key.version, each.key.track) for each in group.sections] == [
         ("shapes-mini", 2, "shared")
     ]
+
+
+def test_a_version_on_the_native_track_alone_hides_no_older_one() -> None:
+    records = [make_record(config=config(), version=1), make_record(config=config(), version=2, track="native")]
+    (group,) = groups(sections(records))
+    assert [each.key.version for each in group.sections] == [1]
+
+
+def test_rendered_scenes_do_not_count_beside_real_data_of_another_metric() -> None:
+    error = ACCURACY.model_copy(update={"name": "error"})
+    scenes = make_record(protocol="scenes", config=config(scenes=True), metric=error)
+    (group,) = groups(sections([scenes, make_record(protocol="photos", config=config())]))
+    assert [section.key.protocol for section in group.sections] == ["photos"]
 
 
 def test_rendered_scenes_count_only_where_there_are_no_other_data() -> None:
