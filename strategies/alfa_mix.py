@@ -86,7 +86,7 @@ class AlfaMix(Strategy):
         with ctx.learner.clock.phase("pick"):
             unstable = effect.unstable.nonzero().squeeze(1)
             picks = self._choose(ctx, unstable, embeddings, effect)
-            shuffled = torch.from_numpy(ctx.rng.permutation(len(embeddings))).to(unstable.device)
+            shuffled = torch.from_numpy(ctx.rng.permutation(len(ctx.candidates))).to(unstable.device)
             others = shuffled[effect.changed_weight[shuffled].sort(descending=True, stable=True).indices]
             picks = torch.cat([picks, others[~torch.isin(others, picks)]])[: ctx.budget]
             return ctx.pick(picks)
@@ -126,16 +126,17 @@ class AlfaMix(Strategy):
         return Anchors.of(finite((sums / counts.unsqueeze(1))[used], "features of labeled images"))
 
     def _closed_form(self, ctx: Context, anchors: Anchors) -> tuple[Tensor, Iterable[MixingEffect]]:
-        """The candidates' embeddings and the effect of each cap, from one pass over the candidates."""
+        """The candidates' embeddings, where they are clustered, and the effect of each cap, from one pass over the candidates."""
         embeddings: list[Tensor] = []
         effects: list[list[MixingEffect]] = [[] for _ in self.caps]
         for _, outputs in ctx.learner.batches(ctx.candidates):
             with torch.no_grad():
-                embeddings.append(ctx.learner.task.embed(outputs))
+                if self.spread == "clustering":
+                    embeddings.append(ctx.learner.task.embed(outputs))
                 for features in feature_chunks(outputs):
                     for of_cap, effect in zip(effects, self._mix(ctx.learner, features, anchors), strict=True):
                         of_cap.append(effect)
-        return finite(torch.cat(embeddings), "embeddings"), map(concatenate, effects)
+        return _joined(embeddings), map(concatenate, effects)
 
     def _mix(self, learner: Learner, features: Features, anchors: Anchors) -> list[MixingEffect]:
         """The effect of each cap's move along the gradient."""
@@ -158,17 +159,17 @@ class AlfaMix(Strategy):
         return effects
 
     def _learned(self, ctx: Context, anchors: Anchors) -> tuple[Tensor, Iterable[MixingEffect]]:
-        """The candidates' embeddings, and the effect of each cap, computed when it is read."""
+        """The candidates' embeddings, where they are clustered, and the effect of each cap, computed when it is read."""
         generator = torch.Generator(ctx.learner.task.device).manual_seed(int(ctx.rng.integers(2**63)))
         embeddings: list[Tensor] = []
 
         def effect_of(cap: float) -> MixingEffect:
             # One pass over the candidates per cap: the first cap nearly always suffices, and learning alpha costs
             # steps x groups passes of the head.
-            effects, first_pass = [], not embeddings
+            effects, wanted = [], self.spread == "clustering" and cap == self.caps[0]
             for _, outputs in ctx.learner.batches(ctx.candidates):
                 with torch.no_grad():
-                    if first_pass:
+                    if wanted:
                         embeddings.append(ctx.learner.task.embed(outputs))
                     effects += [
                         self._mix_learned(cap, ctx.learner, features, anchors, generator)
@@ -177,7 +178,7 @@ class AlfaMix(Strategy):
             return concatenate(effects)
 
         first = effect_of(self.caps[0])
-        return finite(torch.cat(embeddings), "embeddings"), chain([first], map(effect_of, self.caps[1:]))
+        return _joined(embeddings), chain([first], map(effect_of, self.caps[1:]))
 
     def _mix_learned(
         self, cap: float, learner: Learner, features: Features, anchors: Anchors, generator: torch.Generator
@@ -235,6 +236,11 @@ class AlfaMix(Strategy):
 def _head_output(learner: Learner, like: Features, points: Float[Tensor, "n d"]) -> Any:
     """The head's output for flattened features; `like` gives the shapes that the head expects."""
     return learner.model.head(*unflatten(points, like))
+
+
+def _joined(embeddings: list[Tensor]) -> Float[Tensor, "n d"]:
+    """The embeddings of all batches; none where none were read."""
+    return finite(torch.cat(embeddings), "embeddings") if embeddings else torch.zeros(0, 0)
 
 
 def in_double(raw: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from strategies.base import Context, Kind, Selection, Strategy, finite
+from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
 from strategies.kernels.fisher import FisherBatch, fisher_picks
 from strategies.kernels.information import least_confidence
 from tasks.base import Ids, Posteriors
@@ -46,7 +46,11 @@ class Bait(Strategy):
     """Larger pools are reduced to a random subset of this size; ours."""
 
     def select(self, ctx: Context) -> Selection:
-        """Pick one by one the candidate that lowers the trace most, at random if equal, and remove the surplus."""
+        """Pick one by one the candidate that lowers the trace most, at random if equal, and remove the surplus.
+
+        Raises:
+            SelectionError: the embeddings are so long that their Fisher information has no inverse in float32.
+        """
         candidates, labeled = ctx.rng.permutation(ctx.narrowed(self.most_candidates).candidates), len(ctx.labeled)
         vectors = _vectors(ctx, np.concatenate([ctx.labeled, candidates]))
         with ctx.learner.clock.phase("pick"):
@@ -54,7 +58,12 @@ class Bait(Strategy):
             total = labeled + ctx.budget
             start = known / total + self.ridge * torch.eye(len(known), dtype=known.dtype, device=known.device)
             scaled = vectors[labeled:] * (ctx.budget / total) ** 0.5  # as in the authors' code
-            batch = FisherBatch(scaled, start, pool / len(vectors))
+            try:
+                batch = FisherBatch(scaled, start, pool / len(vectors))
+            except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+                longest = float(vectors.norm(dim=1).max())
+                msg = f"bait: embeddings as long as {longest:.2g} round to no Fisher information that has an inverse; raise ridge"
+                raise SelectionError(msg) from None
             rows = fisher_picks(batch, ctx.budget, self.oversampling)
             return Selection(candidates[rows.cpu().numpy()])
 

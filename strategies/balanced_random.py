@@ -20,7 +20,7 @@ class BalancedRandom(Strategy):
     It is what a practitioner would do who knows that some groups are rare; nnActive's random baselines that take the
     foreground into account are of this kind. The group of an image is the predicted class, and with several posterior rows
     that of the largest weight. Where rows are not about classes (the joints of a pose), it is the group (pose cluster) of
-    labeled images whose mean embedding is nearest.
+    labeled images the mean of whose unit embeddings has the largest cosine with the image's.
 
     The groups take turns, in a new random order in each turn, and an image is drawn evenly from its group; a group without
     candidates is left out.

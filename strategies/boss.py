@@ -39,7 +39,7 @@ class BoSS(Strategy):
 
     A reference, not a strategy: it reads the labels of candidates and of the validation slice, and says how much better picks
     can be than those of the best entry. Every batch comes from a strategy that is drawn at random, all equally likely, and
-    that sees a random part of the candidates, so that batches of one strategy differ.
+    that sees a random part of the candidates where there are more than `subset`, so that batches of one strategy differ.
 
     Costs as many trainings per round as there are batches: for frozen trunks, where a training takes about a second.
 
@@ -73,8 +73,11 @@ class BoSS(Strategy):
             raise SelectionError(msg)
         drawn = ctx.rng.integers(0, len(self.members), self.batches).tolist()
         tried = [self._batch(ctx, self.members[number]) for number in drawn]
-        scores = [ctx.oracle.score_after(ids) for ids in tried]
-        return Selection(tried[int(np.argmax(scores))])
+        scores: dict[bytes, float] = {}
+        for ids in tried:
+            if ids.tobytes() not in scores:  # where all candidates are seen, some propose the same each time
+                scores[ids.tobytes()] = ctx.oracle.score_after(ids)
+        return Selection(tried[int(np.argmax([scores[ids.tobytes()] for ids in tried]))])
 
     def _batch(self, ctx: Context, member: str) -> Ids:
         """What one of the strategies would pick."""

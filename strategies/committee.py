@@ -76,7 +76,7 @@ class CommitteeDisagreement(Committee):
 
 
 class VariationRatio(Committee):
-    """Picks images with the smallest share of votes for the majority category (Beluch et al. 2018, section 3)."""
+    """Picks images with the largest share of members that do not vote for the majority category (Beluch et al. 2018, section 3)."""
 
     name: ClassVar[str] = "variation-ratio"
     paper: ClassVar[str] = "Beluch et al. 2018"
@@ -85,7 +85,7 @@ class VariationRatio(Committee):
     """Beluch et al. 2018."""
 
     def scores(self, predictions: Sequence[Posteriors]) -> Float[Tensor, " n"]:
-        """The share of members that do not vote for the most frequent category."""
+        """One minus the majority's share of the votes."""
         return pooled(predictions, variation_ratio(vote_shares([posteriors.log_probs for posteriors in predictions])))
 
     @classmethod

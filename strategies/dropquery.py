@@ -29,6 +29,7 @@ class DropQuery(Strategy):
     that of rows of half the weight or more.
     Differs from the paper in that images are embedded by the task's model; on protocols with a pretrained trunk that is
     the trunk, as the paper asks.
+    Differs from the paper, where a model computes in bf16, in that its head runs in float32 under dropout, and in bf16 without.
     Differs from the paper in that if fewer images are inconsistent than the budget, those follow that most passes change,
     and then random ones.
     """
@@ -78,5 +79,5 @@ class DropQuery(Strategy):
                 count += before.pooled(changed.double()) >= UNSTABLE_WEIGHT
             return points, count
 
-        points, counts = learner.map_all(ctx.candidates, read)
+        points, counts = learner.map_all(ctx.candidates, read, share=False)
         return unit_rows(finite(points, "embeddings")), counts

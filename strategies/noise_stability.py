@@ -47,11 +47,12 @@ class NoiseStability(Strategy):
         """Pick one by one the candidate farthest from the origin and all picks; the score is its distance."""
         generator = torch.Generator().manual_seed(int(ctx.rng.integers(2**63)))
         ctx = replace(ctx, candidates=ctx.rng.permutation(ctx.candidates))  # of equal candidates the first is picked
-        before = _predictions(ctx.learner, ctx)
+        learner = replace(ctx.learner, precision="fp32")  # bf16 rounds by more than the noise
+        before = _predictions(learner, ctx)
         lengths = before.norm(dim=1, keepdim=True).clamp(min=torch.finfo(before.dtype).tiny)
         moves = [
             (_predictions(noisy, ctx) - before) / lengths
-            for noisy in noisy_learners(ctx.learner, self.draws, self.scale, generator)
+            for noisy in noisy_learners(learner, self.draws, self.scale, generator)
         ]
         with ctx.learner.clock.phase("pick"):
             points = torch.cat(moves, 1)

@@ -166,6 +166,8 @@ class VL4Pose(Strategy):
         edges = spanning_tree(variances.log())
         distances = edge_distances(highest_places, edges).flatten(1)
         shown = poses.shown[:, edges].all(2)
+        known = shown.any(0)  # of other edges nothing can be learned
+        edges, distances, shown = edges[known], distances[:, known], shown[:, known]
         with seeded(ctx.rng), torch.enable_grad():
             network = DistanceNetwork(poses.embeddings, distances, shown, self.hidden, least_variance)
             network.to(distances.device)

@@ -62,11 +62,19 @@ class Learner:
         (values,) = self.map_all(ids, lambda outputs: (function(outputs),))
         return values
 
-    def map_all(self, ids: Ids, function: Callable[[Outputs], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    def map_all(
+        self, ids: Ids, function: Callable[[Outputs], tuple[Tensor, ...]], *, share: bool = True
+    ) -> tuple[Tensor, ...]:
         """What a function of the outputs gives, from one pass: tensors of one row per image, without gradients.
 
         Each is filled batch by batch, as joining its parts would take the memory twice; one that is too large for the memory
         lies in a file (`tasks.memory.room`).
+
+        Args:
+            ids: of the images.
+            function: of the outputs of some of them.
+            share: whether the processes of a run share the work. One that draws random numbers gives the same everywhere
+                only where every process computes all.
         """
         whole: tuple[Tensor, ...] = ()
         done = 0
@@ -75,7 +83,8 @@ class Learner:
         def computed(_: Ids, outputs: Outputs) -> tuple[Tensor, ...]:
             return function(outputs)
 
-        for values in self.shared(ids, computed):
+        every = self.shared(ids, computed) if share else (computed(*batch) for batch in self.batches(ids))
+        for values in every:
             whole = whole or tuple(room(len(ids), value) for value in values)
             for filled, value in zip(whole, values, strict=True):
                 release(filled[done : done + len(value)].copy_(value))

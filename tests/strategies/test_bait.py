@@ -8,6 +8,7 @@ import torch
 from points import context, random_problem
 from tiny_contexts import CANDIDATES, LABELED, MakeContext
 
+from strategies import SelectionError
 from strategies.bait import Bait, binary_information, gram
 from strategies.kernels.fisher import FisherBatch, fisher_picks
 from tasks.base import Posteriors
@@ -60,3 +61,11 @@ def test_it_reads_what_every_task_gives(kind: str, context: MakeContext) -> None
 
 def test_a_larger_pool_is_reduced(context: MakeContext) -> None:
     assert set(Bait(most_candidates=5).select(context()).ids) != set(Bait().select(context()).ids)
+
+
+def test_embeddings_that_are_too_long_are_one_line() -> None:
+    points, _, weight, bias = random_problem(0, count=40, size=30)
+    far = points * 1e12
+    ctx = context(far, weight / 1e12, bias, torch.ones(10, 1).bool())
+    with pytest.raises(SelectionError, match=r"bait: embeddings as long as .* raise ridge"):
+        Bait().select(ctx)

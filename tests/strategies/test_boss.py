@@ -51,6 +51,14 @@ def test_the_best_of_the_tried_batches_is_picked(judged: Callable[[], tuple[Cont
     np.testing.assert_array_equal(picked, judge.asked[int(np.argmax(scores))])
 
 
+def test_a_batch_that_is_proposed_again_is_not_trained_again(judged: Callable[[], tuple[Context, Judge]]) -> None:
+    """All candidates are seen each time, so that margin proposes the same."""
+    ctx, judge = judged()
+    picked = BoSS(batches=12, members=("margin",)).select(ctx).ids
+    assert len(judge.asked) == 1
+    np.testing.assert_array_equal(picked, judge.asked[0])
+
+
 def test_members_are_drawn_alike_and_get_other_candidates_each_time_and_no_oracle(
     judged: Callable[[], tuple[Context, Judge]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

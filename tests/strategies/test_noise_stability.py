@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,3 +54,14 @@ def test_a_pick_moves_in_another_direction_than_those_before(context: MakeContex
     found = NoiseStability(draws=3).select(context("detection"))
     assert (found.scores[:-1] >= found.scores[1:]).all()
     assert found.scores[0] > 0
+
+
+def test_the_noise_is_not_lost_in_the_rounding_of_bf16(context: MakeContext) -> None:
+    """The noise is a thousandth of the weights, and bf16 has eight bits."""
+    ctx = context("classification")
+    fine, coarse = (
+        replace(ctx, committee=(replace(ctx.learner, precision=precision),), rng=np.random.default_rng(0))
+        for precision in ("fp32", "bf16")
+    )
+    strategy = NoiseStability(draws=3)
+    np.testing.assert_array_equal(strategy.select(coarse).ids, strategy.select(fine).ids)

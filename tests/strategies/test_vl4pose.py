@@ -85,6 +85,25 @@ def test_the_tree_joins_what_keeps_its_distance() -> None:
     assert not any(weights.requires_grad for weights in network.parameters())
 
 
+class HalfSeen(Joints):
+    """A third joint at the origin is not seen."""
+
+    def posteriors(self, raw: Tensor) -> Posteriors:
+        found = super().posteriors(raw)
+        seen = torch.stack([torch.ones(len(raw)), torch.ones(len(raw)), raw[:, 4:].any(1).float()], 1)
+        return replace(found, weight=seen / seen.sum(1, keepdim=True))
+
+
+def test_of_a_joint_that_no_labeled_image_shows_nothing_is_expected() -> None:
+    pool = poses(np.random.default_rng(2), LABELED + 20)
+    pool[:LABELED, 4:] = 0
+    ctx = pose_context(pool)
+    learner = replace(ctx.learner, task=HalfSeen(torch.from_numpy(pool).float()))
+    edges, network = VL4Pose.smoke()._fitted(replace(ctx, committee=(learner,)), 1 / (12 * SIDE**2))
+    assert edges.tolist() == [[0, 1]]
+    assert network(torch.zeros(1, 6))[0].shape == (1, 1)
+
+
 def test_the_network_learns_distances_from_embeddings() -> None:
     ctx = pose_context(poses(np.random.default_rng(2), 90))
     strategy = VL4Pose(epochs=400, learning_rate=3e-3)

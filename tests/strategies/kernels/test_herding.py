@@ -62,6 +62,8 @@ def test_the_smallest_distance_is_that_of_points_that_differ(monkeypatch: pytest
     expected = float(torch.pdist(points.double()).min())
     assert smallest_distance(points) == pytest.approx(expected)
     assert smallest_distance(torch.cat([points, points])) == pytest.approx(expected)
+    rounded = points * (1 + 1e-5)  # the same images in another batch
+    assert smallest_distance(torch.cat([points, rounded])) == pytest.approx(expected, rel=1e-4)
     for alike in (points[:0], points[:1], points[:1].expand(5, -1)):
         assert smallest_distance(alike) is None
 

@@ -128,11 +128,17 @@ def _scored(cache: Path) -> list[bool]:
         posteriors = list(learner.posteriors(ids))
         assert [len(each.log_probs) for each in posteriors] == [2, 2, 1]
         rows = torch.cat([each.log_probs for each in posteriors])
-        return [rows, learner.embeddings(ids), *learner.gradient_embeddings(ids)]
+        return [rows, learner.embeddings(ids), *learner.gradient_embeddings(ids), *_drawn(learner, ids)]
 
     together = everything()
     with alone():
         return [torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(together, everything(), strict=True)]
+
+
+def _drawn(learner: Learner, ids: np.ndarray) -> tuple[torch.Tensor, ...]:
+    """What a strategy draws for each image while it reads the outputs."""
+    generator = torch.Generator().manual_seed(0)
+    return learner.map_all(ids, lambda outputs: (torch.rand(len(outputs.taps[0]), generator=generator),), share=False)
 
 
 def _disagreement() -> str:
