@@ -53,6 +53,8 @@ class AlfaMix(Strategy):
     interpolation changes the category of rows of half the weight or more. Differs from the authors' code in that if
     fewer images are unstable than the budget, the remaining picks are those with the most weight that changes, and then
     random ones without replacement.
+    Differs from the authors' code in that k-means makes one start of at most 20 iterations, with first centers among at most
+    16,384 images.
     """
 
     name: ClassVar[str] = "alfa-mix"

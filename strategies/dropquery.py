@@ -32,6 +32,8 @@ class DropQuery(Strategy):
     Differs from the paper, where a model computes in bf16, in that its head runs in float32 under dropout, and in bf16 without.
     Differs from the paper in that if fewer images are inconsistent than the budget, those follow that most passes change,
     and then random ones.
+    Differs from the authors' code in that k-means makes one start of at most 20 iterations, with first centers among at most
+    16,384 images.
     """
 
     name: ClassVar[str] = "dropquery"

@@ -30,6 +30,8 @@ class ProbCover(Strategy):
     Differs from the paper in that images are embedded by the task's model, not by a self-supervised one.
     Differs from the paper in that with more candidates than `most_candidates`, a random subset of them is used.
     Differs from the paper in that once everything is covered the rest of the budget is drawn at random.
+    Differs from the authors' code in that k-means makes one start of at most 20 iterations, with first centers among at most
+    16,384 images.
     """
 
     name: ClassVar[str] = "probcover"

@@ -34,6 +34,8 @@ class TypiClust(Strategy):
     clusters are picked from after all others; there clusters of 5 or fewer are left out. Each pick is from the cluster
     that has the fewest labels and picks by then; there, with more picks than clusters, the order of the clusters at the
     start is repeated.
+    Differs from the authors' code in that k-means makes one start of at most 20 iterations, with first centers among at most
+    16,384 images.
     """
 
     name: ClassVar[str] = "typiclust"
