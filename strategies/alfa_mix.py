@@ -26,6 +26,7 @@ from strategies.kernels.mixing import (
     unflatten,
     unit_gradients,
 )
+from strategies.kernels.rows import descending, filled
 from tasks.base import Features, Posteriors
 from tasks.settings import Number, Rising, Whole
 from tasks.training.learner import Learner
@@ -88,10 +89,7 @@ class AlfaMix(Strategy):
         with ctx.learner.clock.phase("pick"):
             unstable = effect.unstable.nonzero().squeeze(1)
             picks = self._choose(ctx, unstable, embeddings, effect)
-            shuffled = torch.from_numpy(ctx.rng.permutation(len(ctx.candidates))).to(unstable.device)
-            others = shuffled[effect.changed_weight[shuffled].sort(descending=True, stable=True).indices]
-            picks = torch.cat([picks, others[~torch.isin(others, picks)]])[: ctx.budget]
-            return ctx.pick(picks)
+            return ctx.pick(filled(picks, descending(effect.changed_weight, ctx.rng), ctx.budget))
 
     def _choose(
         self, ctx: Context, unstable: Int[Tensor, " u"], embeddings: Float[Tensor, "n d"], effect: MixingEffect

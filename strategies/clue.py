@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.information import entropy
+from strategies.kernels.rows import descending, filled
 from tasks.base import Posteriors
 from tasks.settings import Number
 
@@ -51,9 +51,7 @@ class Clue(Strategy):
         points, weights = finite(points, "embeddings"), finite(entropies, "entropies") + LEAST_WEIGHT
         with ctx.learner.clock.phase("pick"):
             rows = nearest_to_centers(k_means(points, ctx.budget, ctx.rng, weights=weights))
-            shuffled = torch.from_numpy(ctx.rng.permutation(len(points))).to(points.device)
-            others = shuffled[weights[shuffled].sort(descending=True, stable=True).indices]
-            return ctx.pick(torch.cat([rows, others[~torch.isin(others, rows)]])[: ctx.budget])
+            return ctx.pick(filled(rows, descending(weights, ctx.rng), ctx.budget))
 
 
 def softened_entropy(posteriors: Posteriors, temperature: float) -> Float[Tensor, " n"]:

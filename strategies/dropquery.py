@@ -12,6 +12,7 @@ from torch import Tensor
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.mixing import UNSTABLE_WEIGHT
+from strategies.kernels.rows import descending, filled
 from tasks.base import Outputs
 from tasks.memory import gathered
 from tasks.settings import Number, Whole
@@ -57,9 +58,7 @@ class DropQuery(Strategy):
             changes = torch.full_like(points[:, 0], self.passes)
         with ctx.learner.clock.phase("pick"):
             picks = self._clustered(ctx, points, (2 * changes > self.passes).nonzero().squeeze(1))
-            shuffled = torch.from_numpy(ctx.rng.permutation(len(points))).to(points.device)
-            others = shuffled[changes[shuffled].sort(descending=True, stable=True).indices]
-            return ctx.pick(torch.cat([picks, others[~torch.isin(others, picks)]])[: ctx.budget])
+            return ctx.pick(filled(picks, descending(changes, ctx.rng), ctx.budget))
 
     def _clustered(self, ctx: Context, points: Float[Tensor, "n d"], rows: Int[Tensor, " u"]) -> Int[Tensor, " k"]:
         """Of these candidates at most as many as the budget, the nearest to the centers of their k-means."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, finite
+from strategies.kernels.draws import inverted
 from strategies.kernels.information import margin
 from strategies.kernels.rows import row_means
 from tasks.settings import Number
@@ -69,8 +70,7 @@ def falcun_picks(
         relevance = uncertainty[rows] + scaled(distances[rows])
         share = relevance / relevance.amax().clamp(min=torch.finfo(relevance.dtype).tiny)  # powers do not underflow
         cumulative = (share**gamma if float(relevance.amax()) > 0 else torch.ones_like(share)).cumsum(0)
-        last = torch.searchsorted(cumulative, cumulative[-1:])  # the last row of positive probability
-        row = torch.minimum(torch.searchsorted(cumulative, cumulative[-1:] * draw, right=True), last)[0]
+        row = inverted(cumulative, cumulative[-1:] * draw)[0]
         chosen.append(int(rows[row]))
         free[chosen[-1]] = False
         distances = torch.minimum(distances, (points - points[chosen[-1]]).abs_().sum(1).double())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 
 from lossnet import ListwiseObjective, RankingObjective
@@ -12,6 +11,7 @@ from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.clustering import k_means, nearest_to_centers
 from strategies.kernels.geometry import centered_rows
 from strategies.kernels.information import shares_of_lower
+from strategies.kernels.rows import filled
 from tasks.settings import Number
 from tasks.training.learner import trained_module
 from tasks.training.step import CoTrained
@@ -54,6 +54,4 @@ class LearningLossClusters(Strategy):
         with learner.clock.phase("pick"):
             order, weights = losses.argsort(), shares_of_lower(losses)
             rows = nearest_to_centers(k_means(centered_rows(points), ctx.budget, ctx.rng, weights=weights**self.power))
-            others = order.flip(0)
-            rows = torch.cat([rows, others[~torch.isin(others, rows)]])[: ctx.budget]
-            return ctx.pick(rows)
+            return ctx.pick(filled(rows, order.flip(0), ctx.budget))

@@ -14,7 +14,7 @@ from torch.nn import functional
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.information import entropy
 from strategies.kernels.matching import Matching, farthest_first, medoids
-from strategies.kernels.rows import CELLS, pooled_cells
+from strategies.kernels.rows import CELLS, descending, pooled_cells
 from tasks.base import Posteriors
 from tasks.settings import Number, Whole
 
@@ -89,9 +89,7 @@ class PPAL(Strategy):
                 embeddings.append(ctx.learner.task.embed(outputs))
         with ctx.learner.clock.phase("pick"):
             scores = torch.cat(uncertainties)
-            shuffled = torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device)
-            order = shuffled[scores[shuffled].sort(descending=True, stable=True).indices]
-            kept = order[: math.ceil(self.expansion * ctx.budget)]
+            kept = descending(scores, ctx.rng)[: math.ceil(self.expansion * ctx.budget)]
             points = functional.normalize(finite(torch.cat(embeddings), "embeddings")[kept])
             width = max(part.shape[1] for part in shares)
             spread = torch.cat([functional.pad(part, (0, width - part.shape[1])) for part in shares])[kept]

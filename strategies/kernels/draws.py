@@ -88,7 +88,7 @@ def drawn_one_by_one(
         cumulative = (weights * nearest).cumsum(0)
         if not cumulative[-1] > 0:
             cumulative = weights.index_fill(0, chosen[:number], 0).cumsum(0)
-        pick = _inverted(cumulative, cumulative[-1:] * draw)[0]
+        pick = inverted(cumulative, cumulative[-1:] * draw)[0]
         chosen[number] = pick
         start = _first_nearer(lengths, vectors.norms[pick].sqrt(), nearest[order]) if number else 0
         rows, distances = order[start:], ranked.after(start).distances_to(vectors.subset(pick[None]))
@@ -127,7 +127,7 @@ def drawn_with_rejections(
     multiplications in products of matrices, and a pass for every 2,048 proposals.
     """
     evenly = weights.cumsum(0)
-    chosen = new = _inverted(evenly, evenly[-1:] * rng.random())
+    chosen = new = inverted(evenly, evenly[-1:] * rng.random())
     nearest = torch.full_like(vectors.norms, torch.inf)
     while len(chosen) < count:
         nearest = torch.minimum(nearest, vectors.distances_to_nearest(vectors.subset(new)))
@@ -137,7 +137,7 @@ def drawn_with_rejections(
             waiting = torch.from_numpy(rng.exponential(size=len(weights))).to(weights) / weights
             return torch.cat([chosen, waiting.index_fill_(0, chosen, torch.inf).argsort()[: count - len(chosen)]])
         uniforms = torch.from_numpy(rng.random((2, PROPOSALS))).to(weights)
-        proposals = _inverted(cumulative, cumulative[-1] * uniforms[0])
+        proposals = inverted(cumulative, cumulative[-1] * uniforms[0])
         new = proposals[_accepted(vectors.subset(proposals), proposals, nearest, uniforms[1])[: count - len(chosen)]]
         chosen = torch.cat([chosen, new])
     return chosen
@@ -158,7 +158,7 @@ def _accepted(
     return torch.tensor(accepted, dtype=torch.long, device=rows.device)
 
 
-def _inverted(cumulative: Float[Tensor, " n"], values: Float[Tensor, " p"]) -> Int[Tensor, " p"]:
+def inverted(cumulative: Float[Tensor, " n"], values: Float[Tensor, " p"]) -> Int[Tensor, " p"]:
     """Where the cumulative sum first exceeds each value; at most the last index of positive probability."""
     last = torch.searchsorted(cumulative, cumulative[-1:])
     return torch.minimum(torch.searchsorted(cumulative, values, right=True), last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -62,3 +63,14 @@ def largest_first(scores: Float[Tensor, " n"], order: Int[Tensor, " n"], most: i
         rows = torch.cat([best, part])
         best = rows[scores[rows].sort(descending=True, stable=True).indices[:most]]
     return best
+
+
+def descending(scores: Float[Tensor, " n"], rng: np.random.Generator) -> Int[Tensor, " n"]:
+    """All rows, those of the largest scores first, at random if equal."""
+    order = torch.from_numpy(rng.permutation(len(scores))).to(scores.device)
+    return largest_first(scores, order, len(scores))
+
+
+def filled(picks: Int[Tensor, " p"], others: Int[Tensor, " n"], most: int) -> Int[Tensor, " k"]:
+    """The picks, and after them the others that are none of them, as many as are wanted."""
+    return torch.cat([picks, others[~torch.isin(others, picks)]])[:most]
