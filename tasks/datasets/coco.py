@@ -12,9 +12,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
+from lossbench.words import plural
 from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import image_size
+from tasks.notices import notice
 from tasks.settings import Number, Whole
 
 
@@ -134,6 +136,8 @@ def load_coco(
 ) -> ObjectSplit:
     """The images of a file, and the objects of each. Crowds are `difficult`.
 
+    Boxes without width or height, of which the official files have some, are left out, which is said.
+
     Args:
         file: as `read_coco` gives it.
         folder: that `file_name` counts from.
@@ -146,9 +150,11 @@ def load_coco(
     labels = {each.id: classes.index(each.name) for each in file.categories if each.name in classes}
     objects = file.by_image()
     kept: list[tuple[Path, Objects]] = []
-    cut = 0
+    cut = empty = 0
     for image in file.images:
-        mine = [each for each in objects[image.id] if each.category_id in labels]
+        wanted = [each for each in objects[image.id] if each.category_id in labels]
+        mine = [each for each in wanted if all(each.bbox[2:])]
+        empty += len(wanted) - len(mine)
         if need_object and all(each.iscrowd for each in mine):
             continue
         path, size = file.checked_image(image, folder), (image.width, image.height)
@@ -162,6 +168,8 @@ def load_coco(
             (path, Objects(boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size))
         )
     say_cut(cut, str(file.path))
+    if empty:
+        notice(f"{file.path}: {plural(empty, 'box', 'boxes')} without width or height left out")
     require(kept, f"no image of {file.path} shows one of the classes", "change task.data.classes")
     return ObjectSplit(tuple(path for path, _ in kept), tuple(each for _, each in kept))
 
