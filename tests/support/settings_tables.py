@@ -183,6 +183,7 @@ TASKS: dict[str, dict[str, Any]] = {
         },
         "data": DATA
         | {
+            "scenes": None,
             "labeled": None,
             "layout": "cityscapes",
             "folder": "a",

@@ -39,7 +39,10 @@ def check(
     code: CodeFromOutside,
     data: Data = Path("data"),
 ) -> None:
-    """Check the known data sets, or count a protocol's labels and see whether its budget fits them."""
+    """Check the known data sets, or count a protocol's labels.
+
+    Says also whether the protocol's budget fits them.
+    """
     if protocol is not None:
         code.load()
         _count(protocol, data)
