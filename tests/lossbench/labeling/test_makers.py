@@ -94,9 +94,12 @@ def same(folder: Path, name: str, other: str = "alone") -> bool:
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes that make files for a command; the fork server and the tracker of resources do not."""
-    found = psutil.Process(process.pid).children(recursive=True)
-    return [each for each in found if each.ppid() != process.pid]
+    """The processes that make files for a command; the fork server and the tracker of resources do not.
+
+    The command itself is watched by the process that was started, of which it is a child.
+    """
+    (command,) = psutil.Process(process.pid).children()
+    return [each for each in command.children(recursive=True) if each.ppid() != command.pid]
 
 
 def check_features(folder: Path, name: str, *words: str) -> None:
