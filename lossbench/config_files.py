@@ -67,7 +67,7 @@ def read_sweep(reference: Path | str) -> tuple[Sweep, tuple[Protocol, ...]]:
 def _protocol_of(sweep: Path, name: str) -> Protocol:
     """A protocol that a sweep names: in the folder `tasks` beside its folder, beside the sweep itself, or one of Lossbench's."""
     own, file_name = sweep.resolve(), f"{name}.toml"
-    places = [*(own.parents[1] / "tasks").rglob(file_name), own.parent / file_name]
+    places = [*(own.parent.parent / "tasks").rglob(file_name), own.parent / file_name]
     for path in (*places, *shipped("configs/tasks").rglob(file_name)):
         if path.is_file() and path != own:
             return read_protocol(path)

@@ -129,10 +129,7 @@ def _skeleton(category: JointedCategory, where: str) -> Skeleton:
 def _person(
     given: JointedAnnotation, path: Path, size: tuple[int, int], skeleton: Skeleton, frame: float, where: str
 ) -> tuple[Crop, Person] | None:
-    """The frame and the joints of a person; None if no labeled joint lies in the frame.
-
-    COCO counts pixels: a joint is in the middle of its pixel, half a pixel from the numbers that are given.
-    """
+    """The frame and the joints of a person; None if no labeled joint lies in the frame."""
     wanted = 3 * len(skeleton.joints)
     fits = len(given.keypoints) in {0, wanted}
     require(fits, f"{where} has {len(given.keypoints)} numbers for its joints, and {wanted} are needed", "correct it")

@@ -43,6 +43,7 @@ From version 3 on, batches have one size on CUDA: the last of an epoch wraps aro
 
 
 METRICS_LETTERS = 16
+"""Of the digest of the images that metrics were measured on, in the name of their file."""
 
 
 def ranking_objective(settings: LossPrediction) -> RankingObjective:
