@@ -288,6 +288,16 @@ def test_a_badge_covers_the_rerun_protocols_only_and_a_failed_submission_is_not_
     assert board.history(board.sections[0]) == []
 
 
+def test_the_seeds_beside_a_gain_are_those_that_random_has_too(tmp_path: Path) -> None:
+    records = [make_record((50.0, 60.0), seed=seed) for seed in range(2)]
+    records += [make_record((55.0, 65.0), strategy="ours", seed=seed) for seed in range(1, 6)]
+    build_page(Board(records), tmp_path / "page")
+    first = (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'id="board-data">(.*?)</script>', first, re.DOTALL)
+    (section,) = json.loads(data)["sections"]
+    assert section["values"]["ours"]["seeds"] == 1
+
+
 @pytest.mark.parametrize(
     ("paper", "year"),
     [
