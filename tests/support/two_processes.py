@@ -31,13 +31,9 @@ def in_two_processes(work: Callable[..., Any], folder: Path, *given: Any) -> lis
 
 
 def _work(rank: int, folder: Path, results: Any, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    from torch import distributed
-
+    from lossbench.running.executors.joint import connected
     from lossbench.running.sweep import prepare
 
     prepare()
-    store = distributed.FileStore(str(folder / "store"), COUNT)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)
-    results.put((rank, work(*given)))
-    distributed.barrier()
-    distributed.destroy_process_group()
+    with connected("cpu", init_method=f"file://{folder / 'store'}", rank=rank, world_size=COUNT):
+        results.put((rank, work(*given)))

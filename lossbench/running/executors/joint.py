@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from lossbench.config import ConfigError
 from lossbench.paths import Paths
@@ -61,7 +62,7 @@ class Joint:
         prepare()
         if self.launched.number:
             LOGGER.setLevel(logging.ERROR)  # the first process says the same
-        with _connected(self.own_device):
+        with connected(self.own_device):
             for number, job in enumerate(planned):
                 _make(number, job, replace(paths, device=self.own_device), events, deadline)
 
@@ -86,15 +87,27 @@ def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline)
 
 
 @contextmanager
-def _connected(device: str) -> Iterator[None]:
-    """In this block the processes can reach each other. After a fault the connections end with the process."""
+def connected(device: str, **meeting: Any) -> Iterator[None]:
+    """In this block the processes can reach each other. After a fault the connections end with the process.
+
+    The connections' threads end with the block if nothing else holds the group of processes. A thread that is left, and
+    lets go of a tensor while the interpreter ends, aborts its process. Three modules of torch hold the group that exists
+    when they are imported, as a default value; torch's compiler and MMEngine's runner import them.
+
+    Args:
+        device: of this process.
+        **meeting: how the processes find each other, where torchrun has not told them: arguments of `init_process_group`.
+    """
     import torch  # noqa: PLC0415
+    import torch.distributed.fsdp.sharded_grad_scaler  # noqa: PLC0415 - the three, before there is a group
+    import torch.distributed.nn.functional  # noqa: PLC0415
+    import torch.distributed.optim.zero_redundancy_optimizer  # noqa: PLC0415
     from torch import distributed  # noqa: PLC0415
 
     on_gpu = device != "cpu"
     if on_gpu:
         torch.cuda.set_device(device)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT, **meeting)
     yield
     distributed.barrier()  # nobody ends while others still write
     distributed.destroy_process_group()

@@ -218,3 +218,29 @@ def test_each_process_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatc
     joint = Joint(Launched(5, 8, 4, 1), "cuda")
     assert (joint.own_device, asked) == ("cuda:1", ["cuda:1"])
     assert joint.description == "each by 8 processes"
+
+
+THREADS = """
+from pathlib import Path
+
+from lossbench.running.executors.joint import connected
+
+with connected("cpu"):
+    import mmengine.runner
+    import torch._dynamo
+    from torch import distributed
+
+    distributed.all_reduce(torch.ones(1))
+print(*(each.read_text().strip() for each in Path("/proc/self/task").glob("*/comm")))
+"""
+"""Prints the names of the threads that are left."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have names there")
+def test_no_connection_outlives_its_block(as_torchrun: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    as_torchrun(0)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")  # the store is the test's
+    left = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert left.stdout.strip(), left.stderr
+    assert "gloo" not in left.stdout, left.stdout
