@@ -96,9 +96,9 @@ class AlfaMix(Strategy):
     ) -> Int[Tensor, " k"]:
         """At most as many of the unstable images as the budget, as indices into the candidates."""
         if self.spread == "norm":
-            unstable = unstable[effect.distance[unstable].sort(stable=True).indices]
+            unstable = unstable[descending(-effect.distance[unstable], ctx.rng)]
         elif self.spread == "kl":
-            unstable = unstable[effect.divergence[unstable].sort(descending=True, stable=True).indices]
+            unstable = unstable[descending(effect.divergence[unstable], ctx.rng)]
         elif self.spread == "uniform":
             unstable = unstable[torch.from_numpy(ctx.rng.permutation(len(unstable))).to(unstable.device)]
         elif len(unstable) > ctx.budget:

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, SelectionError, Strategy, finite
+from strategies.kernels.rows import descending
 from tasks.base import Posteriors
 from tasks.settings import Number, Whole
 from tasks.training.learner import Learner, float32
@@ -60,7 +61,7 @@ class DeepFool(Strategy):
         """Pick the images of the shortlist with the smallest perturbations; the score is minus the norm."""
         margins, rows = self._margins(ctx)
         count = min(len(margins), math.ceil(self.shortlist * ctx.budget))
-        listed = margins.sort(stable=True).indices[:count]
+        listed = descending(-margins, ctx.rng)[:count]
         norms = self._norms(ctx.learner, ctx.candidates[listed.cpu().numpy()], rows[listed])
         with ctx.learner.clock.phase("pick"):
             values, order = norms.sort(stable=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
 from strategies.kernels.clustering import k_means
+from strategies.kernels.rows import descending
 from tasks.settings import MOST_IMAGES, Whole
 
 CHUNK = 1024
@@ -59,7 +60,13 @@ class TypiClust(Strategy):
             clusters = min(len(ctx.labeled) + ctx.budget, self.most_clusters)
             assignment = k_means(points, clusters, ctx.rng).assignment
             rows = typical_picks(
-                points, assignment, len(ctx.labeled), ctx.budget, self.neighbors, smallest=self.smallest_cluster
+                points,
+                assignment,
+                len(ctx.labeled),
+                ctx.budget,
+                ctx.rng,
+                neighbors=self.neighbors,
+                smallest=self.smallest_cluster,
             )
             return ctx.pick(rows - len(ctx.labeled))
 
@@ -69,19 +76,21 @@ def typical_picks(
     assignment: Int[Tensor, " n"],
     labeled: int,
     picks: int,
-    neighbors: int = 20,
+    rng: np.random.Generator,
     *,
+    neighbors: int = 20,
     smallest: int = 5,
 ) -> Int[Tensor, " k"]:
     """Pick points one by one, always the most typical one of the cluster with the fewest labeled or picked points.
 
-    Of several such clusters the largest comes first.
+    Of several such clusters the largest comes first; of equally typical points, as the two of a pair are, one at random.
 
     Args:
         points: the labeled points, then the candidates.
         assignment: the cluster of each point.
         labeled: number of labeled points, which are never picked.
         picks: how many points to pick; all candidates if there are fewer.
+        rng: decides between equally typical points.
         neighbors: number of nearest neighbors over which typicality is computed.
         smallest: clusters of fewer points come after all others.
 
@@ -103,7 +112,7 @@ def typical_picks(
         small, count, negative_size, cluster = heapq.heappop(queue)
         if cluster not in candidates:
             rows = order[ends[cluster] + negative_size : ends[cluster]]
-            rows = rows[typicality(points[rows], neighbors).argsort(descending=True, stable=True)]
+            rows = rows[descending(typicality(points[rows], neighbors), rng)]
             candidates[cluster] = rows[rows >= labeled][:picks].flip(0).tolist()
         if candidates[cluster]:
             chosen.append(candidates[cluster].pop())

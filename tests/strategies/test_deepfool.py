@@ -161,7 +161,8 @@ def test_an_image_that_cannot_flip_is_picked_last() -> None:
     # Below 0 the ReLU lets no gradient through. Their margin is 1.5; that of the two others is 2.5 and 4.5.
     ctx = context(torch.tensor([[1.0, -1.0], [1.0, 2.0], [1.0, -7.0], [1.0, 3.0]]), dead, budget=4)
     found = DeepFool().select(ctx)
-    assert found.ids.tolist() == [6, 8, 5, 7]
+    assert found.ids[:2].tolist() == [6, 8]
+    assert sorted(found.ids[2:]) == [5, 7], "they are equal, and come in any order"
     assert found.scores.tolist() == pytest.approx([-1.02 * 1.25, -1.02 * 2.25, -math.inf, -math.inf])
 
 
