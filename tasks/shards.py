@@ -21,7 +21,7 @@ from filelock import Timeout
 from numpy.typing import NDArray
 
 from lossbench.files import part_of
-from tasks.locks import locked
+from lossbench.locks import locked
 from tasks.notices import notice
 from tasks.progress import report
 

@@ -149,18 +149,13 @@ def _axes(section: Section, x: Scale, y: Scale) -> Markup:
     shown = (
         section.labels
         if len(section.labels) <= MOST_TICKS
-        else [section.labels[0], *_inner(section.labels), section.labels[-1]]
+        else [section.labels[place] for place in (0, len(section.labels) // 2, -1)]
     )
     for place, labeled in enumerate(shown):
         side = "start" if place == 0 else "end" if place == len(shown) - 1 else "middle"
         text = Markup('<text class="x" x="{}" y="{}" text-anchor="{}">{}</text>')
         parts.append(text.format(x(labeled), HEIGHT - BOTTOM + 16, side, f"{labeled:,}"))
     return Markup("").join(parts)
-
-
-def _inner(labels: Sequence[int]) -> list[int]:
-    """The label count in the middle of many."""
-    return [labels[len(labels) // 2]]
 
 
 def ticks(low: float, high: float) -> list[float]:

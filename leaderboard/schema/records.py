@@ -18,8 +18,10 @@ from lossbench.files import part_of, read_regular
 SCHEMA = 2
 LARGEST_BYTES = 64 << 20
 """The largest file that is read: 64 MiB."""
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]  # strict: no `true`, no `"0.9"`
-Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, strict=True)]
+LARGEST = 1e9
+"""The largest size of a number."""
+Seconds = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False, strict=True)]  # strict: no `true`, no `"0.9"`
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]

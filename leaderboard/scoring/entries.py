@@ -14,7 +14,7 @@ from leaderboard.scoring.statistics import BySeed, Interval, area_under_curve, a
 BASELINE, REFERENCE_METHOD = "random", "learning-loss"
 """The two strategies that every strategy is compared with: random picks, and learning loss (Yoo & Kweon 2019)."""
 FEWEST_SEEDS = 5
-"""The fewest seeds by which strategies are ranked in a section or named as an answer; with fewer, pages say that they are too few."""
+"""The fewest paired seeds by which a strategy is named as an answer. Sections rank strategies with fewer, too, and say that they are too few."""
 FULL_POOL = "full-pool"
 """The name, in records, of a training on the whole pool. It is not a strategy."""
 RANKING_ACCURACY = "ranking_accuracy"

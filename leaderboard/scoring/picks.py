@@ -64,18 +64,16 @@ def overlap_matrix(section: Section) -> Float[NDArray[np.float64], "s s"]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def overlaps(
-    section: Section, strategy: str, matrix: Float[NDArray[np.float64], "s s"] | None = None
-) -> list[tuple[str, float]]:
+def overlaps(section: Section, strategy: str, matrix: Float[NDArray[np.float64], "s s"]) -> list[tuple[str, float]]:
     """The other strategies of a section by name, with their overlap, the largest first.
 
     Args:
         section: the section.
         strategy: the strategy whose picks are shared.
-        matrix: the section's `overlap_matrix`, if it is known.
+        matrix: the section's `overlap_matrix`.
     """
     names = [entry.strategy for entry in section.entries]
-    shares = (overlap_matrix(section) if matrix is None else matrix)[names.index(strategy)].tolist()
+    shares = matrix[names.index(strategy)].tolist()
     pairs = [(name, share) for name, share in zip(names, shares, strict=True) if name != strategy]
     return sorted((pair for pair in pairs if not math.isnan(pair[1])), key=lambda pair: (-pair[1], pair[0]))
 

@@ -87,6 +87,7 @@ def _standings(section: Section) -> Iterator[Row]:
         yield (
             {"strategy": standing.strategy, "rank": standing.rank, "seeds": standing.seeds}
             | _columns("area", standing.area)
+            | {"area_for_rank": standing.level}
             | _columns("last", standing.last)
             | _columns("area_minus_random", standing.to_baseline)
             | _thirds("area", standing.thirds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 CONFIDENCE = 0.95
-FEWEST_FOR_BOOTSTRAP = 10
-"""The fewest seeds for a bootstrap interval. It is too narrow for fewer; Student's t is used for them."""
-RESAMPLES = 9999
-"""Resamples of a bootstrap, and random signs of a sign-flip test: scipy's default."""
-MOST_EXACT_PAIRS = 13
-"""The most pairs whose signs are all tried in a sign-flip test: 2^13 is fewer than `RESAMPLES`."""
-ROUNDING = 1e-14
-"""How far a sum of flipped differences may lie below the observed one and still count as equal, as in scipy."""
+RANDOM_SIGNS = 9999
+"""Signs drawn for a sign-flip test of many pairs: scipy's default."""
+MOST_EXACT_PAIRS = 20
+"""The most pairs whose signs are all tried in a sign-flip test: 2^20 sums take a hundredth of a second."""
+ROUNDING = 1e-9
+"""How far a sum of flipped differences may lie below the observed one and still count as equal, as a share of the sum of
+their sizes: differences of scores that are equal in decimals differ by rounding."""
 CLEAR_STANDARD_ERRORS = 3.0
 """How far full-pool training must exceed random, in standard errors, before normalized gains are computed."""
 
@@ -45,8 +44,8 @@ NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 def interval(values: ArrayLike) -> Interval:
     """The mean of values and its 95 % confidence interval; NaN values are ignored.
 
-    Student's t below ten values, the percentile bootstrap from ten on. The bounds are NaN for one value, and so is the mean
-    for none. The bootstrap uses a fixed seed, so equal values give equal intervals.
+    By Student's t. The percentile bootstrap of the mean is too narrow: of normal values it covers the mean in 89 % of samples
+    of ten, and in 92.5 % of samples of twenty. The bounds are NaN for one value, and so is the mean for none.
     """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[~np.isnan(finite)]
@@ -55,10 +54,7 @@ def interval(values: ArrayLike) -> Interval:
     mean = float(finite.mean())
     if len(finite) == 1:
         return Interval(mean, math.nan, math.nan)
-    if len(finite) < FEWEST_FOR_BOOTSTRAP:
-        return student(mean, _standard_error(finite), len(finite) - 1)
-    means = finite[_resamples(len(finite))].mean(1)
-    return Interval(mean, *_percentiles(means))
+    return student(mean, _standard_error(finite), len(finite) - 1)
 
 
 def student(mean: float, standard_error: float, freedom: float) -> Interval:
@@ -75,17 +71,6 @@ def _quantile(freedom: float) -> float:
 
 def _standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) / math.sqrt(len(values))
-
-
-@lru_cache(maxsize=16)
-def _resamples(count: int, stream: int = 0) -> NDArray[np.int64]:
-    """Indices of bootstrap resamples, one row per resample; always the same for a count and a stream."""
-    return np.random.default_rng(stream).integers(count, size=(RESAMPLES, count))
-
-
-def _percentiles(resampled: NDArray[np.float64]) -> tuple[float, float]:
-    lower, upper = np.percentile(resampled, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
-    return float(lower), float(upper)
 
 
 def area_under_curve(labeled: ArrayLike, score: ArrayLike) -> float:
@@ -152,8 +137,7 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
     Values and baseline are paired by seed; the runs of the full pool are not. NaN if the full pool does not exceed the
     baseline by three standard errors, or if there are fewer than two pairs or two runs of the full pool.
 
-    With fewer than ten pairs or runs of the full pool the interval is that of the delta method, with Student's t and Welch's
-    degrees of freedom; otherwise it is a percentile bootstrap.
+    The interval is that of the delta method, with Student's t and Welch's degrees of freedom.
 
     Args:
         values: scores of the strategy.
@@ -171,11 +155,6 @@ def normalized_gain(values: BySeed, baseline: BySeed, full: BySeed, *, larger_is
     if sign * distance <= CLEAR_STANDARD_ERRORS * math.hypot(_standard_error(base), _standard_error(best)):
         return NO_INTERVAL
     gain = float((own - base).mean()) / distance
-    if min(len(seeds), len(best)) >= FEWEST_FOR_BOOTSTRAP:
-        rows, columns = _resamples(len(seeds)), _resamples(len(best), stream=1)
-        base_means = base[rows].mean(1)
-        gains = (own[rows].mean(1) - base_means) / (best[columns].mean(1) - base_means)
-        return Interval(gain, *_percentiles(gains))
     errors = np.array([_standard_error(own - (1 - gain) * base), gain * _standard_error(best)]) / distance
     freedom = degrees_of_freedom(errors**2, np.array([len(seeds), len(best)]) - 1)
     return student(gain, math.hypot(*errors), freedom)
@@ -189,10 +168,10 @@ def degrees_of_freedom(variances: NDArray[np.float64], freedoms: NDArray[np.int6
 
 
 def sign_flip(differences: ArrayLike) -> float:
-    """The two-sided p-value of a sign-flip permutation test on paired differences; exact up to 13 pairs.
+    """The two-sided p-value of a sign-flip permutation test on paired differences; exact up to 20 pairs.
 
     The null hypothesis is that positive and negative signs are equally probable. The smallest possible value for n pairs is
-    2 / 2^n. NaN without pairs.
+    2 / 2^n; for more than 20 it is 1 / 10,000. NaN without pairs.
     """
     values = np.asarray(differences, dtype=np.float64)
     if not len(values):
@@ -200,12 +179,15 @@ def sign_flip(differences: ArrayLike) -> float:
     if len(values) == 1 or not values.any():
         return 1.0
     if len(values) > MOST_EXACT_PAIRS:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(RESAMPLES + 1, len(values)))
+        signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(RANDOM_SIGNS + 1, len(values)))
         signs[0] = 1  # the observed signs are one of the drawn ones (Phipson & Smyth 2010)
+        sums = signs @ values
     else:
-        signs = np.array([*product((1.0, -1.0), repeat=len(values))])
-    observed = abs(values.sum())
-    return float((np.abs(signs @ values) >= observed * (1 - ROUNDING)).mean())
+        sums = np.zeros(1)
+        for value in values:
+            sums = np.concatenate([sums + value, sums - value])
+    least = abs(values.sum()) - ROUNDING * np.abs(values).sum()
+    return float((np.abs(sums) >= least).mean())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -61,7 +61,12 @@ def survey(folder: Path, submitted: Mapping[Path, str] | None = None, audit: Aud
         for path, fault in check(records).items():
             damages.append(f"{path}: {fault}")
             del records[path]
-    return Survey(list(records.values()), sorted(damages))
+    return Survey(list(records.values()), sorted(map(printable, damages)))
+
+
+def printable(line: str) -> str:
+    """A line with the bytes of a file name that is not UTF-8 written out, which no text file could hold."""
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def _empty(records: Records) -> dict[Path, str]:
@@ -130,14 +135,19 @@ def _not_comparable(records: Records, own: Container[Path]) -> dict[Path, str]:
     complete = {path: record for path, record in records.items() if record.complete}
     settings = _minority(records, own, lambda record: (Key.of(record),), _protocol)
     settings += _minority(complete, own, lambda record: (Key.of(record), record.strategy == FULL_POOL), _labels)
-    settings += _minority(
+    parameters = _minority(
         records, own, lambda record: (Key.of(record), record.strategy), lambda record: repr(record.strategy_config)
     )
     data = _minority(records, own, lambda record: (Key.of(record),), _data)
     most = {path: f"most runs of {record.protocol}, version {record.version}" for path, record in records.items()}
-    return {path: f"other images or labels than {most[path]}; scores on them are not comparable" for path in data} | {
-        path: f"other settings than {most[path]}; raise the version of its protocol" for path in settings
-    }
+    return (
+        {path: f"other images or labels than {most[path]}; scores on them are not comparable" for path in data}
+        | {
+            path: f"{records[path].strategy} has other hyper-parameters than in most runs; give it another name"
+            for path in parameters
+        }
+        | {path: f"other settings than {most[path]}; raise the version of its protocol" for path in settings}
+    )
 
 
 def _protocol(record: Record) -> str:

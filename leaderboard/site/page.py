@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -36,6 +35,8 @@ from leaderboard.site.pieces import File, Piece, key, write_pieces
 from leaderboard.site.strategy import strategy_view
 from leaderboard.site.tables import number, seconds, seed_line
 from leaderboard.site.task import task_view
+from lossbench.files import part_of
+from lossbench.locks import locked
 
 GENERATOR = '<meta name="generator" content="lossbench">'
 """Marks a folder as a site of Lossbench, which a later build may replace."""
@@ -45,7 +46,9 @@ ASSETS = ("style.css", "page.js", "address.js", "download.js", "board.js", "comp
 
 
 def build_page(board: Board, folder: Path, snapshot: str = "", docs: str = "") -> Path:
-    """Build the site into a folder, atomically; an earlier site there is replaced, and its snapshots are kept.
+    """Build the site into a folder; an earlier site there is replaced as a whole, and its snapshots are kept.
+
+    Another process that builds into the same folder waits.
 
     Args:
         board: all data.
@@ -63,28 +66,23 @@ def build_page(board: Board, folder: Path, snapshot: str = "", docs: str = "") -
     folder = folder.resolve()
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    for abandoned in folder.parent.glob(f".{folder.name}.*.part"):
-        if not _works_on(abandoned):
-            shutil.rmtree(abandoned, ignore_errors=True)
-    try:
-        kept = {date for date in (*snapshots_in(folder), snapshot) if date}
-        dates = sorted(kept, reverse=True)
-        write_pieces(_pieces(board, dates, docs), temporary, folder)
-        keep_snapshots(folder, temporary)
-        if snapshot:
-            history = _environment(board, {}, "").get_template("snapshot.html").render(date=snapshot)
-            take_snapshot(temporary, snapshot, history)
-        _swap(temporary, folder)
-    finally:
+    temporary, old = part_of(folder), folder.with_name(f".{folder.name}.old")
+    with locked(folder):
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # a build was killed between its two renames
         shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            kept = {date for date in (*snapshots_in(folder), snapshot) if date}
+            dates = sorted(kept, reverse=True)
+            write_pieces(_pieces(board, dates, docs), temporary, folder)
+            keep_snapshots(folder, temporary)
+            if snapshot:
+                history = _environment(board, {}, "").get_template("snapshot.html").render(date=snapshot)
+                take_snapshot(temporary, snapshot, history)
+            _swap(temporary, folder, old)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return folder / "index.html"
-
-
-def _works_on(unfinished: Path) -> bool:
-    """Whether another process is still building this folder, whose name says which."""
-    number = unfinished.suffixes[-2].removeprefix(".")
-    return number.isdigit() and int(number) != os.getpid() and Path(f"/proc/{number}").exists()
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -97,14 +95,14 @@ def _check_replaceable(folder: Path) -> None:
         raise FileExistsError(msg)
 
 
-def _swap(temporary: Path, folder: Path) -> None:
-    """Move the new site to its folder; the old one is restored if that fails."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+def _swap(temporary: Path, folder: Path, old: Path) -> None:
+    """Move the new site to its folder, and the earlier one to `old` meanwhile; it is restored if that fails."""
+    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     try:
         temporary.rename(folder)
-    except OSError:
+    except BaseException:
         if old.exists():
             old.rename(folder)
         raise
@@ -130,7 +128,7 @@ def _pieces(board: Board, dates: Sequence[str], docs: str) -> Iterator[Piece]:
     texts = {record_link(record): record_text(record) for section in board.sections for record in section.records}
     yield Piece("overview", _overview_key(board, texts, docs), lambda: _overview(board, style_of, rendered, texts))
     yield Piece("history", "", lambda: [(HISTORY, rendered("history.html", HISTORY, dates=dates))])
-    digests = {section.key: key(*(texts[record_link(each)] for each in section.records)) for section in board.sections}
+    digests = {section.key: _section_key(section, texts) for section in board.sections}
     common = (board.names, [section.title for section in board.sections], style_of, board.code, docs)
     for section in board.sections:
         varied = [digests[variation.section.key] for variation in variations(board.sections, section)]
@@ -143,6 +141,12 @@ def _pieces(board: Board, dates: Sequence[str], docs: str) -> Iterator[Piece]:
         unchanged = key(sections, *common, board.about(strategy), board.badges.get(strategy))
         build = partial(_strategy_files, board, strategy, style_of, rendered)
         yield Piece(f"strategy {strategy}", unchanged, build)
+
+
+def _section_key(section: Section, texts: Mapping[str, str]) -> str:
+    """Changes with the records of a section, and with which of its entries are ranked, as badges decide."""
+    ranked = [(entry.strategy, entry.reference) for entry in section.entries]
+    return key(*(texts[record_link(record)] for record in section.records), ranked)
 
 
 def _overview_key(board: Board, texts: Mapping[str, str], docs: str) -> str:

@@ -89,7 +89,7 @@ def verdict_of(section: Section, standing: Standing) -> Verdict:
 
 def _part(board: Board, section: Section, strategy: str) -> Part:
     entry = section.by_name[strategy]
-    standing = next(standing for standing in section.standings if standing.strategy == strategy)
+    standing = next(each for each in section.standings if each.strategy == strategy)
     config = entry.records[0].config
     return Part(
         section=section,

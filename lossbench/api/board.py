@@ -84,7 +84,7 @@ class Leaderboard:
         """
         from leaderboard.schema.published import read_published
         from leaderboard.site.page import build_page
-        from lossbench.publishing.boards import about_strategies, descriptions, planned_comparisons
+        from lossbench.publishing.boards import about_strategies, descriptions, drawing_code, planned_comparisons
         from lossbench.publishing.sheets import examples, sheet
 
         planned, published = planned_comparisons(shipped("configs/sweeps")), read_published()
@@ -97,6 +97,7 @@ class Leaderboard:
             sheet=sheet,
             examples=examples,
             descriptions=descriptions(),
+            code=drawing_code(),
         )
         return build_page(board, Path(folder))
 

@@ -50,14 +50,14 @@ def gather_board(records: Path, sweeps: Path, submitted: Path) -> Board:
         surveyed.records,
         strategies,
         comparisons,
-        read_published(),
-        badges,
-        damages,
-        sheet,
-        examples,
-        descriptions(),
-        read_events(),
-        drawing_code(),
+        published=read_published(),
+        badges=badges,
+        damages=damages,
+        sheet=sheet,
+        examples=examples,
+        descriptions=descriptions(),
+        events=read_events(),
+        code=drawing_code(),
     )
 
 

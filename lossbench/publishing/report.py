@@ -17,7 +17,7 @@ from leaderboard.scoring.survey import survey
 from leaderboard.site.links import record_link
 from leaderboard.site.page import build_page
 from leaderboard.site.tables import task_tables
-from lossbench.publishing.boards import about_strategies, about_strategy
+from lossbench.publishing.boards import about_strategies, about_strategy, drawing_code
 from lossbench.publishing.sheets import examples, sheet
 from lossbench.words import plural
 from strategies import Strategy
@@ -58,7 +58,16 @@ def _write_page(
     recorded = [record for surveyed in surveys for record in surveyed.records]
     damages = [line for surveyed in surveys for line in surveyed.damages]
     strategies = {strategy.name: about_strategy(strategy) for strategy in outside} | about_strategies()
-    board = Board(recorded, strategies, comparisons, read_published(), damages=damages, sheet=sheet, examples=examples)
+    board = Board(
+        recorded,
+        strategies,
+        comparisons,
+        published=read_published(),
+        damages=damages,
+        sheet=sheet,
+        examples=examples,
+        code=drawing_code(),
+    )
     if not board.sections:
         _print(console, "No page, as it shows complete runs on test images alone.")
         return

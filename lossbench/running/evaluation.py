@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from leaderboard.schema.records import LARGEST
 from lossnet import LossPredictor, ranking_accuracy
 from tasks.base import Ids, Outputs, Task
 from tasks.training.learner import Learner
@@ -30,7 +30,7 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
     `ranking_accuracy` is that of the shared LossNet; `auxiliary_ranking_accuracy` that of a strategy's own loss predictor.
 
     Raises:
-        TrainingError: one of them is not finite; the last training step can leave such weights.
+        TrainingError: one of them is not finite, or too large for a record; the last training step can leave such weights.
     """
     predictors = {"ranking_accuracy": learner.lossnet, "auxiliary_ranking_accuracy": learner.auxiliary}
     predictors = {name: module for name, module in predictors.items() if isinstance(module, LossPredictor)}
@@ -58,7 +58,7 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
         for name in predictors:
             metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
     for name, value in metrics.items():
-        if not math.isfinite(value):
-            msg = f"after the last training step, {name} on the held-out images is not finite ({value})"
+        if not abs(value) <= LARGEST:
+            msg = f"after the last training step, {name} on the held-out images is {value:.3g}; records hold up to {LARGEST:.0e}"
             raise TrainingError(msg)
     return metrics

@@ -108,9 +108,14 @@ def commit() -> str:
 
     The first call decides for the whole process. Call it when the process starts: a later commit is not the loaded code.
     """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).resolve().parents[2]
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            ["git", "rev-parse", "--show-toplevel", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        )
+        top, head = found.stdout.splitlines()
+        if Path(top).resolve() != root:
+            return "unknown"  # an installation inside the checkout of another project
         changes = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no"],
             cwd=root,
@@ -118,6 +123,6 @@ def commit() -> str:
             text=True,
             check=True,
         )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return "unknown"
-    return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+    return head + ("+changes" if changes.stdout.strip() else "")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from leaderboard.schema.records import MetricInfo, Record, read_record
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
+from lossbench.locks import locked, remove_abandoned
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, no_exit
 from lossbench.running.executors.base import NEVER, Deadline, Executor
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
-from tasks.locks import locked, remove_abandoned
 from tasks.outside.errors import blaming_outside
 from tasks.progress import listening
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,8 @@ from leaderboard.schema.records import (
     write_record,
     write_whole,
 )
-from leaderboard.scoring.survey import Survey, survey
+from leaderboard.scoring.entries import BASELINE
+from leaderboard.scoring.survey import Survey, printable, survey
 from lossbench.auditing.records import impossible
 from lossbench.config import ConfigError, Protocol, validated
 from lossbench.config_files import config_files, read_protocol
@@ -95,6 +96,12 @@ class Submission:
         """The records that the author submitted, and the files among them that cannot be read."""
         return survey(self.folder / RECORDS)
 
+    def random_runs(self, like: Record) -> list[Record]:
+        """The leaderboard's own complete runs of random, of the protocol, version and track of a record."""
+        folder = self.folder.resolve().parents[1] / RECORDS / like.split / like.protocol
+        runs = [read_record(path) for path in sorted(folder.glob(f"{BASELINE}-{like.track}-s*.json"))]
+        return [run for run in runs if run.complete and run.version == like.version]
+
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
@@ -118,7 +125,7 @@ def submissions(folder: Path) -> tuple[list[Submission], list[str]]:
             try:
                 entries.append(Submission.read(path))
             except (ConfigError, OSError) as error:
-                damages.append(str(error))
+                damages.append(printable(str(error)))
     return entries, damages
 
 
@@ -127,25 +134,24 @@ def protocols_in(folder: Path) -> dict[str, Protocol]:
     return {path.stem: read_protocol(path) for path in config_files(folder)}
 
 
-def record_faults(submission: Submission, protocols: Path) -> list[str]:
+def record_faults(submission: Submission, protocols: Mapping[str, Protocol]) -> list[str]:
     """Faults of the submitted records that can be found without running the strategy, one message each.
 
     Args:
         submission: the submission to check.
-        protocols: the folder of task protocols.
+        protocols: all protocols, by name.
     """
     submitted = submission.records()
-    known = protocols_in(protocols)
     messages = [*submitted.damages]
     if not submitted.records and not submitted.damages:
         messages.append(f"there are no records in {submission.folder / RECORDS}; run `lossbench submission create`")
     for record in submitted.records:
         run = f"{record.protocol}, {record.track}, seed {record.seed}"
-        messages += [f"{run}: {fault}" for fault in _faults_of(record, submission, known)]
+        messages += [f"{run}: {fault}" for fault in _faults_of(record, submission, protocols)]
     return messages
 
 
-def _faults_of(record: Record, submission: Submission, known: dict[str, Protocol]) -> Iterator[str]:
+def _faults_of(record: Record, submission: Submission, known: Mapping[str, Protocol]) -> Iterator[str]:
     if record.strategy != submission.meta.name:
         yield f"the record is of strategy {record.strategy}, not of {submission.meta.name}"
     if record.fingerprints.get("strategy") != hashlib.sha256(submission.strategy_file.read_bytes()).hexdigest():

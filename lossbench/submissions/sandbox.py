@@ -174,4 +174,6 @@ def _apply(limits: Limits, libc: ctypes.CDLL) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for name, amount in amounts.items():
-        resource.setrlimit(name, (amount, amount))
+        _, hard = resource.getrlimit(name)
+        least = amount if hard == resource.RLIM_INFINITY else min(amount, hard)  # nobody may raise a hard limit
+        resource.setrlimit(name, (least, least))

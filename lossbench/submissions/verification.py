@@ -23,7 +23,6 @@ from leaderboard.schema.badges import Badge, State, digest, signed, write_badge
 from leaderboard.schema.records import Record, RecordError, read_bytes, read_record, record_path, write_record
 from leaderboard.schema.signatures import Signer
 from lossbench.config import ConfigError, Protocol
-from lossbench.config_files import config_files, read_protocol
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.machine import commit, describe
@@ -32,7 +31,7 @@ from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import Comparison, compare, differences
 from lossbench.submissions.conformance import CHECK_SECONDS
 from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer, write_question
-from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, record_faults, require_one_file
+from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, protocols_in, record_faults, require_one_file
 from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
 from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
 from tasks.cores import own_cores
@@ -79,9 +78,10 @@ class Verifier:
                 This is not a fault of the submission.
         """
         _check_name(self.name)
-        protocols, code = self._protocols(), commit()  # first: writing files changes what `commit` returns
+        known, code = protocols_in(self.protocols), commit()  # first: writing files changes what `commit` returns
+        protocols = self._repeated(known)
         submitted = [record for record in submission.records().records if record.protocol in protocols]
-        faults = record_faults(submission, self.protocols) + list(_missing_records(submitted, protocols))
+        faults = record_faults(submission, known) + list(_missing_records(submitted, protocols))
         notes = [] if files_can_be_hidden() else [OPEN_FILES]
         comparisons: list[Comparison] = []
         if not faults:
@@ -115,9 +115,8 @@ class Verifier:
             notes=tuple(notes[:MAX_MESSAGES]),
         )
 
-    def _protocols(self) -> dict[str, Protocol]:
+    def _repeated(self, protocols: dict[str, Protocol]) -> dict[str, Protocol]:
         """The protocols to rerun, by name: those of rendered scenes, without their variations, and those of `real_tasks`."""
-        protocols = {path.stem: read_protocol(path) for path in config_files(self.protocols)}
         unknown = set(self.real_tasks) - set(protocols)
         if unknown:
             msg = f"no task {min(unknown)!r}; there are {', '.join(protocols)}"
@@ -185,7 +184,8 @@ class Verifier:
                     earlier, later = replace(rerun, again=False), rerun
                     _require_equal(*(read_record(each.path(paths.out)) for each in (earlier, later)))
         _keep(first, submission.folder)
-        return [compare(each, submitted, deterministic=submission.meta.deterministic) for each in first]
+        deterministic = submission.meta.deterministic
+        return [compare(each, submitted, submission.random_runs(each), deterministic=deterministic) for each in first]
 
     def _make(self, reruns: list[Rerun], paths: Paths) -> None:
         """Make the reruns, and show how far they are."""

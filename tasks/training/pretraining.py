@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossbench.locks import locked
 from tasks.base import Task
-from tasks.locks import locked
 from tasks.notices import notice
 from tasks.settings import TaskSettings
 from tasks.training.loop import fit

@@ -97,8 +97,9 @@ def _choice(section: Section, name: str, number: int) -> Choice:
 
 
 def _best_winner(section: Section, name: str, number: int, rivals: Sequence[str]) -> str:
-    """The strategy that beats this one by the most; empty if none does."""
-    gaps = {rival: interval(_differences(section, rival, name, number)) for rival in rivals if rival != name}
+    """The strategy that beats this one by the most, in enough runs of equal seeds; empty if none does."""
+    differences = {rival: _differences(section, rival, name, number) for rival in rivals if rival != name}
+    gaps = {rival: interval(each) for rival, each in differences.items() if len(each) >= FEWEST_SEEDS}
     clear = {rival: section.sign * gap.mean for rival, gap in gaps.items() if is_clear(gap, section.sign)}
     return max(clear, key=lambda rival: (clear[rival], rival), default="")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from leaderboard.schema.upgrades import table_in
+from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS
 from leaderboard.scoring.sections import Section
 
 Regime = Literal["from scratch", "frozen", "fine-tuned"]
@@ -54,16 +55,25 @@ def is_rendered(config: Mapping[str, Any]) -> bool:
     return bool(table_in(table_in(dict(config), "task"), "data").get("scenes"))
 
 
+def _answers(section: Section) -> bool:
+    """Whether a strategy has enough runs that are paired with one of random for an answer."""
+    random = section.areas(BASELINE).keys()
+    return any(
+        len(entry.areas.keys() & random) >= FEWEST_SEEDS for entry in section.entries if entry.strategy != BASELINE
+    )
+
+
 def groups(sections: Sequence[Section]) -> list[Group]:
     """The groups of the sections that count for answers and ranks, by kind and regime.
 
-    These are the newest versions on the shared track, without variations of a protocol that is there, too. Rendered scenes
-    count only for a kind and regime that has no other data.
+    These are the newest versions on the shared track that hold a strategy with enough runs for an answer, or else the newest
+    ones, without variations of a protocol that is there, too. Rendered scenes count only for a kind and regime that has no
+    other data.
     """
     shared = [section for section in sections if section.key.track == "shared"]
     newest: dict[str, int] = {}
-    for section in shared:
-        newest[section.key.protocol] = max(section.key.version, newest.get(section.key.protocol, 0))
+    for section in sorted(shared, key=lambda section: (_answers(section), section.key.version)):
+        newest[section.key.protocol] = section.key.version
     members: dict[tuple[str, Regime, str], list[Section]] = {}
     for section in shared:
         if section.key.version == newest[section.key.protocol] and section.base not in newest:

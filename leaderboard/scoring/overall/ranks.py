@@ -65,7 +65,7 @@ def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
         sections: sections of any metric.
         span: 0, 1 or 2 for the first, the middle or the last third of the budget; None for all of it.
     """
-    with_random = [section for section in sections if BASELINE in section.by_name]
+    with_random = [each for each in sections if BASELINE in each.by_name and not each.by_name[BASELINE].reference]
     names = sorted({entry.strategy for section in sections for entry in section.entries if not entry.reference})
     tables = [_table(section, names, span) for section in with_random]
     protocols = tuple(section.key.protocol for section in with_random)

@@ -137,16 +137,17 @@ def check(
     found = checked_survey(folder, {entry.folder / RECORDS: entry.meta.name for entry in entries})
     wrong += [*found.damages, *reviewer_faults(place.resolve().parent / REVIEWERS)]
     reviews = {entry.meta.name: review(entry, reviewers_of(entry)) for entry in entries}
+    protocols = protocols_in(shipped("configs/tasks"))
     wrong += [
         f"{entry.folder}: {fault}"
         for entry in entries
-        for fault in (*record_faults(entry, shipped("configs/tasks")), *reviews[entry.meta.name].faults)
+        for fault in (*record_faults(entry, protocols), *reviews[entry.meta.name].faults)
     ]
     say(*(f"{name}: {each.summary}" for name, each in reviews.items()))
     if data is not None:
         from lossbench.auditing.data import audit_data
 
-        compared = audit_data(found.records, protocols_in(shipped("configs/tasks")), Paths(data, out))
+        compared = audit_data(found.records, protocols, Paths(data, out))
         say(*compared.unchecked)
         wrong += compared.faults
     say(*dict.fromkeys(wrong))

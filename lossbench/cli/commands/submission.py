@@ -55,7 +55,7 @@ def check(
     _show_verdicts(found)
     wrong = _faults(found)
     if submission:
-        wrong += [*record_faults(submission, shipped("configs/tasks")), *_misnamed(submission, found)]
+        wrong += [*record_faults(submission, protocols_in(shipped("configs/tasks"))), *_misnamed(submission, found)]
         reviewed = review(submission, reviewers_of(submission))
         wrong += reviewed.faults
         say(f"badge: {reviewed.summary}")

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from lossbench.config import ConfigError
+from lossbench.locks import locked
 from lossbench.paths import Paths
 from lossbench.processes import Launched
 from lossbench.running.executors.base import Deadline
@@ -17,7 +18,6 @@ from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
 from lossbench.running.sweep import prepare, rounds_of
 from lossbench.words import plural
-from tasks.locks import locked
 from tasks.notices import LOGGER
 
 LONGEST_WAIT = timedelta(days=30)

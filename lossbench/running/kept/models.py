@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from leaderboard.schema.records import Track
 from lossbench.config import ConfigError, LossPrediction
+from lossbench.locks import locked
 from lossbench.running.kept.metrics import Measured, read_metrics, save_metrics
 from lossbench.running.streams import stream
 from lossnet import RankingObjective
 from strategies import Strategy
 from tasks.base import Ids, TapModel, Task
-from tasks.locks import locked
 from tasks.memory import images_at_once
 from tasks.notices import notice
 from tasks.outside.errors import blaming_outside

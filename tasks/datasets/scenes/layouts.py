@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from lossbench.locks import locked
 from tasks.datasets.names import BACKGROUND
 from tasks.datasets.scenes.compose import (
     DETECTION_SIZE_PIXELS,
@@ -30,7 +31,6 @@ from tasks.datasets.scenes.render import (
     render_figure_scene,
     render_object_scene,
 )
-from tasks.locks import locked
 from tasks.notices import notice
 from tasks.settings import SceneSettings
 

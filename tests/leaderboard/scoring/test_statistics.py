@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -52,20 +53,11 @@ def test_t_interval_by_hand() -> None:
     assert found == pytest.approx((2.0, 2.0 - 4.30265 / math.sqrt(3), 2.0 + 4.30265 / math.sqrt(3)), abs=1e-5)
 
 
-@pytest.mark.parametrize("seeds", [2, 5, 9])
-def test_below_ten_seeds_the_interval_is_students(seeds: int) -> None:
+@pytest.mark.parametrize("seeds", [2, 5, 20])
+def test_the_interval_is_students(seeds: int) -> None:
     values = np.random.default_rng(seeds).normal(size=seeds)
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     assert interval(values)[1:] == pytest.approx((expected.low, expected.high))
-
-
-def test_from_ten_seeds_the_interval_is_a_bootstrap_and_repeats() -> None:
-    values = np.random.default_rng(0).normal(size=10)
-    expected = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
-    found = interval(values)
-    assert found[1:] == pytest.approx(tuple(expected.confidence_interval))
-    assert found == interval(values)
-    assert values.min() <= found.lower < found.mean < found.upper <= values.max()
 
 
 @pytest.mark.parametrize("seeds", [3, 12])
@@ -129,18 +121,6 @@ def test_without_a_clear_way_to_the_full_pool_no_gain_is_given(full: dict[int, f
     assert all(math.isnan(each) for each in found)
 
 
-def test_from_ten_seeds_of_each_the_gain_is_bootstrapped() -> None:
-    rng = np.random.default_rng(3)
-    base = dict(enumerate(rng.normal(1, 0.1, 12)))
-    own = {seed: value + rng.normal(0.5, 0.1) for seed, value in base.items()}
-    full = dict(enumerate(rng.normal(3, 0.1, 10)))
-    found, few = normalized_gain(own, base, full), normalized_gain(own, base, {0: full[0], 1: full[1], 2: full[2]})
-    assert found.lower < found.mean < found.upper
-    assert found.mean == pytest.approx(0.25, abs=0.05)
-    assert found.mean - found.lower != pytest.approx(found.upper - found.mean), "a bootstrap is not symmetric"
-    assert few.mean - few.lower == pytest.approx(few.upper - few.mean), "three runs of the full pool: Student's t"
-
-
 def test_a_full_pool_that_is_worse_than_random_measures_nothing() -> None:
     random, own, full = ({seed: value + seed / 1000 for seed in range(3)} for value in (0.80, 0.75, 0.70))
     assert math.isnan(normalized_gain(own, random, full).mean)
@@ -158,6 +138,26 @@ def test_signs_flipped_by_hand() -> None:
     assert sign_flip([0.0, 0.0]) == 1.0
     assert sign_flip([4.0]) == 1.0
     assert math.isnan(sign_flip([]))
+
+
+def test_flipped_sums_that_are_equal_in_decimals_count_as_equal() -> None:
+    # Of 64 patterns of signs 48 have a sum of at least .19 in size; 2 of them only where .07 - .14 + ... is not rounded.
+    scores = [70.07, 69.86, 70.26, 69.70, 70.21, 70.09]
+    whole = [7, -14, 26, -30, 21, 9]
+    share = np.mean([abs(np.dot(signs, whole)) >= abs(sum(whole)) for signs in product((1, -1), repeat=6)])
+    assert sign_flip([score - 70 for score in scores]) == share
+
+
+@pytest.mark.parametrize("pairs", [5, 14])
+def test_all_signs_are_tried_as_scipy_does(pairs: int) -> None:
+    values = np.random.default_rng(pairs).normal(0.3, 1, pairs)
+    expected = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip(values) == pytest.approx(expected.pvalue)
+
+
+def test_twenty_pairs_are_exact_and_more_are_drawn() -> None:
+    assert sign_flip(np.ones(20)) == 2 / 2**20
+    assert sign_flip(np.ones(40)) == 1 / 10_000
 
 
 def test_sign_flip_has_its_level_under_no_difference() -> None:

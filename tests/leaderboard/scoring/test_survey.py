@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,17 @@ def test_a_submission_holds_records_of_its_own_strategy_alone(tmp_path: Path) ->
 
 def test_two_settings_of_one_strategy_are_not_averaged(tmp_path: Path) -> None:
     stored(tmp_path, *(make_record(seed=seed) for seed in range(2)), make_record(seed=2, strategy_config={"epochs": 1}))
-    assert [each.seed for each in survey(tmp_path).records] == [0, 1]
+    found = survey(tmp_path)
+    assert [each.seed for each in found.records] == [0, 1]
+    assert found.damages[0].endswith("random has other hyper-parameters than in most runs; give it another name")
+
+
+def test_a_file_name_of_any_bytes_can_be_shown(tmp_path: Path) -> None:
+    stored(tmp_path, make_record())
+    (tmp_path / "shapes-mini" / os.fsdecode(b"\xff.json")).write_text("{}")
+    (damage,) = survey(tmp_path).damages
+    assert "\\udcff.json" in damage
+    damage.encode("utf-8")
 
 
 def test_links_and_devices_are_not_read(tmp_path: Path) -> None:

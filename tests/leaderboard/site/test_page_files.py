@@ -12,6 +12,7 @@ from fake_records import make_record, realistic_records
 from pages import Structure, built, text_of
 
 from leaderboard.charts import vega
+from leaderboard.schema.badges import Badge
 from leaderboard.schema.records import read_record
 from leaderboard.scoring.board import About, Board
 from leaderboard.site import page
@@ -133,6 +134,38 @@ def test_a_failed_build_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
                 build_page(Board([make_record(seed=1)]), folder)
         assert (folder / "index.html").read_text(encoding="utf-8") == before
         assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_badge_that_changes_reaches_every_page(tmp_path: Path) -> None:
+    records = [make_record(strategy=name, seed=seed) for name in ("random", "mine", "other") for seed in range(2)]
+    for state in ("self-reported", "failed"):
+        board = Board(records, badges={"mine": Badge(state=state)})
+        build_page(board, tmp_path / "again")
+    build_page(board, tmp_path / "afresh")
+    for path in (tmp_path / "afresh").rglob("*.html"):
+        again = tmp_path / "again" / path.relative_to(tmp_path / "afresh")
+        assert again.read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+
+
+def test_an_interrupted_swap_loses_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, board = tmp_path / "page", Board([make_record()])
+    build_page(board, folder, "2026-01-01")
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_page(board, folder)
+    assert (folder / "snapshots/2026-01-01").is_dir()
+    folder.rename(tmp_path / ".page.old")  # as after a kill between the two renames
+    build_page(board, folder)
+    assert (folder / "snapshots/2026-01-01").is_dir()
+    assert [*tmp_path.iterdir()] == [folder]
 
 
 def test_a_folder_that_is_no_page_is_never_replaced(tmp_path: Path) -> None:

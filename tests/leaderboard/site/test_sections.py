@@ -249,8 +249,8 @@ def test_overlaps_by_hand() -> None:
     assert shares[own, other] == pytest.approx((2 / 4 + 3 / 4) / 2)
     assert math.isnan(shares[own, far])
     assert shares[own, own] == 1
-    assert overlaps(section, "far") == []
-    assert overlaps(section, "ours") == [("random", pytest.approx(0.625))]
+    assert overlaps(section, "far", overlap_matrix(section)) == []
+    assert overlaps(section, "ours", overlap_matrix(section)) == [("random", pytest.approx(0.625))]
     assert seed_overlap(random) == pytest.approx(0.5)
     assert math.isnan(seed_overlap(section.by_name["far"]))
 

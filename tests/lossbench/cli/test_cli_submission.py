@@ -10,7 +10,7 @@ import pytest
 from command_line import Result, the_line
 from sample_configs import SWEEP, TASK
 
-from lossbench.submissions.folder import Submission, record_faults
+from lossbench.submissions.folder import Submission, protocols_in, record_faults
 from lossbench.submissions.verification import Verdicts
 
 CODE = """
@@ -54,7 +54,7 @@ def test_a_submission_is_made_from_a_file(strategy: Path, lossbench_cli: Callabl
     assert f"2 records are in {place}/records." in result.output
     assert f"`lossbench submission check {place}`" in result.output
     submission = Submission.read(place)
-    assert record_faults(submission, strategy.parent / "configs/tasks") == []
+    assert record_faults(submission, protocols_in(strategy.parent / "configs/tasks")) == []
     assert {record.seed for record in submission.records().records} == {0, 1}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from mmap import mmap
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +27,19 @@ def test_a_process_computes_on_one_thread() -> None:
     torch.set_num_threads(2)
     prepare()
     assert torch.get_num_threads() == 1
+
+
+def test_inside_the_checkout_of_another_project_the_commit_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@here"]
+    subprocess.run([*git, "init", "-q", tmp_path], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], cwd=tmp_path, check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for place, expected in (("lossbench/running", head.stdout.strip()), ("venv/lossbench/running", "unknown")):
+        (tmp_path / place).mkdir(parents=True)
+        monkeypatch.setattr(machine, "__file__", str(tmp_path / place / "machine.py"))
+        assert machine.commit.__wrapped__() == expected
 
 
 def test_the_commit_is_that_of_the_process_start(monkeypatch: pytest.MonkeyPatch) -> None:

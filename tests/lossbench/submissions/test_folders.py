@@ -8,7 +8,15 @@ import pytest
 from submitted_strategies import code
 
 from lossbench.config import ConfigError
-from lossbench.submissions.folder import META, STRATEGY, Submission, create_submission, record_faults, submissions
+from lossbench.submissions.folder import (
+    META,
+    STRATEGY,
+    Submission,
+    create_submission,
+    protocols_in,
+    record_faults,
+    submissions,
+)
 from lossbench.submissions.reviews import review, reviewers_of
 from lossbench.submissions.verification import check_in_sandbox
 
@@ -73,7 +81,7 @@ def test_every_submission_of_the_repository_is_sound() -> None:
     assert damages == []
     assert len(entries) >= 2
     for entry in entries:
-        assert record_faults(entry, REPOSITORY / "configs/tasks") == []
+        assert record_faults(entry, protocols_in(REPOSITORY / "configs/tasks")) == []
         assert review(entry, reviewers_of(entry)).faults == ()
 
 

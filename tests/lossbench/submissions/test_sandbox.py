@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -13,6 +15,20 @@ from lossbench.submissions.sandbox import Limits, SandboxError, network_can_be_c
 
 def sandboxed(tmp_path: Path, script: str, **limits: int) -> str:
     return run_python(["-c", textwrap.dedent(script)], tmp_path, Limits(**limits))
+
+
+def test_a_lower_hard_limit_of_the_machine_stays(tmp_path: Path) -> None:
+    script = "import resource; print(resource.getrlimit(resource.RLIMIT_FSIZE))"
+    parent = f"""
+    import resource
+    from pathlib import Path
+    from lossbench.submissions.sandbox import run_python
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    print(run_python(["-c", "{script}"], Path({str(tmp_path)!r})))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(parent)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str((2**20, 2**20))
 
 
 def test_the_sandbox_gives_what_was_printed(tmp_path: Path) -> None:

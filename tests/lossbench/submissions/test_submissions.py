@@ -12,10 +12,10 @@ from submitted_strategies import code
 from tiny_tasks import KINDS
 
 from leaderboard.schema.badges import Badge, read_badge
-from leaderboard.schema.records import read_record, record_path, write_record
+from leaderboard.schema.records import Record, read_record, record_path, write_record
 from lossbench.config import ConfigError
 from lossbench.submissions.comparison import compare, differences
-from lossbench.submissions.folder import RECORDS, REPLAY, Submission, record_faults
+from lossbench.submissions.folder import RECORDS, REPLAY, Submission, protocols_in, record_faults
 from lossbench.submissions.reviews import review, reviewers_of
 from lossbench.submissions.verification import Verifier, check_in_sandbox
 
@@ -105,19 +105,43 @@ def test_a_rerun_on_another_machine_says_how_far_it_agrees(submission: Submissio
     assert "on Other, cpu, 1 thread" in badge.notes[0]
 
 
-def test_a_score_outside_of_the_reported_seeds_fails_on_another_machine(submission: Submission) -> None:
-    reported = submission.records().records
-    other = [
-        each.model_copy(update={"machine": each.machine.model_copy(update={"processor": "Other"})}) for each in reported
-    ]
+def scored(record: Record, *accuracies: float) -> Record:
+    """A record with other scores, made on another machine."""
     rounds = tuple(
-        one.model_copy(update={"metrics": one.metrics | {"accuracy": 0.9 + 0.001 * place}})
-        for place, one in enumerate(other[0].rounds)
+        each.model_copy(update={"metrics": each.metrics | {"accuracy": accuracy}})
+        for each, accuracy in zip(record.rounds, accuracies, strict=True)
     )
-    raised = [other[0].model_copy(update={"rounds": rounds}), other[1].model_copy(update={"rounds": rounds})]
-    comparison = compare(reported[0], raised)
-    assert "the area lies outside the interval of the submitted seeds" in comparison.faults[0]
+    machine = record.machine.model_copy(update={"processor": "Other"})
+    return record.model_copy(update={"rounds": rounds, "machine": machine})
+
+
+def test_on_another_machine_areas_differ_as_runs_of_random_do(submission: Submission) -> None:
+    (run, *_) = submission.records().records
+    count = len(run.rounds)
+    mine = scored(run, *[0.5] * count).model_copy(update={"machine": run.machine})
+    random = [
+        scored(run, *[value] * count).model_copy(update={"seed": seed}) for seed, value in enumerate((0.4, 0.5, 0.6))
+    ]
+    # Their standard deviation is .1; t(.995, 2) is 9.925, times the root of 2: areas may differ by 1.404.
+    assert not compare(mine, [scored(run, *[1.90] * count)], random).faults
+    comparison = compare(mine, [scored(run, *[1.91] * count)], random)
+    assert "the areas differ by more than 1.4036, as two seeds of random do in 99 of 100 cases" in comparison.faults[0]
     assert not comparison.exact
+    assert not compare(mine, [scored(run, *[9.0] * count)]).faults, "nothing is known of how much runs differ"
+
+
+def test_settings_and_label_counts_are_compared_on_every_machine(submission: Submission) -> None:
+    (run, *_) = submission.records().records
+    other = run.model_copy(update={"machine": run.machine.model_copy(update={"processor": "Other"})})
+    hotter = other.model_copy(update={"strategy_config": {"temperature": 9.0}})
+    assert "other settings: strategy_config" in compare(run, [hotter], deterministic=False).faults[0]
+    shorter = other.model_copy(update={"rounds": other.rounds[:-1]})
+    assert "other settings: the number of rounds" in compare(run, [shorter]).faults[0]
+    picked = other.model_copy(update={"first": (1, 2)})
+    assert "other settings: first" in compare(run, [picked]).faults[0]
+    assert not compare(run.model_copy(update={"first": (3, 4)}), [picked]).faults, "a strategy picked them"
+    pretrained = {"fingerprints": other.fingerprints | {"trunk": "trained there"}}
+    assert compare(run, [other.model_copy(update=pretrained)]).exact
 
 
 def drop_round(content: dict) -> None:
@@ -161,19 +185,24 @@ def test_what_a_record_cannot_be_is_seen_without_running_it(
 ) -> None:
     for seed in (0, 1):
         spoil(submission, change, seed)
-    assert fault in " ".join(record_faults(submission, protocols))
+    assert fault in " ".join(record_faults(submission, protocols_in(protocols)))
 
 
 def test_records_of_other_code_are_refused(submission: Submission, protocols: Path) -> None:
-    assert record_faults(submission, protocols) == []
+    assert record_faults(submission, protocols_in(protocols)) == []
     submission.strategy_file.write_text(code() + "# better now\n", encoding="utf-8")
-    assert "made with code that differs from the submitted strategy.py" in record_faults(submission, protocols)[0]
+    assert (
+        "made with code that differs from the submitted strategy.py"
+        in record_faults(submission, protocols_in(protocols))[0]
+    )
 
 
 def test_records_of_another_strategy_are_refused(submission: Submission, protocols: Path) -> None:
     record = submission.records().records[0].model_copy(update={"strategy": "random"})
     write_record(record, record_path(submission.folder / RECORDS, "tiny", "shared", "random", 0))
-    assert "the record is of strategy random, not of last" in " ".join(record_faults(submission, protocols))
+    assert "the record is of strategy random, not of last" in " ".join(
+        record_faults(submission, protocols_in(protocols))
+    )
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from leaderboard.schema.records import Record
 from lossbench.config import ConfigError
+from lossbench.locks import locked
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, WorkerError
 from lossbench.running.executors.base import Deadline
@@ -23,7 +24,6 @@ from lossbench.running.executors.outside import OutsideCode
 from lossbench.running.executors.schedule import Group, Schedule
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
-from tasks.locks import locked
 from tasks.notices import notice
 
 LISTEN_SECONDS = 0.2

@@ -83,6 +83,19 @@ def test_fewer_than_five_runs_are_no_answer_and_references_say_nothing() -> None
     assert answer([*RANDOM, *fast, make_record((94.0,) * 4, strategy="fast", seed=4)]).early == ()
 
 
+def test_nothing_is_beaten_under_a_few_shared_seeds() -> None:
+    ours = runs("ours", [60.0, 61.0, 62.0, 63.0, 64.0])
+    better = [make_record((area,) * 4, strategy="better", seed=seed) for seed, area in ((3, 64.0), (4, 65.1))]
+    others = [make_record((53.0,) * 4, strategy="better", seed=seed) for seed in range(5, 9)]
+    random = [make_record((51.0,) * 4, seed=seed) for seed in range(5, 9)]
+    found = answer([*RANDOM, *random, *ours, *better, *others])
+    assert {choice.strategy for choice in found.best} | {choice.strategy for choice in found.undecided} == {
+        "ours",
+        "better",
+    }
+    assert found.beaten == ()
+
+
 def test_the_cost_stands_beside_that_of_training() -> None:
     (choice,) = answer([*RANDOM, *runs("ours", [60.0] * 5)]).best
     assert choice.costs is not None

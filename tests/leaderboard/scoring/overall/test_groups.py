@@ -77,6 +77,15 @@ def test_variations_old_versions_and_the_native_track_do_not_count() -> None:
     ]
 
 
+def test_a_new_version_counts_once_it_has_runs_for_an_answer() -> None:
+    known = [make_record(config=config(), strategy=name, seed=seed) for name in ("random", "ours") for seed in range(5)]
+    newer = [record.model_copy(update={"version": 2}) for record in known]
+    lone = make_record(config=config(), version=9, strategy="theirs")
+    for records, counted in (([*known, lone], 1), ([*known, *newer, lone], 2), ([*known, *newer[:-1]], 1), ([lone], 9)):
+        (group,) = groups(sections(records))
+        assert [section.key.version for section in group.sections] == [counted]
+
+
 def test_a_version_on_the_native_track_alone_hides_no_older_one() -> None:
     records = [make_record(config=config(), version=1), make_record(config=config(), version=2, track="native")]
     (group,) = groups(sections(records))

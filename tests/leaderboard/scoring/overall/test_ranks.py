@@ -121,3 +121,4 @@ def test_references_and_sections_without_random_are_not_ranked() -> None:
     assert "oracle" not in places([*records, *runs("ours", [1.0] * 8, protocol="else")])
     assert ranking(sections(runs("ours", [1.0] * 8))).places == ()
     assert ranking([]).places == ()
+    assert ranking(sections([*runs("random", [50.0] * 8, reference=True), *runs("ours", [1.0] * 8)])).places == ()

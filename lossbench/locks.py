@@ -1,4 +1,4 @@
-"""Locks between processes that write the same file."""
+"""Locks between processes that write the same file. Every package may import this module."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from sample_configs import TASK, written
 
 from leaderboard.schema.records import write_whole
 from lossbench.config_files import read_sweep
+from lossbench.locks import locked, remove_abandoned
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.kept.metrics import Measured, save_metrics
 from lossbench.running.sweep import run_sweep
-from tasks.locks import locked, remove_abandoned
 from tasks.shards import Sharding, load_shards
 from tasks.training.loop import TrainingError
 from tasks.training.weights import save_weights
