@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -150,11 +151,11 @@ class DivergenceObjective(Objective):
 
     Args:
         width: channels of the module's maps.
-        reads_scales: whether it is built for, and trained on, a model's `scales` where there are any; the module wants them.
     """
 
     detach_after: float = 0.0
-    reads_scales: bool = True
+    reads_scales: ClassVar[bool] = True
+    """Whether the module is built for, and trained on, a model's `scales` where there are any."""
 
     def build(self, taps: Sequence[Tensor]) -> MultiScaleLossNet:
         """A new module for these taps, initialized from torch's global generator."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,7 +135,7 @@ def load_shards(folder: Path, sharding: Sharding) -> tuple[Rows, ...]:
         try:
             while missing := [number for number in range(count) if number not in shards]:
                 obtain = partial(_obtained, folder, sharding, stopped=stopped, last=missing[-1], trusted=trusted)
-                futures = {pool.submit(obtain, number): number for number in missing}
+                futures = {pool.submit(copy_context().run, obtain, number): number for number in missing}
                 for future in as_completed(futures):
                     with suppress(CancelledError):  # another file's fault has stopped it, and is raised here
                         shard, new = future.result()
@@ -213,11 +213,11 @@ def _computed(folder: Path, number: int, sharding: Sharding, stopped: Event, *, 
 
 
 def _write(folder: Path, number: int, rows: Rows) -> None:
-    beside = part_of(folder / f"{number:05}")
+    beside, rows = part_of(folder / f"{number:05}"), np.ascontiguousarray(rows)
     try:
         with beside.open("wb") as file:  # not by np.save, whose error on a full disk does not say that it is full
             np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(rows))
-            file.write(np.ascontiguousarray(rows).data)
+            file.write(rows.data)
         beside.replace(folder / f"{number:05}-{_digest(beside)}.npy")
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(beside)) from None  # a full disk names no file

@@ -130,4 +130,5 @@ def _judged(task: Task[Any, Any], learner: Learner, ids: Ids) -> Iterator[Any]:
     """The raw outputs by which the task's metrics judge images, batch by batch."""
     for part, outputs in learner.batches(ids):
         with torch.no_grad(), learner.autocast():
-            yield task.judged(learner.model, part, outputs.raw)
+            raw = task.judged(learner.model, part, outputs.raw)
+        yield raw

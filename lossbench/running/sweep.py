@@ -64,6 +64,9 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
 
     strategy = job.strategy()  # before the data: hyper-parameters may be wrong
     task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
+    if job.split == "test" and not task.test_size:
+        msg = f"{job.protocol.name} holds no image out for testing; raise task.data.labeled.held_out, or label more images"
+        raise ConfigError(msg)
     fingerprints = dict(task.fingerprints) | job.fingerprints
     if record is None:
         record = Record(

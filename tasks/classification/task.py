@@ -91,7 +91,9 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
         """Random shifts by whole pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
         if self._store is not None:
             return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
-        shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
+        steps = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True)
+        side = self.settings.model.pixels
+        shifts = np.round(steps * side / CROP_PIXELS) / side
         ones = np.ones(len(ids))
         transforms = augment.compose(augment.windows(shifts[0], shifts[1], ones, ones), augment.flips(rng, len(ids)))
         return ids, transforms, self.annotations[ids]

@@ -162,10 +162,12 @@ def load_coco(
         corners[:, 2:] += corners[:, :2]
         border = inside(corners, size, f"{file.path}, {image.file_name}")
         cut += border.cut
-        boxes = (border.corners / (size * 2)).astype(np.float32)
         crowds = np.array([bool(each.iscrowd) for each in mine], dtype=bool)
         kept.append(
-            (path, Objects(boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size))
+            (
+                path,
+                Objects(border.boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size),
+            )
         )
     say_cut(cut, str(file.path))
     if empty:

@@ -48,6 +48,9 @@ class Border(NamedTuple):
     """Boxes within their image, and how many of them were cut."""
 
     corners: Float[np.ndarray, "b 4"]
+    """Left, top, right and bottom in pixels."""
+    boxes: Float[np.ndarray, "b 4"]
+    """The same in [0, 1] over the image, in single precision."""
     cut: int
 
 
@@ -60,18 +63,19 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
         where: names the image in a message.
 
     Raises:
-        DataError: a box is not finite, lies further outside, or has no area.
+        DataError: a box is not finite, lies further outside, or has no area in single precision.
     """
     limits = np.array(size * 2, dtype=np.float64)
     beyond = np.maximum(-corners, corners - limits).max(1, initial=0.0)
     kept = corners.clip(0, limits)
-    for box, distance, (left, top, right, bottom) in zip(corners, beyond, kept, strict=True):
+    boxes = (kept / limits).astype(np.float32) if len(kept) else kept.astype(np.float32)
+    for box, distance, (left, top, right, bottom) in zip(corners, beyond, boxes, strict=True):
         text = ", ".join(f"{value:g}" for value in box)
         if not distance <= MOST_BEYOND + ROUNDING:  # also NaN
             fault = f"{where}: the box from ({text}) lies outside its image of {size[0]}x{size[1]} pixels"
             raise DataError(fault, "correct it; its numbers are left, top, right and bottom here")
         require(right > left and bottom > top, f"{where}: the box from ({text}) has no area", "correct or remove it")
-    return Border(kept, int((beyond > ROUNDING).sum()))
+    return Border(kept, boxes, int((beyond > ROUNDING).sum()))
 
 
 def say_cut(cut: int, where: str = "") -> None:

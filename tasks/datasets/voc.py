@@ -102,12 +102,13 @@ def read_objects(path: Path, classes: Sequence[str]) -> Objects:
     require(all(names), f"{path}: an object has no name", "name its class, or remove it")
     elements = [element for element, name in zip(root.findall("object"), names, strict=True) if name in classes]
     corners = np.array([corners_of(element, path) for element in elements], dtype=np.float64).reshape(-1, 4)
-    for box in corners:
+    boxes = (corners / [width, height, width, height]).astype(np.float32)
+    for box, (left, top, right, bottom) in zip(corners, boxes, strict=True):
         inside = (box >= 0).all() and (box <= [width, height, width, height]).all()
         require(inside, f"{path}: the box {_text(box)} lies outside its image of {width}x{height} pixels", "correct it")
-        require((box[2:] > box[:2]).all(), f"{path}: the box {_text(box)} has no area", "correct or remove it")
+        require(right > left and bottom > top, f"{path}: the box {_text(box)} has no area", "correct or remove it")
     return Objects(
-        (corners / [width, height, width, height]).astype(np.float32),
+        boxes,
         np.array([classes.index(name) for name in names if name in classes], dtype=np.int64),
         np.array([_difficult(element, path) for element in elements], dtype=bool),
         width,

@@ -107,8 +107,7 @@ def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str
         border = inside(corners[rows], size, str(text))
         cut += border.cut
         found = np.array([classes.index(names[labels[row]]) for row in rows], np.int64)
-        boxes = (border.corners / (size * 2)).astype(np.float32)
-        kept.append((file, Objects(boxes, found, np.zeros(len(rows), bool), *size)))
+        kept.append((file, Objects(border.boxes, found, np.zeros(len(rows), bool), *size)))
     say_cut(cut)
     require(kept, "no image shows one of the classes", "change task.data.classes")
     return ObjectSplit(tuple(file for file, _ in kept), tuple(each for _, each in kept))

@@ -15,6 +15,7 @@ from tasks.datasets.names import VOC_CLASSES
 from tasks.datasets.objects import ObjectSplit
 from tasks.datasets.scenes import CLASSES as SCENE_CLASSES
 from tasks.datasets.scenes import VOC_LAYOUT, materialize
+from tasks.datasets.splits import require_apart
 from tasks.datasets.voc import load_split
 from tasks.datasets.yolo import load_yolo, read_yolo
 from tasks.detection.settings import CocoFiles, DetectionData
@@ -105,9 +106,7 @@ def _yolo(settings: DetectionData, path: Path) -> Source:
 
 
 def _apart(pool: ObjectSplit, test: ObjectSplit) -> Splits:
-    both = {Path(str(file)).resolve() for file in pool.files} & {Path(str(file)).resolve() for file in test.files}
-    fault = f"{min(both).name if both else ''} is in both the pool and the test lists"
-    require(not both, fault, "remove it from one of them")
+    require_apart(pool.files, test.files)
     return Splits(pool, test)
 
 

@@ -154,13 +154,13 @@ def _raise_all(faults: Sequence[DataError], files: int) -> None:
 
 
 def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """The class numbers of a mask: the values of a grey or palette image of 8 bits, not its colors.
+    """The class numbers of a mask: the values of a gray or palette image of 8 bits, not its colors.
 
     Raises:
         DataError: the file is missing, truncated or not an image, or its pixels are no class numbers.
     """
     with _refusing_bombs(), _opened(path, "a mask") as image:
-        advice = "save class numbers as a grey or palette PNG of 8 bits"
+        advice = "save class numbers as a gray or palette PNG of 8 bits"
         require(image.mode in {"L", "P"}, f"{path} holds no class numbers: its mode is {image.mode}", advice)
         require(
             image.format not in {"JPEG", "WEBP"}, f"{path} is a {image.format}, which changes class numbers", advice

@@ -26,10 +26,17 @@ def gaussians(joints: Float[Tensor, "n j 2"], side: int, sigma: float) -> Float[
     return y.unsqueeze(3) * x.unsqueeze(2)
 
 
+def positive(heatmaps: Float[np.ndarray, "n j h w"]) -> Float[np.ndarray, "n j h w"]:
+    """The heatmaps, of which those that are nowhere above 0 are shifted, so that each has a peak."""
+    highest, lowest = (each((2, 3), keepdims=True) for each in (heatmaps.max, heatmaps.min))
+    return np.where(highest > 0, heatmaps, heatmaps - lowest + 1)
+
+
 def peaks(heatmaps: Float[np.ndarray, "n j h w"]) -> Float[np.ndarray, "n j 2"]:
     """The position of each heatmap's maximum, shifted a quarter of a cell toward the higher neighbor (Newell et al.).
 
-    Positions are x and y in [0, 1] over the map.
+    Positions are x and y in [0, 1] over the map. A heatmap that is nowhere above 0 has no peak, and the position is just
+    outside of the map, as in MMPose.
     """
     cells, _ = get_heatmap_maximum(heatmaps)
     refined = [refine_keypoints(image[None], maps)[0] for image, maps in zip(cells, heatmaps, strict=True)]

@@ -12,6 +12,7 @@ from tasks.datasets.labeled.points import labeled_persons
 from tasks.datasets.mpii import load_list
 from tasks.datasets.persons import PoseList
 from tasks.datasets.scenes import MPII_LAYOUT, materialize
+from tasks.datasets.splits import require_apart
 from tasks.errors import advising, require
 from tasks.pose.settings import CocoPersons, PoseData
 
@@ -43,10 +44,7 @@ def source_of(settings: PoseData, data: Path, cache: Path) -> Source:
     advice = f"delete {root}: it is rendered again" if settings.scenes else None
     with advising(advice):
         pool, test = _coco(settings.coco, data, settings.frame) if settings.coco else _mpii(settings, root)
-        both = {crop.file for crop in pool.crops} & {crop.file for crop in test.crops}
-        require(
-            not both, f"{min(map(str, both), default='')} is in both the pool and the test file", "remove it from one"
-        )
+        require_apart(*((crop.file for crop in part.crops) for part in (pool, test)))
     return Source(pool, test, advice)
 
 

@@ -21,7 +21,7 @@ from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
 from tasks.images.store import Store
 from tasks.models.factories.poses import PoseFactory
-from tasks.pose.heatmaps import peaks
+from tasks.pose.heatmaps import peaks, positive
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
 from tasks.pose.metrics import BOX_SHARE, pck, pckh
@@ -67,7 +67,7 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
 
     def pseudo_targets(self, raw: Float[Tensor, "n s j h w"]) -> PoseTargets:
         """Heatmaps around the peaks of the last stack, with every joint visible."""
-        joints = torch.from_numpy(peaks(raw[:, -1].detach().cpu().numpy())).to(raw)
+        joints = torch.from_numpy(peaks(positive(raw[:, -1].detach().cpu().numpy()))).to(raw)
         return self.heatmap_targets(joints, torch.ones(joints.shape[:2], dtype=torch.bool, device=raw.device))
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
@@ -202,7 +202,7 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
             return {BOX_METRIC.name: pck(predicted, joints, visible, boxes, self._counted)}
         heads = np.array([person.head_size for person in self.annotations[ids]])
         require(
-            np.isfinite(heads).all(), "an evaluated image has no head_size or headbox, and PCKh needs one", "add it"
+            (heads > 0).all(), "an evaluated image has no head_size or headbox above 0, and PCKh needs one", "add it"
         )
         return {"PCKh": pckh(predicted, joints, visible, heads, self._counted)}
 

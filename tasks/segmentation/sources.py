@@ -24,6 +24,7 @@ from tasks.datasets.masks import (
     load_folder,
 )
 from tasks.datasets.scenes import MASK_CLASSES, MASK_FOLDERS, MASKS_LAYOUT, materialize
+from tasks.datasets.splits import require_apart
 from tasks.errors import advising, require
 from tasks.images.files import ImageFile
 from tasks.segmentation.settings import MOST_CLASSES, CityscapesData, CocoMaskData, FolderData
@@ -77,12 +78,7 @@ def source_of(settings: FolderData | CityscapesData | CocoMaskData, data: Path, 
             for folders in (settings.pool, settings.test)
         )
         source = _of_files(Numbering.of(settings.classes, settings.void), pool, test)
-    in_both = set(source.pool.images) & set(source.test.images)
-    require(
-        not in_both,
-        f"{min(map(str, in_both), default='')} is in both the pool and the test",
-        "remove it from one of them",
-    )
+    require_apart(source.pool.images, source.test.images)
     return source
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lossnet import LossPredictor
 from tasks.base import Features, Ids, Outputs, Posteriors, TapModel, UnlabeledTask
 from tasks.memory import release, room
 from tasks.shards import Question
@@ -75,7 +76,13 @@ class Learner:
             function: of the outputs of some of them.
             share: whether the processes of a run share the work. One that draws random numbers gives the same everywhere
                 only where every process computes all.
+
+        Raises:
+            ValueError: there are no ids, and so nobody knows the shapes.
         """
+        if not len(ids):
+            msg = "a function of the outputs of no image has no shape; ask for one image at least"
+            raise ValueError(msg)
         whole: tuple[Tensor, ...] = ()
         done = 0
 
@@ -115,9 +122,10 @@ class Learner:
     def predicted_losses(self, module: nn.Module | None, ids: Ids) -> Float[Tensor, " n"]:
         """The loss of each image that a module predicts, such as `lossnet` or `auxiliary`, from what it reads."""
         trained = trained_module(module)
+        predict = trained.predict_losses if isinstance(trained, LossPredictor) else trained
 
         def of(outputs: Outputs) -> Tensor:
-            return trained(readings(self.task, outputs, trained))
+            return predict(readings(self.task, outputs, trained))
 
         name = "lossnet" if module is self.lossnet else "auxiliary"
         if module is not getattr(self, name):

@@ -40,7 +40,7 @@ def scheduler(recipe: Recipe, optimizer: Optimizer, per_epoch: int) -> LRSchedul
     """The recipe's schedule, stepped once a batch."""
     if recipe.schedule == "one-cycle":
         return OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * per_epoch + 1)
-    milestones = [round(share * recipe.epochs) * per_epoch for share in recipe.milestones]
+    milestones = [max(round(share * recipe.epochs), 1) * per_epoch for share in recipe.milestones]
     return MultiStepLR(optimizer, milestones)
 
 

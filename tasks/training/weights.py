@@ -36,7 +36,7 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
         OSError: they could not be written, for instance because the disk is full.
     """
     beside = part_of(path)
-    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    content = _apart({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     described = dict(metadata or {})
     try:
         save_file(content, beside, described | {DIGEST: _digest(content, described)})
@@ -78,7 +78,18 @@ def read_weights(path: Path, *, digest_required: bool = True) -> Weights:
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the file that tensors without metadata make: of names, types, shapes and values."""
-    return hashlib.sha256(save(dict(tensors))).hexdigest()
+    return hashlib.sha256(save(_apart(tensors))).hexdigest()
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with copies of those that share memory with an earlier one, as layers do that have two names."""
+    seen: set[int] = set()
+    apart = {}
+    for name, value in tensors.items():
+        shared = value.untyped_storage().data_ptr() in seen
+        seen.add(value.untyped_storage().data_ptr())
+        apart[name] = value.clone() if shared else value
+    return apart
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

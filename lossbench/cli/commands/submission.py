@@ -39,7 +39,7 @@ def check(
     ] = 120,
 ) -> None:
     """Run the conformance checks on a strategy in a sandbox. Exit code 1 where one fails."""
-    from lossbench.submissions.folder import Submission, record_faults
+    from lossbench.submissions.folder import Submission, protocols_in, record_faults
     from lossbench.submissions.reviews import review, reviewers_of
     from lossbench.submissions.verification import check_in_sandbox
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.datasets.classes.classified import ClassifiedImages, check_classes, held_out, split_order
+from tasks.datasets.splits import require_apart
 from tasks.errors import DataError, require, require_file, require_path
 from tasks.images.decoding import SUFFIXES, is_image
 from tasks.images.squares import decoded
@@ -92,9 +93,12 @@ def load_files(found: LabeledFiles, side: int, share: float, cache: Path) -> Cla
             there is one class, or a class is in one split alone.
     """
     _check_names(found.labels)
-    names = tuple(sorted(set(found.labels)))
-    labels = np.array([names.index(label) for label in found.labels])
+    sorted_names, labels = np.unique(found.labels, return_inverse=True)
+    names = tuple(sorted_names.tolist())
     test = held_out(labels, share) if found.splits is None else np.array(found.splits) == TEST
+    if found.splits is not None:
+        files = np.array(found.files, dtype=object)
+        require_apart(files[~test], files[test])
     check_classes(labels, names, test)
     order, pool_size = split_order(test)
     pixels = decoded([found.files[place] for place in order], side, cache)

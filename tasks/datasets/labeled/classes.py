@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def decode_labeled(found: LabeledImages, side: int, cache: Path, *, keep: bool) 
             splits alone.
     """
     check_several(found.class_names)
-    labels = np.array([_class_of(label, found.class_names) for label in found.labels])
+    numbers = {name: number for number, name in enumerate(found.class_names)}
+    labels = np.array([_class_of(label, numbers) for label in found.labels])
     test = np.arange(len(labels)) >= found.pool_size
     if test.any():
         check_classes(labels, found.class_names, test)
@@ -32,9 +34,9 @@ def decode_labeled(found: LabeledImages, side: int, cache: Path, *, keep: bool) 
     return ClassifiedImages(pixels, labels, found.class_names, found.pool_size, found.fingerprint)
 
 
-def _class_of(label: AnnotatedImage | None, names: tuple[str, ...]) -> int:
+def _class_of(label: AnnotatedImage | None, numbers: Mapping[str, int]) -> int:
     if label is None or not label.choices:
         return UNLABELED
     fault = f"{label.file} has the classes {', '.join(label.choices)}"
     require(len(set(label.choices)) == 1, fault, "an image has one class here; keep one of them")
-    return names.index(label.choices[0])
+    return numbers[label.choices[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -122,7 +123,10 @@ def _in_shards(shards: Mapping[str, Place]) -> dict[str, ImageFile]:
     """The images of all shards."""
     images: dict[str, ImageFile] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        lists = dict(zip(shards, pool.map(_listed, shards.values()), strict=True))
+        asked = [
+            pool.submit(copy_context().run, _listed, place) for place in shards.values()
+        ]  # who hears reports is in the context
+        lists = {shard: each.result() for shard, each in zip(shards, asked, strict=True)}
     _check_distinct(shards, lists)
     for shard, found in lists.items():
         images |= {f"{shard}/{name}": image for name, image in found.items()}

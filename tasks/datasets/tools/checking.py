@@ -16,7 +16,7 @@ from tasks.errors import require
 def checked(
     path: Path, images: Iterable[AnnotatedImage], class_names: Sequence[str] = (), skipped: int = 0
 ) -> Annotations:
-    """The content of an export, with boxes cut that reach up to a pixel beyond their image.
+    """The content of an export, with boxes cut, and points moved to the border, that reach up to a pixel beyond their image.
 
     Args:
         path: of the export.
@@ -49,7 +49,7 @@ def checked(
 
 
 def _in_image(image: AnnotatedImage, where: str) -> tuple[AnnotatedImage, int]:
-    """The image with its boxes cut, and how many were."""
+    """The image with its boxes cut and its points moved onto it where they lie beyond it, by a pixel at most, and how many were cut."""
     checked_points(np.array([(each.x, each.y) for each in image.points], np.float64).reshape(-1, 2), image.size, where)
     corners = np.array([(each.left, each.top, each.right, each.bottom) for each in image.boxes]).reshape(-1, 4)
     if image.size is None:
@@ -58,7 +58,10 @@ def _in_image(image: AnnotatedImage, where: str) -> tuple[AnnotatedImage, int]:
             good = np.isfinite(box).all() and (box[2:] > box[:2]).all()
             require(good, f"{where}: the box from ({text}) has no area", "correct or remove it")
         return image, 0
-    border = inside(corners, image.size, where)
+    width, height = image.size
+    points = (each._replace(x=min(max(each.x, 0), width), y=min(max(each.y, 0), height)) for each in image.points)
+    image = image._replace(points=tuple(points))
+    border = inside(corners, (width, height), where)
     if (border.corners == corners).all():
         return image, 0
     boxes = (

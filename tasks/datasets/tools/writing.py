@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+
+from lossbench.files import part_of
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside its place, and move it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = part_of(path)
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)

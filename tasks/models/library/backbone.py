@@ -67,7 +67,7 @@ class LastTaps(nn.Module):
         count: how many of its taps.
 
     Raises:
-        DataError: it has fewer taps, or one of these is no map of more than one cell.
+        DataError: it has fewer taps.
     """
 
     def __init__(self, backbone: LibraryBackbone, count: int, pixels: int) -> None:

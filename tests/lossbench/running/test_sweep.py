@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from rounding import alike
 from safetensors.torch import save_file
-from sample_configs import written
+from sample_configs import TASK, written
 from sweeps import Heard, leftovers, planned, run, timeless, with_short
 
 import tasks.training.weights
 from leaderboard.schema.records import read_record
+from lossbench.config import ConfigError
 from lossbench.running.jobs import Event
 from strategies import SelectionError
 
@@ -136,3 +139,17 @@ def test_the_full_pool_is_one_training_on_all_that_may_be_labeled(tmp_path: Path
     assert full.rounds[0].picked == ()
     assert full.config == random.config
     assert (random.reference, random.planned_rounds) == (False, 3)
+
+
+def test_a_test_split_without_images_is_refused_before_a_model_trains(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(tmp_path / f"photos/{number}.png")
+    labels = [{"image": f"{number}.png", "choice": "ab"[number % 2]} for number in range(12)]
+    (tmp_path / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    source = f'{{ images = "{tmp_path}/photos", labels = ["{tmp_path}/labels.json"], held_out = 0.0 }}'
+    task = TASK.replace("{ scenes = { seed = 3, pool = 60, test = 24 }, validation = 12 }", f"{{ labeled = {source} }}")
+    task = task.replace("initial = 12, step = 6, rounds = 3, subset = 30", "initial = 4, step = 2, rounds = 2")
+    with pytest.raises(ConfigError, match=r"tiny holds no image out for testing; raise task\.data\.labeled\.held_out"):
+        run(written(tmp_path, task), tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.safetensors"))

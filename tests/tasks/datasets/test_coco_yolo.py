@@ -266,7 +266,7 @@ def test_a_protocol_runs_on_both_forms(data: str, tmp_path: Path, lossbench_cli:
     [
         ('yolo = "own.yaml", classes = ["cab"]', "has no class 'cab' of task.data.classes; did you mean car?"),
         ('yolo = "none.yaml"', "the YOLO file not found"),
-        ('yolo = "same.yaml"', "is in both the pool and the test lists"),
+        ('yolo = "same.yaml"', "is in both the pool and the test"),
         (f'yolo = "own.yaml", {OF_COCO.format("many.json")}', "coco and yolo are two sources of images"),
         (OF_COCO.format("none.json"), "the COCO file not found"),
     ],

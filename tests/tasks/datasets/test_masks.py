@@ -88,6 +88,11 @@ def test_an_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     settings = written(tmp_path, test=[{"images": "a", "masks": "a-masks"}])
     with pytest.raises(DataError, match=r"one\.jpg is in both the pool and the test"):
         build_task(settings, tmp_path, tmp_path, CPU)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for place in ("link", "a/../a"):
+        settings = written(tmp_path, test=[{"images": place, "masks": "a-masks"}])
+        with pytest.raises(DataError, match=r"one\.jpg is in both the pool and the test"):
+            build_task(settings, tmp_path, tmp_path, CPU)
 
 
 def test_a_grid_finer_than_the_prediction_is_refused(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_center_can_be_shifted_down(tmp_path: Path) -> None:
 
 def test_one_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     settings = written(tmp_path, [person(), person(image="two.jpg")])
-    with pytest.raises(DataError, match=r"two.jpg is in both the pool and the test file"):
+    with pytest.raises(DataError, match=r"two.jpg is in both the pool and the test"):
         built(tmp_path, settings)
 
 

@@ -98,7 +98,7 @@ def test_the_fingerprint_reads_every_label(tmp_path: Path) -> None:
 
 def test_one_image_in_pool_and_test_is_refused(tmp_path: Path) -> None:
     devkit(tmp_path, POOL, TEST | {"d": POOL["d"]})
-    with pytest.raises(DataError, match=r"d.jpg is in both the pool and the test lists"):
+    with pytest.raises(DataError, match=r"d.jpg is in both the pool and the test"):
         built(tmp_path)
 
 

@@ -61,3 +61,15 @@ def test_losses_by_hand(task: PoseTask) -> None:
     raw = torch.full((2, 2, 16, 4, 4), 3.0)
     raw[:, 1] = 1.0
     assert task.unlabeled.losses(raw, targets).tolist() == pytest.approx([9 + 1, (9 + 1) * 4 / 16])
+
+
+def test_pseudo_targets_show_joints_whose_heatmap_is_nowhere_above_zero(task: PoseTask) -> None:
+    raw = task.build_model()(task.unlabeled.images(np.array([0]))).raw.detach()
+    raw[:] = -0.5
+    raw[0, -1, :, 5, 3] = -0.001
+    raw[0, -1, 0, 5, 3] = 0.5
+    targets = task.unlabeled.pseudo_targets(raw)
+    assert targets.visible.all()
+    highest = targets.heatmaps[0].flatten(1).argmax(1)
+    assert highest.tolist() == [5 * raw.shape[-1] + 3] * raw.shape[2]
+    assert (peaks(raw[:, -1].numpy())[0, 1:] < 0).all(), "a metric sees no peak there"

@@ -86,3 +86,10 @@ def test_a_recipe_says_that_it_is_fused_only_where_it_is() -> None:
     assert recipe("adamw", fused=True).model_dump(mode="json")["fused"] is True
     kept = recipe("adamw", fused=True)
     assert Recipe.model_validate(kept.model_dump(mode="json")) == kept
+
+
+def test_no_milestone_is_before_the_first_epoch() -> None:
+    rates = [
+        rate for rate, _ in scheduled_rates(recipe("sgd", schedule="steps", epochs=2, milestones=(0.25,)), per_epoch=2)
+    ]
+    assert rates == pytest.approx([0.02, 0.02, 0.002, 0.002])

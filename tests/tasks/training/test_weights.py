@@ -87,3 +87,11 @@ def test_a_damaged_trunk_is_not_used_and_one_line_says_so(file: Path, caplog: py
     wanted = f"lossbench: {file} is damaged (its digest differs from its content); its weights are trained again"
     assert record.getMessage() == wanted
     assert _kept(file.with_name("none")) is None
+
+
+def test_tensors_that_share_memory_are_written_one_by_one(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    twice = {"layer.weight": whole[:3], "again": whole[:3], "other": whole[3:]}
+    save_weights(twice, tmp_path / "twice")
+    assert all(torch.equal(each, twice[name]) for name, each in read_weights(tmp_path / "twice").tensors.items())
+    assert digest_of(twice) == digest_of({name: each.clone() for name, each in twice.items()})

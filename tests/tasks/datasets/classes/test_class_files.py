@@ -153,6 +153,14 @@ TABLE_FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda root: write_table(root, [(*row, "train") for row in ROWS], "path,label,split"),
         "the class cat has training images alone",
     ),
+    "an image in both splits": (
+        lambda root: write_table(
+            root,
+            [*((*row, "train") for row in ROWS), *((f"./{path}", label, "test") for path, label in ROWS)],
+            "path,label,split",
+        ),
+        "cat/0.png is in both the pool and the test",
+    ),
     "white space around a class": (
         lambda root: write_table(root, [*ROWS, ("x.png", "cat ")]),
         "differ in case or white",

@@ -20,6 +20,7 @@ from tasks.errors import DataError
 from tasks.images.decoding import decode_squares, image_size
 from tasks.images.files import encoded, state_of
 from tasks.images.squares import decoded
+from tasks.progress import listening
 
 COUNT, SIDE = 20, 8
 
@@ -70,6 +71,14 @@ def test_all_forms_give_the_same_images(source: Callable[..., str], suffix: str,
     paths = sorted(Path("photos").iterdir())
     assert torch.equal(decode_squares(list(found.values()), SIDE), decode_squares(paths, SIDE))
     assert image_size(found[f"00.{suffix}/003.png"]) == image_size(Path("photos/003.png"))
+
+
+def test_who_listens_hears_what_threads_look_into(images: dict[str, bytes]) -> None:
+    said: list[str] = []
+    finding._listed.cache_clear()
+    with listening(said.append):
+        find_images(in_tars(images), Path())
+    assert sorted(said) == ["looking into tars/00.tar", "looking into tars/01.tar"]
 
 
 def test_a_folder_is_found_as_before_and_behind_an_address_alike(images: dict[str, bytes]) -> None:
