@@ -35,10 +35,10 @@ from tasks.training.seeding import seeded
 from tasks.training.step import Attachment, CoTrained, Streams
 from tasks.training.weights import DamagedWeightsError, read_weights, save_weights
 
-FIT_VERSIONS = {"cpu": 2, "cuda": 3}
+FIT_VERSIONS = {"cpu": 3, "cuda": 4}
 """By type of device. Raised by hand when the same key would now give other weights, or files of another form.
 
-From version 3 on, batches have one size on CUDA: the last of an epoch wraps around.
+From CUDA's version 3 on, batches have one size there: the last of an epoch wraps around.
 """
 
 

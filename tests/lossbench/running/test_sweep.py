@@ -147,7 +147,7 @@ def test_a_test_split_without_images_is_refused_before_a_model_trains(tmp_path: 
         Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(tmp_path / f"photos/{number}.png")
     labels = [{"image": f"{number}.png", "choice": "ab"[number % 2]} for number in range(12)]
     (tmp_path / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
-    source = f'{{ images = "{tmp_path}/photos", labels = ["{tmp_path}/labels.json"], held_out = 0.0 }}'
+    source = f'{{ images = "{tmp_path}/photos", labels = ["{tmp_path}/labels.json"], held_out = 0.0 }}, validation = 2'
     task = TASK.replace("{ scenes = { seed = 3, pool = 60, test = 24 }, validation = 12 }", f"{{ labeled = {source} }}")
     task = task.replace("initial = 12, step = 6, rounds = 3, subset = 30", "initial = 4, step = 2, rounds = 2")
     with pytest.raises(ConfigError, match=r"tiny holds no image out for testing; raise task\.data\.labeled\.held_out"):
