@@ -137,7 +137,7 @@ def first_fault(error: ValidationError, names: Mapping[str, str] | None = None, 
         names: what to call fields, where they come from elsewhere than a file: from options or arguments.
         fields: names that an unknown field may have been meant to have.
     """
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     place = (names or {}).get(path[0]) if path else "the file"
     place = place or ".".join(path)
@@ -145,6 +145,10 @@ def first_fault(error: ValidationError, names: Mapping[str, str] | None = None, 
     if first["type"] == "extra_forbidden":
         close = get_close_matches(path[-1], set(fields) - {path[-1]}, 3)
         fault = f"no such setting{'; did you mean ' + ' or '.join(close) + '?' if close else ''}"
+    if first["type"] == "union_tag_invalid":
+        tags = first.get("ctx", {})
+        known = ", ".join(sorted(tags["expected_tags"].replace("'", "").split(", ")))
+        return f"{place}: the kind {tags['tag']!r} cannot be used here; there are {known}"
     return f"{place}: {fault} (given: {shown(first['input'])})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from leaderboard.scoring.entries import FULL_POOL, Key
 VARIABLE_FINGERPRINTS = ("trunk", "strategy")
 """Fingerprints that may differ between comparable runs: a trunk pre-trained on this machine, and the strategy's file."""
 
+MODEL_FINGERPRINTS = ("model", "weights")
+"""Fingerprints of a model from a user's file, and of weights from outside."""
 FOLDERS = ("test", "validation", "variations")
 """Folders that may stand between a folder of records and those of its protocols."""
 Records = dict[Path, Record]
@@ -138,25 +141,29 @@ def _not_comparable(records: Records, own: Container[Path]) -> dict[Path, str]:
     parameters = _minority(
         records, own, lambda record: (Key.of(record), record.strategy), lambda record: repr(record.strategy_config)
     )
-    data = _minority(records, own, lambda record: (Key.of(record),), _data)
-    most = {path: f"most runs of {record.protocol}, version {record.version}" for path, record in records.items()}
-    return (
-        {path: f"other images or labels than {most[path]}; scores on them are not comparable" for path in data}
-        | {
-            path: f"{records[path].strategy} has other hyper-parameters than in most runs; give it another name"
-            for path in parameters
-        }
-        | {path: f"other settings than {most[path]}; raise the version of its protocol" for path in settings}
+    models, data = (
+        _minority(records, own, lambda record: (Key.of(record),), partial(_inputs, model=model))
+        for model in (True, False)
     )
+    most = {path: f"most runs of {record.protocol}, version {record.version}" for path, record in records.items()}
+    faults = {path: f"other settings than {most[path]}; raise the version of its protocol" for path in settings}
+    for path in parameters:
+        faults[path] = f"{records[path].strategy} has other hyper-parameters than in most runs; give it another name"
+    for path in models:
+        faults[path] = f"another model, or other weights, than {most[path]}; scores are not comparable"
+    for path in data:
+        faults[path] = f"other images or labels than {most[path]}; scores on them are not comparable"
+    return faults
 
 
 def _protocol(record: Record) -> str:
     return repr((record.metric, record.group_names, json.dumps(record.config, sort_keys=True)))
 
 
-def _data(record: Record) -> str:
-    fingerprints = record.fingerprints.items()
-    return repr(sorted((name, digest) for name, digest in fingerprints if name not in VARIABLE_FINGERPRINTS))
+def _inputs(record: Record, *, model: bool) -> str:
+    """The fingerprints of a run's model, or those of its data."""
+    fixed = [name for name in sorted(record.fingerprints) if name not in VARIABLE_FINGERPRINTS]
+    return repr([(name, record.fingerprints[name]) for name in fixed if (name in MODEL_FINGERPRINTS) == model])
 
 
 def _labels(record: Record) -> str:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tasks.base import Task
+from tasks.base import TapModel, Task
+from tasks.models.library.backbone import LibraryBackbone
+from tasks.models.tapped import TappedModel
 
 
 class Candidate(NamedTuple):
@@ -26,8 +28,10 @@ class Candidate(NamedTuple):
 
 
 def candidates(task: Task[Any, Any]) -> list[Candidate]:
-    """The submodules of a task's model that can be taps, in the order in which they run."""
+    """The submodules of a task's model that can be taps, in the order in which they run, by the names that `taps` takes."""
     model = task.build_model().placed(task.unlabeled.device).eval()
+    named = _named_by_taps(model)
+    start = next(f"{name}." if name else "" for name, module in model.named_modules() if module is named)
     found: dict[str, tuple[int, ...]] = {}
     with _noted_shapes(model, found), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(task.unlabeled.inputs(np.array([0])))
@@ -35,13 +39,21 @@ def candidates(task: Task[Any, Any]) -> list[Candidate]:
     root = type(model).__name__
     return [
         Candidate(
-            name,
+            name.removeprefix(start),
             shape,
             sum(parameter.numel() for parameter in model.get_submodule(name).parameters()),
             sum(counts.get(f"{root}.{name}", {}).values()),
         )
         for name, shape in found.items()
+        if name.startswith(start)
     ]
+
+
+def _named_by_taps(model: TapModel) -> nn.Module:
+    """The part of a model, or all of it, whose submodules a protocol's `taps` name."""
+    if isinstance(model, TappedModel):
+        return model.module
+    return next((each.network for each in model.modules() if isinstance(each, LibraryBackbone)), model)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,6 +60,7 @@ def evaluate(task: Task, learner: Learner, ids: Ids) -> dict[str, float]:
             metrics[name] = ranking_accuracy(torch.cat(predicted[name]).cpu(), truth)
     for name, value in metrics.items():
         if not abs(value) <= LARGEST:
-            msg = f"after the last training step, {name} on the held-out images is {value:.3g}; records hold up to {LARGEST:.0e}"
+            fault = f"{value:.3g}, more than a record holds" if math.isfinite(value) else f"not finite ({value})"
+            msg = f"after the last training step, {name} on the held-out images is {fault}"
             raise TrainingError(msg)
     return metrics

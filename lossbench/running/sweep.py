@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from leaderboard.schema.records import MetricInfo, Record, read_record
+from leaderboard.scoring.survey import MODEL_FINGERPRINTS
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.locks import locked, remove_abandoned
 from lossbench.paths import Paths
@@ -30,6 +31,8 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadlin
     recording = Recording(number, job, paths.out, events)
     with locked(recording.path):
         recording.read()
+        if recording.record and recording.complete:
+            require_same_model(recording.record, job, paths)
         if not recording.complete and not deadline.passed:
             for record in rounds_of(job, paths, recording.record, recording.report):
                 recording.keep(record)
@@ -87,14 +90,7 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
             planned_rounds=job.rounds,
             rounds=(),
         )
-    elif record.fingerprints != fingerprints:
-        names = sorted(fingerprints | record.fingerprints)
-        other = [name for name in names if fingerprints.get(name) != record.fingerprints.get(name)]
-        msg = (
-            f"{job.path(paths.out)} was begun on other data ({', '.join(other)}); move it away, or use another --out"
-            f"{', or bring the cache/ of the machine that it was begun on' if 'trunk' in other else ''}"
-        )
-        raise ConfigError(msg)
+    _require_same_inputs(record, fingerprints, job.path(paths.out))
     record = record.going_on(describe(torch.device(paths.device)), commit())
     protocol = job.protocol
     if job.full_pool:
@@ -105,6 +101,32 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     for one in run.rounds(record.rounds):
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record
+
+
+def require_same_model(record: Record, job: Job, paths: Paths) -> None:
+    """Raise a ConfigError where a whole record was made with other files of a model than a protocol names now.
+
+    Only a protocol that names files of its own, a model or weights, is asked: the data have to be read for it.
+    """
+    model = job.protocol.task.model_dump(mode="json").get("model", {})
+    files = [value for value in model.values() if isinstance(value, str) and Path(value).expanduser().is_file()]
+    if model.get("kind") == "file" or files:
+        task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
+        own = {name: digest for name, digest in task.fingerprints.items() if name in MODEL_FINGERPRINTS}
+        _require_same_inputs(record, dict(record.fingerprints) | own, job.path(paths.out))
+
+
+def _require_same_inputs(record: Record, fingerprints: Mapping[str, str], path: Path) -> None:
+    """Raise a ConfigError where a record names other data or another model."""
+    names = sorted({*fingerprints, *record.fingerprints})
+    other = [name for name in names if fingerprints.get(name) != record.fingerprints.get(name)]
+    if other:
+        what = "made with another model" if set(MODEL_FINGERPRINTS).issuperset(other) else "begun on other data"
+        msg = (
+            f"{path} was {what} ({', '.join(other)}); move it away, or use another --out"
+            f"{', or bring the cache/ of the machine that it was begun on' if 'trunk' in other else ''}"
+        )
+        raise ConfigError(msg)
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,7 @@ from tasks.datasets.scenes import OBJECTS_LAYOUT, materialize
 from tasks.images import augment
 from tasks.images.pixels import Colors, Pixels, on_device
 from tasks.models.factories.classifiers import ClassifierFactory
+from tasks.models.tapped import VECTORS, as_map
 from tasks.training.device.task import DeviceTask, Drawn
 
 # Mean and standard deviation of CIFAR-10's training pixels; the crop pads with black, as the usual recipe does.
@@ -53,8 +54,9 @@ class UnlabeledClassification(UnlabeledTask[Tensor, Tensor]):
         return raw.argmax(1)
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
-        """The features that the head reads."""
-        return outputs.features[0]
+        """The features that the head reads; the mean over the cells where it reads maps or tokens."""
+        (features, *_) = outputs.features
+        return features if features.ndim == VECTORS else as_map(features).mean((2, 3))
 
 
 class ClassificationTask(DeviceTask[Tensor, Tensor]):

@@ -89,6 +89,9 @@ class DetectionSettings(TaskSettings):
                 and isinstance(model, SmallSsdSettings)
                 and (trunk.width, trunk.stem) == (model.width, "imagenet")
             ):
-                msg = "pretraining starts the trunk of an SSD on resnet18: with its width, and the stem `imagenet`"
+                msg = (
+                    "pretraining starts the trunk of an SSD on resnet18, with its width and the stem `imagenet`; "
+                    "for another model take a base without pretraining, such as voc2007-frozen"
+                )
                 raise ValueError(msg)
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.errors import LossbenchError
+from tasks.outside.errors import blaming_file
 from tasks.outside.files import Source, classes_in, read_source
 
 if TYPE_CHECKING:  # the command line knows this module and needs no torch
@@ -28,7 +29,7 @@ def load_model_file(path: Path) -> OwnModel:
         ModelError: the file does not exist or does not define exactly one model, or the model's name is invalid or taken.
     """
     if not path.is_file():
-        msg = f"{path}: no such file; --model-file takes a Python file that defines a model"
+        msg = f"{path}: {'a folder' if path.is_dir() else 'no such file'}; --model-file takes a Python file that defines a model"
         raise ModelError(msg)
     return load_model(read_source(path))
 
@@ -39,9 +40,10 @@ def load_model(source: Source) -> OwnModel:
 
     classes = classes_in(source, OwnModel)
     if len(classes) != 1:
-        msg = f"{source.path} defines {len(classes)} models; define one subclass of tasks.models.tapped.OwnModel"
+        msg = f"{source.path} defines {len(classes)} models; define one subclass of tasks.models.tapped.OwnModel, with `name` and `build`"
         raise ModelError(msg)
-    model: Any = classes[0]()  # pyright: ignore[reportAbstractUsage] - `classes_in` gives concrete classes
+    with blaming_file(source.path, source.module_name):
+        model: Any = classes[0]()  # pyright: ignore[reportAbstractUsage] - `classes_in` gives concrete classes
     name = getattr(model, "name", None)
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         msg = f"{source.path}: {classes[0].__name__}.name is {name!r}; give it lower-case letters, digits and hyphens"

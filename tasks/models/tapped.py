@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from lossnet.taps import hooked_taps
 from tasks.base import Features, Outputs, TapModel
+from tasks.errors import require
 
 MAPS = 4  # dimensions of a feature map: n c h w
 TOKENS = 3  # of a transformer's tokens: n tokens c
+VECTORS = 2  # n c
 
 
 class TappedModel(TapModel):
@@ -64,11 +66,18 @@ def as_map(tap: Tensor) -> Tensor:
     """A tap as maps (n, c, h, w).
 
     Args:
-        tap: square maps, also with the channels last; tokens (n, tokens, c), of which those before the largest square
-            number are left out (class and register tokens); or vectors (n, c), which become maps of one cell.
+        tap: square maps, with the channels first, or last where their number is not that of the rows; tokens (n, tokens, c),
+            of which those before the largest square number are left out (class and register tokens); or vectors (n, c),
+            which become maps of one cell.
+
+    Raises:
+        DataError: it is none of these.
     """
     if tap.ndim == MAPS:
-        return tap if tap.shape[2] == tap.shape[3] else tap.permute(0, 3, 1, 2)
+        channels_first, channels_last = tap.shape[2] == tap.shape[3], tap.shape[1] == tap.shape[2]
+        given = f"a tap gives {tuple(tap.shape[1:])} for an image"
+        require(channels_first or channels_last, given, "name a part that gives square maps, tokens or a vector")
+        return tap if channels_first else tap.permute(0, 3, 1, 2)
     if tap.ndim == TOKENS:
         side = math.isqrt(tap.shape[1])
         cells = tap[:, tap.shape[1] - side * side :]

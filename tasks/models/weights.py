@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tasks.errors import DataError, require
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Under which training programs save a state dict, beside the optimizer's state."""
+PARALLEL = "module."
+"""How torch's data parallelism begins every name."""
 
 
 class Package(NamedTuple):
@@ -60,24 +65,41 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: there is no such file, or it is not a flat dictionary of tensors.
     """
+    path = path.expanduser()
+    require(not path.is_dir(), f"{path} is a folder", "name the file of weights in it")
     require(path.is_file(), f"no file of weights {path}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch speaks of pickle's protocol where it refuses a file
             content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0][:200]
-        msg = f"{path} holds no weights that can be read safely ({reason}); save model.state_dict() anew"
+        msg = f"{path} holds no weights that can be read safely ({_reason(error, path)}); save model.state_dict() anew"
         raise DataError(msg) from None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]  # as training programs save it, beside the optimizer's state
+    for name in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         msg = f"{path} is not a state dict (a dictionary of tensors); save model.state_dict()"
         raise DataError(msg)
-    return {str(name): value for name, value in content.items()}
+    for name, value in content.items():
+        require(value.layout == torch.strided and not value.is_complex(), f"{path}: {name} is sparse or complex")
+        require(not value.is_meta, f"{path}: {name} has no values")
+    parallel = len(content) and all(str(name).startswith(PARALLEL) for name in content)
+    return {str(name).removeprefix(PARALLEL if parallel else ""): value for name, value in content.items()}
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object, ignored: str = "") -> None:
+def _reason(error: Exception, path: Path) -> str:
+    if not path.stat().st_size:
+        return "it is empty"
+    if isinstance(error, pickle.UnpicklingError) and "weights_only" in str(error).lower():
+        return "it holds objects beside tensors, and only tensors are read"
+    first = "".join(letter for letter in str(error).split("\n", maxsplit=1)[0] if letter.isprintable())
+    return first[:200] or type(error).__name__
+
+
+def load_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], source: object, ignored: str = "", resized: Sequence[str] = ()
+) -> None:
     """Copy weights into a model.
 
     Args:
@@ -85,16 +107,20 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: object
         weights: may hold entries that the model lacks.
         source: where they are from, for the message.
         ignored: name of a submodule that keeps its own weights, such as a classifier of other classes.
+        resized: parts of the names of entries that may have another shape, and then keep their own values.
 
     Raises:
-        DataError: the model has an entry that `weights` lacks or that has another shape; the first is named.
+        DataError: the model has an entry that `weights` lacks, that has another shape or is not finite; the first is named.
     """
     wanted = {name: value for name, value in model.state_dict().items() if not _below(name, ignored)}
     for name, value in wanted.items():
         require(name in weights, f"{source} lacks {name}, so that it does not fit {type(model).__name__}")
         shapes = f"{tuple(weights[name].shape)} in the file, {tuple(value.shape)} in the model"
-        require(weights[name].shape == value.shape, f"{source}: {name} has another shape: {shapes}")
-    model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+        alike = weights[name].shape == value.shape or any(part in name for part in resized)
+        require(alike, f"{source}: {name} has another shape: {shapes}")
+        require(weights[name].isfinite().all(), f"{source}: {name} holds numbers that are not finite")
+    fitting = {name: weights[name] for name, value in wanted.items() if weights[name].shape == value.shape}
+    model.load_state_dict(fitting, strict=False)
 
 
 def renamed(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -191,7 +191,7 @@ def test_a_map_that_cannot_be_halved_so_often_is_refused() -> None:
 def test_a_trunk_starts_from_its_like(part: str, name: str, value: object) -> None:
     fields = read_protocol(CONFIGS / "tasks/mini/voc2007-mini.toml").task.model_dump()
     (fields["pretraining"]["model"] if part == "pretraining" else fields["model"])[name] = value
-    with pytest.raises(ValueError, match="pretraining starts the trunk of an SSD on resnet18: with its width"):
+    with pytest.raises(ValueError, match="pretraining starts the trunk of an SSD on resnet18, with its width"):
         DetectionSettings.model_validate(fields)
 
 

@@ -16,7 +16,7 @@ from lossbench.processes import Launched
 from lossbench.running.executors.base import Deadline
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
-from lossbench.running.sweep import prepare, rounds_of
+from lossbench.running.sweep import prepare, require_same_model, rounds_of
 from lossbench.words import plural
 from tasks.notices import LOGGER
 
@@ -76,6 +76,8 @@ def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline)
         if is_first():
             recording.read()
         recording.record = from_first(lambda: recording.record)
+        if recording.record and recording.complete:
+            require_same_model(recording.record, job, paths)
         if not recording.complete and not from_first(lambda: deadline.passed):
             for record in rounds_of(job, paths, recording.record, recording.report):
                 if is_first():

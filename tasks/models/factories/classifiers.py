@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from tasks.base import TapModel
-from tasks.errors import DataError, require
+from tasks.errors import DataError
 from tasks.images.pixels import Colors, Pixels
 from tasks.images.store import Store
 from tasks.models.frozen import RowLayout, StoredTrunk
 from tasks.models.library.backbone import BackboneClassifier, LibraryBackbone, initial_backbone
 from tasks.models.library.store import library_store
 from tasks.models.outside import own_model
+from tasks.models.own_checks import check_own_model
 from tasks.models.resnet import Classifier
 from tasks.models.settings import ClassifierSettings, LibrarySettings, OwnModelSettings
 from tasks.models.weights import digest
@@ -45,8 +43,8 @@ class ClassifierFactory:
             if settings.weights != "none":
                 self.fingerprints["weights"] = digest(self._backbone)
         elif isinstance(settings, OwnModelSettings):
-            _, self.fingerprints["model"] = own_model(settings.name)
-            self._check_logits(settings)
+            model, self.fingerprints["model"] = own_model(settings.name)
+            check_own_model(settings.name, model.build, classes, settings.pixels)
 
     def freeze(self, pixels: Pixels, cache: Path) -> Store:
         """The store of what the frozen trunk gives for all images; what is missing in the cache is computed.
@@ -81,15 +79,3 @@ class ClassifierFactory:
         if self._layout is not None:
             return BackboneClassifier(StoredTrunk(self._layout), size, settings.hidden, self._classes)
         return BackboneClassifier(LibraryBackbone(settings), size, settings.hidden, self._classes)
-
-    def _check_logits(self, settings: OwnModelSettings) -> None:
-        """Run a user's own model on one image."""
-        side = settings.pixels
-        try:
-            with torch.random.fork_rng(), torch.no_grad():
-                raw = self.build().eval()(torch.zeros(1, 3, side, side)).raw
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-            msg = f"the model {settings.name} does not run on {side} pixels: {str(error).splitlines()[0][:200]}"
-            raise DataError(msg) from None
-        shape = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-        require(shape == (1, self._classes), f"the model gives {shape} for one image; {(1, self._classes)} is wanted")

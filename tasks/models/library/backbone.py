@@ -23,6 +23,8 @@ from tasks.models.tapped import TOKENS, as_map
 from tasks.models.weights import load_weights, packaged_file, read_state_dict, renamed
 
 DEFAULT_TAPS = 4
+POSITIONS = ("pos_embed", "relative_position", "rel_pos")
+"""In the names of a transformer's entries that timm resizes to another number of tokens."""
 INITIAL_SEED = 0  # of the random weights of a frozen trunk: all runs read the same store
 
 
@@ -53,7 +55,9 @@ class LibraryBackbone(nn.Module):
         """The size of the vector, from one image."""
         taps, (embedding,) = _on_a_black_image(self, settings)
         require(
-            len(taps) == len(self.tap_names), f"a tap of {', '.join(self.tap_names)} does not run in {settings.name}"
+            len(taps) == len(self.tap_names),
+            f"a tap of {', '.join(self.tap_names)} does not run in {settings.name}",
+            "name other parts in `taps`",
         )
         require(embedding.ndim == 2, f"{settings.name} gives {tuple(embedding.shape)} for an image, not one vector")  # noqa: PLR2004
         return embedding.shape[1]
@@ -148,7 +152,7 @@ def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colo
         options["pretrained_cfg_overlay"] = {"state_dict": _timm_weights(timm, settings, known)}
     try:
         network = timm.create_model(settings.name, **options)
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, IndexError, AssertionError) as error:
         msg = f"the weights of {settings.name} could not be loaded: {' '.join(str(error).split())[:300]}"
         raise DataError(msg) from None
     mean, std = (tuple(255 * value for value in values) for values in (known.mean, known.std))
@@ -156,13 +160,13 @@ def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colo
 
 
 def _timm_weights(timm: ModuleType, settings: LibrarySettings, known: Any) -> dict[str, Tensor]:
-    """The weights from a file, checked as far as timm does not change them for another input size."""
+    """The weights from a file, whose names and shapes are checked; timm may resize positions to another input size."""
     if settings.weights == "package":
         return renamed(read_state_dict(packaged_file("timm", settings.name)), timm.create_model(settings.name))
     file = Path(settings.weights)
     weights = read_state_dict(file)
-    if not known.fixed_input_size:
-        load_weights(timm.create_model(settings.name, num_classes=0), weights, file)
+    resized = POSITIONS if known.fixed_input_size else ()
+    load_weights(timm.create_model(settings.name, num_classes=0), weights, file, resized=resized)
     return weights
 
 
@@ -201,10 +205,15 @@ def _torchvision_network(settings: LibrarySettings) -> tuple[nn.Module, list[str
         options["aux_logits"] = False  # else they give three outputs in training
     try:
         network = torchvision.models.get_model(settings.name, **options)
+    except AssertionError as error:
+        msg = f"{settings.name} cannot be built for {settings.pixels} pixels: {error}"
+        raise DataError(msg) from None
     except (RuntimeError, OSError, ValueError) as error:  # a failed download is an OSError
         msg = f"the weights of {settings.name} could not be loaded: {' '.join(str(error).split())[:300]}"
         raise DataError(msg) from None
-    classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    require(layers, f"{settings.name} ends in no linear classifier, and cannot be used", "choose another model")
+    classifier = layers[-1]
     if settings.weights not in {"none", "hub"}:
         file = packaged_file("torchvision", settings.name) if settings.weights == "package" else Path(settings.weights)
         load_weights(network, read_state_dict(file), file, classifier)
@@ -242,7 +251,8 @@ def _on_a_black_image(module: nn.Module, settings: LibrarySettings) -> Any:
         with torch.no_grad():
             return module.eval()(torch.zeros(1, 3, settings.pixels, settings.pixels))
     except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
-        msg = f"{settings.name} does not run on {settings.pixels} pixels: {str(error).splitlines()[0][:200]}"
+        text = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        msg = f"{settings.name} does not run on {settings.pixels} pixels: {text}"
         raise DataError(msg) from None
     finally:
         module.train(training)

@@ -96,6 +96,13 @@ def test_a_run_on_other_data_is_left_out(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_with_another_model_is_left_out(tmp_path: Path) -> None:
+    stored(tmp_path, *(make_record(seed=seed, fingerprints={"pool": "0" * 64, "model": "2" * 64}) for seed in range(2)))
+    stored(tmp_path, make_record(strategy="ours", fingerprints={"pool": "0" * 64, "model": "1" * 64}))
+    (damage,) = survey(tmp_path).damages
+    assert "another model, or other weights, than most runs of shapes-mini, version 1" in damage
+
+
 def test_submitted_records_do_not_outvote_the_boards_own_records(tmp_path: Path) -> None:
     stored(tmp_path / "own", make_record())
     folder = tmp_path / "theirs"

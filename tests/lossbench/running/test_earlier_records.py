@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from sample_configs import TASK, written
 from sweeps import SHORT, Heard, planned, run, timeless
 
 from leaderboard.schema.records import RecordError, read_record
 from lossbench.config import ConfigError
 from lossbench.running.jobs import Event
+from lossbench.running.sweep import _task
 from strategies import load_strategy
 
 
@@ -68,6 +70,22 @@ def test_a_record_made_from_other_data_is_refused(rounds: int, tmp_path: Path) -
     ):
         run(sweep, out)
     assert read_record(path) == other
+
+
+@pytest.mark.slow
+def test_a_whole_record_of_another_weights_file_is_refused(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    weights, out = tmp_path / "weights.pth", tmp_path / "out"
+    model = f'model = {{ kind = "timm", name = "test_resnet", weights = "{weights}", pixels = 32 }}'
+    sweep = written(tmp_path, TASK.replace("model = { width = 8 }", model))
+    torch.save(timm.create_model("test_resnet").state_dict(), weights)
+    paths = run(sweep, out)
+    _task.cache_clear()  # as in another process
+    assert run(sweep, out) == paths
+    torch.save(timm.create_model("test_resnet").state_dict(), weights)
+    _task.cache_clear()
+    with pytest.raises(ConfigError, match=r"s0\.json was made with another model \(weights\); move it away"):
+        run(sweep, out)
 
 
 @pytest.mark.slow

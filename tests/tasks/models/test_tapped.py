@@ -9,16 +9,22 @@ import torch
 from tiny_models import MODELS, OWN, own_model_file, protocol_with
 from torch import nn
 
+from lossbench.diagnosis.taps import candidates
+from tasks.base import Outputs
 from tasks.errors import DataError
 from tasks.kinds import build_task
 from tasks.models import outside
 from tasks.models.outside import ModelError, load_model_file, own_model
 from tasks.models.tapped import TappedModel, as_map
+from tasks.outside.errors import OutsideError
 
 
 @pytest.fixture(autouse=True)
 def _none_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "_loaded", {})
+
+
+RETURN = 'return TappedModel(network, taps=["0", "1"], head="3")'
 
 
 def network() -> nn.Module:
@@ -58,6 +64,42 @@ def test_maps_tokens_and_vectors_become_maps() -> None:
     assert torch.equal(as_map(maps[:, :, 0, 0]), maps[:, :, :1, :1])
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 4, 5, 3)])
+def test_a_map_that_is_not_square_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="a tap gives"):
+        as_map(torch.zeros(shape))
+
+
+def test_parts_are_listed_by_the_names_that_taps_take(cache: Path, tmp_path: Path) -> None:
+    load_model_file(own_model_file(tmp_path))
+    for kind, part in (("own", "0.0"), ("timm ResNet", "layer1")):
+        task = build_task(protocol_with(MODELS[kind]).task, cache, cache, torch.device("cpu"))
+        names = [each.name for each in candidates(task)]
+        assert part in names
+        assert not [name for name in names if name.startswith(("module", "backbone", "head"))]
+    chosen = protocol_with(MODELS["timm ResNet"] | {"taps": ["layer1"]})
+    build_task(chosen.task, cache, cache, torch.device("cpu"))
+
+
+def test_embeddings_of_a_head_that_reads_maps_are_their_means(cache: Path) -> None:
+    task = build_task(protocol_with(MODELS["timm ResNet"]).task, cache, cache, torch.device("cpu"))
+    maps = torch.rand(2, 3, 4, 4)
+    for features in (maps, maps.flatten(2).transpose(1, 2)):
+        found = task.unlabeled.embed(Outputs((), (features,), maps))
+        torch.testing.assert_close(found, maps.mean((2, 3)))
+
+
+def test_a_class_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        OWN.replace("    def build", "    def __init__(self, depth):\n        self.depth = depth\n\n    def build")
+    )
+    with pytest.raises(OutsideError, match=r"mine\.py.*depth"):
+        load_model_file(path)
+    with pytest.raises(ModelError, match="a folder; --model-file takes"):
+        load_model_file(tmp_path)
+
+
 def test_a_file_is_loaded_once_and_its_content_counts(tmp_path: Path) -> None:
     path = own_model_file(tmp_path)
     load_model_file(path)
@@ -90,11 +132,47 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (("nn.Linear(16, outputs)", "nn.Linear(16, 5)"), r"gives \(1, 5\) for one image; \(1, 8\) is wanted"),
+        (("nn.Linear(16, outputs)", "nn.Linear(16, 5)"), r"gives \(2, 5\) for 2 images; \(2, 8\) is wanted"),
         (("nn.Linear(16, outputs)", "nn.Linear(17, outputs)"), "does not run on 32 pixels"),
-        (('"1"], head', '"7"], head'), "does not run|no attribute"),
+        (('"1"], head', '"7"], head'), "build of the model two-stages: .*no attribute"),
+        ((RETURN, "return network"), "build of the model two-stages gives a Sequential, which has no taps"),
+        ((RETURN, "network"), "gives nothing; it has no `return`"),
+        ((RETURN, "return outputs"), "gives a int; return a TappedModel"),
+        ((RETURN, "raise ValueError"), "build of the model two-stages: ValueError$"),
+        (('taps=["0", "1"]', "taps=[]"), "has no taps, or they do not run"),
+        (
+            ("nn.Linear(16, outputs))", "nn.Linear(16, outputs), nn.Softmax(1))"),
+            "its output is not that|is not that of its head",
+        ),
+        (('head="3"', 'head="2"'), "is not that of its head; the head must be the last step"),
+        ((RETURN, "network.requires_grad_(False)\n        " + RETURN), "no parameter that can be trained"),
+        (
+            (RETURN, RETURN.replace("network,", "nn.Sequential(network, nn.Linear(1, 1)),").replace('"3"', '"1"')),
+            "does not run",
+        ),
+        (
+            (
+                "stride=2, padding=1), nn.ReLU())\n        second",
+                "stride=(2, 1), padding=1), nn.ReLU())\n        second",
+            ),
+            r"a tap gives \(8, 16, 32\) for an image",
+        ),
     ],
-    ids=["logits", "shape", "tap"],
+    ids=[
+        "logits",
+        "shape",
+        "tap",
+        "no taps",
+        "no return",
+        "number",
+        "error",
+        "none",
+        "softmax",
+        "other head",
+        "frozen",
+        "no run",
+        "map",
+    ],
 )
 def test_a_model_that_does_not_fit_is_one_line(
     change: tuple[str, str], reason: str, tmp_path: Path, cache: Path

@@ -88,6 +88,51 @@ def test_the_first_entry_that_does_not_fit_is_named(network: nn.Module) -> None:
     load_weights(network, {name: value for name, value in weights.items() if name[0] == "0"}, "mine", ignored="2")
 
 
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model"])
+def test_what_training_programs_save_is_unwrapped(wrapper: str, network: nn.Module, tmp_path: Path) -> None:
+    parallel = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({wrapper: parallel, "epoch": 3}, tmp_path / "weights.pth")
+    assert read_state_dict(tmp_path / "weights.pth").keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (torch.eye(2).to_sparse(), "0.bias is sparse or complex"),
+        (torch.zeros(2, dtype=torch.complex64), "0.bias is sparse or complex"),
+        (torch.zeros(2, device="meta"), "0.bias has no values"),
+    ],
+)
+def test_tensors_without_plain_numbers_are_refused(value: torch.Tensor, reason: str, tmp_path: Path) -> None:
+    torch.save({"0.bias": value}, tmp_path / "weights.pth")
+    with pytest.raises(DataError, match=reason):
+        read_state_dict(tmp_path / "weights.pth")
+    with pytest.raises(DataError, match="is a folder"):
+        read_state_dict(tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_refused(network: nn.Module) -> None:
+    weights = network.state_dict()
+    with pytest.raises(DataError, match=r"mine: 0\.bias holds numbers that are not finite"):
+        load_weights(network, weights | {"0.bias": torch.full_like(weights["0.bias"], torch.nan)}, "mine")
+
+
+@pytest.mark.parametrize("prefix", ["", "other."])
+def test_a_transformers_weights_must_be_its_own_but_for_positions(prefix: str, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(5)
+    source = timm.create_model("test_vit", img_size=64, num_classes=0).state_dict()
+    torch.save({f"{prefix}{name}": value for name, value in source.items()}, tmp_path / "weights.pth")
+    settings = LibrarySettings(kind="timm", name="test_vit", pixels=32, weights=str(tmp_path / "weights.pth"))
+    if prefix:
+        with pytest.raises(DataError, match=r"weights\.pth lacks cls_token, so that it does not fit"):
+            initial_backbone(settings)
+        return
+    assert torch.equal(
+        initial_backbone(settings).network.state_dict()["blocks.0.norm1.weight"], source["blocks.0.norm1.weight"]
+    )
+
+
 FAULTS = [
     ({"kind": "timm", "name": "test_resnett"}, "timm has no model 'test_resnett'; close names: test_resnet"),
     ({"kind": "torchvision", "name": "resnet19"}, "torchvision has no classifier 'resnet19'; close names: resnet18"),
@@ -98,6 +143,8 @@ FAULTS = [
         "no submodule 'layer9' for a tap; close names: layer",
     ),
     ({"kind": "torchvision", "name": "alexnet", "pixels": 16}, "alexnet does not run on 16 pixels"),
+    ({"kind": "torchvision", "name": "squeezenet1_1"}, "squeezenet1_1 ends in no linear classifier"),
+    ({"kind": "torchvision", "name": "vit_b_16", "pixels": 33}, "vit_b_16 cannot be built for 33 pixels"),
 ]
 
 
