@@ -154,7 +154,7 @@ def _raise_all(faults: Sequence[DataError], files: int) -> None:
 
 
 def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """The class numbers of a mask: the values of a gray or palette image of 8 bits, not its colors.
+    """The class numbers of a mask: the values of a gray or palette image of up to 8 bits, not its colors.
 
     Raises:
         DataError: the file is missing, truncated or not an image, or its pixels are no class numbers.
@@ -165,7 +165,14 @@ def decode_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
         require(
             image.format not in {"JPEG", "WEBP"}, f"{path} is a {image.format}, which changes class numbers", advice
         )
-        return np.array(image)
+        return np.array(image) // (255 // (2 ** _gray_bits(path) - 1))
+
+
+def _gray_bits(path: Path) -> int:
+    """The bits of a pixel of a gray PNG, whose values Pillow scales to 0..255; 8 for every other file."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else 8
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from tasks.datasets.catalog import states
 from tasks.datasets.masks import VOID, Numbering, cityscapes_numbering, decode_labels, load_cityscapes, load_folder
 from tasks.errors import DataError
+from tasks.images.decoding import decode_mask
 from tasks.kinds import build_task
 
 CPU = torch.device("cpu")
@@ -137,3 +140,22 @@ def test_data_check_counts_frames_and_names_what_is_damaged(tmp_path: Path) -> N
     damaged = next(state for state in states(tmp_path) if state.damaged)
     assert damaged.text.startswith("damaged: the mask ")
     assert "val.png has the number 12" in damaged.text
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_gray_png_of_few_bits_holds_its_own_numbers(bits: int, tmp_path: Path) -> None:
+    numbers = np.arange(8).reshape(2, 4) % 2**bits
+
+    def part(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + _packed(row, bits) for row in numbers)
+    header = struct.pack(">IIBBBBB", 4, 2, bits, 0, 0, 0, 0)
+    parts = part(b"IHDR", header) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+    (tmp_path / "mask.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    assert decode_mask(tmp_path / "mask.png").tolist() == numbers.tolist()
+
+
+def _packed(row: np.ndarray, bits: int) -> bytes:
+    """Numbers of so many bits, one after another, the first in the highest bits."""
+    return int("".join(f"{number:0{bits}b}" for number in row), 2).to_bytes(len(row) * bits // 8, "big")
