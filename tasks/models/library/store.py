@@ -49,7 +49,9 @@ def library_store(
     batch = TRUNK_BATCH if on_cpu else images_at_once(pixels.device, settings.pixels)
     views = Views(reads, len(pixels), _for_each_thread(trunk), layout, bf16, batch)
     threads = threads_for(math.ceil(views.total / views.shard_rows)) if on_cpu else 1
-    return feature_store(folder, views, threads).to(pixels.device), layout
+    store = feature_store(folder, views, threads).to(pixels.device)
+    trunk.cpu()  # a card's memory is for the heads
+    return store, layout
 
 
 def _for_each_thread(trunk: nn.Module) -> Trunk:
