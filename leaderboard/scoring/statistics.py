@@ -57,16 +57,16 @@ def interval(values: ArrayLike) -> Interval:
     return student(mean, _standard_error(finite), len(finite) - 1)
 
 
-def student(mean: float, standard_error: float, freedom: float) -> Interval:
-    """The 95 % interval of a mean by Student's t with so many degrees of freedom."""
-    half = _quantile(freedom) * standard_error
+def student(mean: float, standard_error: float, freedom: float, confidence: float = CONFIDENCE) -> Interval:
+    """The interval of a mean, of 95 % unless another confidence is given, by Student's t with so many degrees of freedom."""
+    half = _quantile(freedom, confidence) * standard_error
     return Interval(mean, mean - half, mean + half)
 
 
 @lru_cache(maxsize=1024)
-def _quantile(freedom: float) -> float:
-    """How many standard errors half a 95 % interval has."""
-    return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
+def _quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors half an interval has."""
+    return float(special.stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from leaderboard.schema.records import MetricInfo, Record, read_record
+from leaderboard.schema.upgrades import table_in
 from leaderboard.scoring.survey import MODEL_FINGERPRINTS
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
 from lossbench.locks import locked, remove_abandoned
@@ -106,14 +107,16 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
 def require_same_model(record: Record, job: Job, paths: Paths) -> None:
     """Raise a ConfigError where a whole record was made with other files of a model than a protocol names now.
 
-    Only a protocol that names files of its own, a model or weights, is asked: the data have to be read for it.
+    Only a protocol with a file of its own, a model or weights, is asked: its data have to be read for that.
     """
-    model = job.protocol.task.model_dump(mode="json").get("model", {})
-    files = [value for value in model.values() if isinstance(value, str) and Path(value).expanduser().is_file()]
-    if model.get("kind") == "file" or files:
+    model = table_in(job.protocol.task.model_dump(mode="json"), "model")
+    weights = model.get("weights")
+    if model.get("kind") != "file" and not (isinstance(weights, str) and Path(weights).expanduser().is_file()):
+        return
+    with no_exit(job.title), blaming_outside():
         task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
-        own = {name: digest for name, digest in task.fingerprints.items() if name in MODEL_FINGERPRINTS}
-        _require_same_inputs(record, dict(record.fingerprints) | own, job.path(paths.out))
+    own = {name: digest for name, digest in task.fingerprints.items() if name in MODEL_FINGERPRINTS}
+    _require_same_inputs(record, dict(record.fingerprints) | own, job.path(paths.out))
 
 
 def _require_same_inputs(record: Record, fingerprints: Mapping[str, str], path: Path) -> None:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from leaderboard.schema.records import Record, Track
 from leaderboard.scoring.entries import Entry, Hardware
+from leaderboard.scoring.statistics import student
 
 TIMED = {"seconds", "peak_memory_mebibytes"}
 """Fields of a round that may differ between equal runs."""
 OWN_METRIC = "auxiliary_ranking_accuracy"
 """What a strategy's own module scores. It cannot be measured without the strategy's code, and is not compared."""
 CONFIDENCE = 0.99
-"""How often the areas of two honest runs may differ by chance without a fault: a submission has several."""
+"""Share of honest reruns that pass, where another machine changes a run as much as another seed. A submission has several."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def compare(
         f"{Hardware.of(same_seed.machine)}; {100 * common:.0f} % of the picks are the same"
     )
     if abs(area - claimed) > usual:
-        fault = f"{note}: the areas differ by more than {usual:.4f}, as two seeds of random do in 99 of 100 cases"
+        fault = f"{note}: the areas differ by more than {usual:.4f}; two seeds differ by less in 99 of 100 cases"
         return Comparison(*run, faults=(fault,))
     return Comparison(*run, notes=(note,))
 
@@ -86,7 +86,7 @@ def _usual_difference(areas: Sequence[float]) -> float:
     """How far two areas differ at most in 99 of 100 cases, by Student's t; infinite where fewer than two are known."""
     if len(areas) < 2:  # noqa: PLR2004 - a single number has no standard deviation
         return math.inf
-    return float(special.stdtrit(len(areas) - 1, (1 + CONFIDENCE) / 2) * np.std(areas, ddof=1) * math.sqrt(2))
+    return student(0.0, math.sqrt(2) * float(np.std(areas, ddof=1)), len(areas) - 1, CONFIDENCE).upper
 
 
 def _must_be_equal(name: str, rerun: Record, submitted: Record) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 from leaderboard.schema.records import (
     Name,
     Record,
+    RecordError,
     Text,
     read_record,
     record_path,
@@ -97,10 +99,14 @@ class Submission:
         return survey(self.folder / RECORDS)
 
     def random_runs(self, like: Record) -> list[Record]:
-        """The leaderboard's own complete runs of random, of the protocol, version and track of a record."""
+        """The leaderboard's own sound and complete runs of random, of the protocol, version and track of a record."""
         folder = self.folder.resolve().parents[1] / RECORDS / like.split / like.protocol
-        runs = [read_record(path) for path in sorted(folder.glob(f"{BASELINE}-{like.track}-s*.json"))]
-        return [run for run in runs if run.complete and run.version == like.version]
+        runs = []
+        for path in sorted(folder.glob(f"{BASELINE}-{like.track}-s*.json")):
+            with suppress(RecordError):  # `leaderboard check` names it; it is no fault of this submission
+                run = read_record(path)
+                runs += [run] if run.complete and run.version == like.version else []
+        return runs
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

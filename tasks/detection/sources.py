@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lossbench.words import suggestion
-from tasks.datasets.coco import load_coco, read_coco
+from tasks.datasets.coco.boxes import load_coco, read_coco
 from tasks.datasets.labeled.folder import LabeledImages, load_labeled
 from tasks.datasets.labeled.objects import labeled_objects
 from tasks.datasets.names import VOC_CLASSES

@@ -15,7 +15,7 @@ from tasks.errors import DataError, require
 IMAGES = 2
 """Shown to the model: two, so that what it gives has a row for each."""
 TOLERANCE = 1e-3
-"""How far the head's output may differ from the model's, beside the largest number in it: convolutions may round differently."""
+"""How far the head's output may differ from the model's, as a share of its largest number: sums may round differently."""
 
 
 def check_own_model(name: str, build: Any, classes: int, pixels: int) -> None:
@@ -59,9 +59,11 @@ def _one_line(what: str) -> Iterator[None]:
 
 def _check_outputs(name: str, model: TapModel, outputs: Outputs, classes: int) -> None:
     """Raise a DataError unless outputs of two images have the parts and shapes that training and prediction rest on."""
+    require(isinstance(outputs, Outputs), f"the model {name} gives {_named(outputs)}", "its forward must give Outputs")
     wanted = (IMAGES, classes)
     given = tuple(outputs.raw.shape) if isinstance(outputs.raw, Tensor) else type(outputs.raw).__name__
     require(given == wanted, f"the model {name} gives {given} for {IMAGES} images; {wanted} is wanted")
+    require(outputs.raw.isfinite().all(), f"the model {name} gives numbers that are not finite before it is trained")
     for part in ("taps", "features"):
         values = getattr(outputs, part)
         sound = all(isinstance(each, Tensor) and len(each) == IMAGES for each in values)
@@ -75,11 +77,9 @@ def _check_outputs(name: str, model: TapModel, outputs: Outputs, classes: int) -
     require(len(outputs.features), f"the head of the model {name} does not run", once)
     with _one_line(f"the head of the model {name} does not run on what it read ({once})"):
         again = model.head(*outputs.features)
-    same = again.shape == outputs.raw.shape and float((again - outputs.raw).abs().max()) <= TOLERANCE * max(
-        float(outputs.raw.abs().max()), 1.0
-    )
+    allowed = TOLERANCE * max(float(outputs.raw.abs().max()), 1.0)
     require(
-        same,
+        isinstance(again, Tensor) and again.shape == wanted and float((again - outputs.raw).abs().max()) <= allowed,
         f"the output of the model {name} is not that of its head",
         "the head must be the last step: training runs it alone",
     )
@@ -89,5 +89,5 @@ def _named(value: object) -> str:
     """What `build` gave, for a message."""
     if value is None:
         return "nothing; it has no `return`"
-    kind = f"a {type(value).__name__}"
+    kind = f"an object of type {type(value).__name__}"
     return f"{kind}, which has no taps" if isinstance(value, nn.Module) else kind

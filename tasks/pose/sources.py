@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.datasets.coco_persons import load_persons, read_persons
+from tasks.datasets.coco.persons import load_persons, read_persons
 from tasks.datasets.labeled.folder import LabeledImages, load_labeled
 from tasks.datasets.labeled.points import labeled_persons
 from tasks.datasets.mpii import load_list

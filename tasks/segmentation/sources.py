@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lossbench.words import suggestion
-from tasks.datasets.coco_masks import CocoMasks, decode_regions, load_masks, read_regions
+from tasks.datasets.coco.masks import CocoMasks, decode_regions, load_masks, read_regions
 from tasks.datasets.labeled.folder import LabeledImages, load_labeled
 from tasks.datasets.labeled.regions import labeled_maps
 from tasks.datasets.masks import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.datasets.coco_persons import counterparts
+from tasks.datasets.coco.persons import counterparts
 from tasks.datasets.labeled.folder import LabeledImages, check_size
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.datasets.tools.annotated import AnnotatedImage

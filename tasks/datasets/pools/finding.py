@@ -123,9 +123,8 @@ def _in_shards(shards: Mapping[str, Place]) -> dict[str, ImageFile]:
     """The images of all shards."""
     images: dict[str, ImageFile] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        asked = [
-            pool.submit(copy_context().run, _listed, place) for place in shards.values()
-        ]  # who hears reports is in the context
+        # Who hears reports is in the context, which threads do not have by themselves.
+        asked = [pool.submit(copy_context().run, _listed, place) for place in shards.values()]
         lists = {shard: each.result() for shard, each in zip(shards, asked, strict=True)}
     _check_distinct(shards, lists)
     for shard, found in lists.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tasks.datasets.coco import Table, check_ids, coco_entries, coco_lists
+from tasks.datasets.coco.file import Table, check_ids, coco_entries, coco_lists
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked

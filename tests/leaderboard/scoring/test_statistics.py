@@ -141,11 +141,12 @@ def test_signs_flipped_by_hand() -> None:
 
 
 def test_flipped_sums_that_are_equal_in_decimals_count_as_equal() -> None:
-    # Of 64 patterns of signs 48 have a sum of at least .19 in size; 2 of them only where .07 - .14 + ... is not rounded.
-    scores = [70.07, 69.86, 70.26, 69.70, 70.21, 70.09]
-    whole = [7, -14, 26, -30, 21, 9]
-    share = np.mean([abs(np.dot(signs, whole)) >= abs(sum(whole)) for signs in product((1, -1), repeat=6)])
-    assert sign_flip([score - 70 for score in scores]) == share
+    # In hundredths, two of the 64 patterns of signs have exactly the observed sum of 17; in binary fractions they fall below it.
+    random = [73.46, 66.75, 65.89, 73.63, 65.22, 70.41]
+    scores = [73.39, 66.96, 65.92, 73.35, 65.37, 70.54]
+    hundredths = [-7, 21, 3, -28, 15, 13]
+    share = np.mean([abs(np.dot(signs, hundredths)) >= 17 for signs in product((1, -1), repeat=6)])
+    assert sign_flip(np.subtract(scores, random)) == share == 46 / 64
 
 
 @pytest.mark.parametrize("pairs", [5, 14])

@@ -13,7 +13,7 @@ from command_line import Result
 from joint_files import BOX, JOINTS, PLACES, RECIPE, animal, many, save_images, table, written
 from pydantic import ValidationError
 
-from tasks.datasets.coco_persons import counterparts
+from tasks.datasets.coco.persons import counterparts
 from tasks.errors import DataError
 from tasks.kinds import build_task
 from tasks.pose.task import PoseTask

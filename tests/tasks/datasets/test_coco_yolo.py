@@ -14,7 +14,7 @@ from object_files import BOXES, NAMES, SIZE, coco, write_coco, write_voc, write_
 from PIL import Image
 from sample_configs import written
 
-from tasks.datasets.coco import load_coco, read_coco
+from tasks.datasets.coco.boxes import load_coco, read_coco
 from tasks.datasets.objects import ObjectSplit
 from tasks.datasets.voc import load_split
 from tasks.datasets.yolo import labels_of, load_yolo, read_yolo

@@ -135,9 +135,12 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
         (("nn.Linear(16, outputs)", "nn.Linear(16, 5)"), r"gives \(2, 5\) for 2 images; \(2, 8\) is wanted"),
         (("nn.Linear(16, outputs)", "nn.Linear(17, outputs)"), "does not run on 32 pixels"),
         (('"1"], head', '"7"], head'), "build of the model two-stages: .*no attribute"),
-        ((RETURN, "return network"), "build of the model two-stages gives a Sequential, which has no taps"),
+        (
+            (RETURN, "return network"),
+            "build of the model two-stages gives an object of type Sequential, which has no taps",
+        ),
         ((RETURN, "network"), "gives nothing; it has no `return`"),
-        ((RETURN, "return outputs"), "gives a int; return a TappedModel"),
+        ((RETURN, "return outputs"), "gives an object of type int; return a TappedModel"),
         ((RETURN, "raise ValueError"), "build of the model two-stages: ValueError$"),
         (('taps=["0", "1"]', "taps=[]"), "has no taps, or they do not run"),
         (

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from lossbench.words import plural, suggestion
-from tasks.datasets.coco import Annotation, Category, CocoFile, read_entries
+from tasks.datasets.coco.boxes import Annotation
+from tasks.datasets.coco.file import Category, CocoFile, read_entries
 from tasks.datasets.objects import inside
 from tasks.datasets.persons import Crop, Person, PoseList, Skeleton
 from tasks.errors import require

@@ -1,4 +1,4 @@
-"""Objects in COCO's JSON form (Lin et al. 2014), as annotation tools export it."""
+"""COCO's JSON form (Lin et al. 2014): its lists of images, categories and annotations, checked entry by entry."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
-from lossbench.words import plural
-from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
+from tasks.datasets.objects import check_names
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import image_size
-from tasks.notices import notice
-from tasks.settings import Number, Whole
+from tasks.settings import Whole
 
 
 class Table(BaseModel):
@@ -49,13 +46,6 @@ class Entry(Table):
     image_id: Whole
     category_id: Whole
     iscrowd: Whole = Field(default=0, ge=0, le=1)
-
-
-class Annotation(Entry):
-    """An object in a box."""
-
-    bbox: tuple[Number, Number, Number, Number]
-    """Left, top, width and height in pixels."""
 
 
 T = TypeVar("T", bound=Table)
@@ -103,11 +93,6 @@ class CocoFile(Generic[A, C]):
         return path
 
 
-def read_coco(path: Path) -> CocoFile[Annotation, Category]:
-    """Read a file with objects in boxes; raises as `read_entries`."""
-    return read_entries(path, Annotation, Category)
-
-
 def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile[A, C]:
     """Read a file of COCO's form.
 
@@ -129,51 +114,6 @@ def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile
     require(images, f"{path} has no images")
     digest = hashlib.sha256(read_data(path, "the COCO file")).hexdigest()
     return CocoFile(path, tuple(images), tuple(categories), tuple(annotations), digest)
-
-
-def load_coco(
-    file: CocoFile[Annotation, Category], folder: Path, classes: Sequence[str], *, need_object: bool
-) -> ObjectSplit:
-    """The images of a file, and the objects of each. Crowds are `difficult`.
-
-    Boxes without width or height, of which the official files have some, are left out, which is said.
-
-    Args:
-        file: as `read_coco` gives it.
-        folder: that `file_name` counts from.
-        classes: class names; objects of other classes count as background.
-        need_object: leave out images without an object of these classes that is not difficult.
-
-    Raises:
-        DataError: an image is missing or of another size, an object is of an unknown image or category, or its box is wrong.
-    """
-    labels = {each.id: classes.index(each.name) for each in file.categories if each.name in classes}
-    objects = file.by_image()
-    kept: list[tuple[Path, Objects]] = []
-    cut = empty = 0
-    for image in file.images:
-        wanted = [each for each in objects[image.id] if each.category_id in labels]
-        mine = [each for each in wanted if all(each.bbox[2:])]
-        empty += len(wanted) - len(mine)
-        if need_object and all(each.iscrowd for each in mine):
-            continue
-        path, size = file.checked_image(image, folder), (image.width, image.height)
-        corners = np.array([each.bbox for each in mine], dtype=np.float64).reshape(-1, 4)
-        corners[:, 2:] += corners[:, :2]
-        border = inside(corners, size, f"{file.path}, {image.file_name}")
-        cut += border.cut
-        crowds = np.array([bool(each.iscrowd) for each in mine], dtype=bool)
-        kept.append(
-            (
-                path,
-                Objects(border.boxes, np.array([labels[each.category_id] for each in mine], np.int64), crowds, *size),
-            )
-        )
-    say_cut(cut, str(file.path))
-    if empty:
-        notice(f"{file.path}: {plural(empty, 'box', 'boxes')} without width or height left out")
-    require(kept, f"no image of {file.path} shows one of the classes", "change task.data.classes")
-    return ObjectSplit(tuple(path for path, _ in kept), tuple(each for _, each in kept))
 
 
 def coco_lists(path: Path, names: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 
 from lossbench.words import plural
-from tasks.datasets.coco import Category, CocoFile, Entry, Table, read_entries
+from tasks.datasets.coco.file import Category, CocoFile, Entry, Table, read_entries
 from tasks.datasets.masks import VOID, shrunk
 from tasks.datasets.tools.shapes import decoded, from_runs, outlined
 from tasks.errors import require

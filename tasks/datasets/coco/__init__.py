@@ -1,0 +1,1 @@
+"""COCO's JSON: boxes for detection, masks for segmentation, persons for pose."""
