@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tasks.base import TapModel, Task
-from tasks.models.library.backbone import LibraryBackbone
+from tasks.models.settings import FreezableSettings
 from tasks.models.tapped import TappedModel
+from tasks.models.trunks.library import LibraryBackbone
+from tasks.settings import TaskSettings
 
 
 class Candidate(NamedTuple):
@@ -25,6 +27,14 @@ class Candidate(NamedTuple):
     parameters: int
     operations: int
     """Floating-point operations for one image, as torch counts them: two per multiplication with addition."""
+
+
+def with_trained_trunk(settings: TaskSettings) -> TaskSettings:
+    """The same settings with a trunk that is not frozen, whose parts run; nothing is stored for it."""
+    model = getattr(settings, "model", None)
+    if not isinstance(model, FreezableSettings) or not model.freeze:
+        return settings
+    return settings.model_copy(update={"model": model.model_copy(update={"freeze": False, "mirrored": False})})
 
 
 def candidates(task: Task[Any, Any]) -> list[Candidate]:
@@ -51,9 +61,12 @@ def candidates(task: Task[Any, Any]) -> list[Candidate]:
 
 def _named_by_taps(model: TapModel) -> nn.Module:
     """The part of a model, or all of it, whose submodules a protocol's `taps` name."""
-    if isinstance(model, TappedModel):
-        return model.module
-    return next((each.network for each in model.modules() if isinstance(each, LibraryBackbone)), model)
+    for each in model.modules():
+        if isinstance(each, TappedModel):
+            return each.module
+        if isinstance(each, LibraryBackbone):
+            return each.network
+    return model
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tasks.models.settings import ClassifierSettings, LibrarySettings
+from tasks.models.settings import ClassifierSettings, stored_views
 from tasks.settings import DataSource, FileName, Number, TaskSettings
 
 
@@ -38,11 +38,6 @@ class ClassificationSettings(TaskSettings):
     model: ClassifierSettings
 
     @property
-    def freezes(self) -> bool:
-        """Whether the model's trunk is frozen."""
-        return isinstance(self.model, LibrarySettings) and self.model.freeze
-
-    @property
     def stored_views(self) -> int:
         """How many views of each image a frozen trunk sees."""
-        return 2 if isinstance(self.model, LibrarySettings) and self.model.mirrored else 1
+        return stored_views(self.model)

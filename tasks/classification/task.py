@@ -74,7 +74,7 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
         self._models = ClassifierFactory(settings.model, len(self.group_names))
         self.fingerprints = {"data": images.fingerprint, **self._models.fingerprints}
         pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or _colors(settings.data))
-        self._store = self._models.freeze(pixels, cache) if settings.freezes else None
+        self._store = self._models.freeze(pixels, cache)
         self.unlabeled = UnlabeledClassification(pixels, self._store)
 
     def build_model(self) -> TapModel:

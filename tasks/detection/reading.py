@@ -19,9 +19,9 @@ from torch.nn import functional
 from tasks.detection.losses import BoxTargets, ssd_losses
 from tasks.errors import require
 from tasks.models.factories.detectors import Detector
-from tasks.models.library.ssd import LibrarySsd
 from tasks.models.openmmlab.dense import DenseDetector, DenseRaw, building
 from tasks.models.ssd import Ssd, SsdRaw
+from tasks.models.trunks.ssd import TrunkSsd
 
 DetectorRaw = SsdRaw | DenseRaw
 R = TypeVar("R", SsdRaw, DenseRaw)
@@ -73,7 +73,7 @@ class SsdReading(Reading[SsdRaw]):
 
     vectorized = True
 
-    def __init__(self, model: Ssd | LibrarySsd, size: int, device: torch.device) -> None:
+    def __init__(self, model: Ssd | TrunkSsd, size: int, device: torch.device) -> None:
         self.anchors = model.anchors(size).to(device)
         self.coder = model.head.ssd.bbox_coder
         self._test: Any = model.head.ssd.test_cfg

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tasks.classification.settings import ClassificationSettings
 from tasks.datasets.names import VOC_CLASSES
-from tasks.models.settings import DetectorSettings, LibraryDetectorSettings, ResNetSettings, SmallSsdSettings
+from tasks.models.settings import DetectorSettings, ResNetSettings, SmallSsdSettings, stored_views
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Settings, TaskSettings, Whole
 
 ImageList = Annotated[str, Field(pattern=r"^\w[\w-]*/\w[\w.-]*$", max_length=100)]
@@ -74,7 +74,7 @@ class DetectionSettings(TaskSettings):
     @property
     def stored_views(self) -> int:
         """How many views of each image a frozen trunk sees."""
-        return 2 if isinstance(self.model, LibraryDetectorSettings) and self.model.mirrored else 1
+        return stored_views(self.model)
 
     def untrained(self) -> DetectionSettings:
         """The same settings without pretraining."""

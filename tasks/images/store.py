@@ -12,7 +12,7 @@ from tasks.images.pixels import ArrayIds
 
 @runtime_checkable
 class Store(Protocol):
-    """What a frozen trunk gave for every image, such as `tasks.models.frozen.FeatureStore`."""
+    """What a frozen trunk gave for every image, such as `tasks.models.trunks.frozen.FeatureStore`."""
 
     @property
     def resident(self) -> bool:

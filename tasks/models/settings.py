@@ -26,7 +26,30 @@ class ResNetSettings(Settings):
     """Side of the input; images are scaled to it."""
 
 
-class LibrarySettings(Settings):
+class FreezableSettings(Settings):
+    """A model whose trunk may be frozen."""
+
+    freeze: Flag = False
+    """Train the layers after the trunk alone. What the trunk gives is computed once for each image and then read from files."""
+    mirrored: Flag = False
+    """With `freeze`: store the mirrored images, too, for random flips in training. Not frozen, images are always flipped."""
+    trunk_precision: Literal["fp32", "bf16"] = "bf16"
+    """With `freeze`: the precision in which the trunk runs. What it gives is stored in fp16."""
+
+    @model_validator(mode="after")
+    def _mirrors_what_is_stored(self) -> FreezableSettings:
+        if self.mirrored and not self.freeze:
+            msg = "`mirrored` is for frozen trunks; images are flipped at random where the trunk is trained"
+            raise ValueError(msg)
+        return self
+
+
+def stored_views(model: Settings) -> int:
+    """How many views of each image a model's frozen trunk sees: the image, and where it says so the mirrored one."""
+    return 2 if isinstance(model, FreezableSettings) and model.mirrored else 1
+
+
+class LibrarySettings(FreezableSettings):
     """A classifier of timm or torchvision, by its name there."""
 
     kind: Literal["timm", "torchvision"]
@@ -40,28 +63,16 @@ class LibrarySettings(Settings):
     """Names of the submodules whose outputs are the taps; by default four, see `LibraryBackbone`."""
     hidden: Whole = Field(0, ge=0, le=65536)
     """Size of a hidden layer before the linear classifier; 0 for none."""
-    freeze: Flag = False
-    """Train the layers after the trunk alone. What the trunk gives is computed once for each image and then read from files."""
-    mirrored: Flag = False
-    """With `freeze`: store the mirrored images, too, for random flips in training. Not frozen, images are always flipped."""
-    trunk_precision: Literal["fp32", "bf16"] = "bf16"
-    """With `freeze`: the precision in which the trunk runs. What it gives is stored in fp16."""
-
-    @model_validator(mode="after")
-    def _mirrors_what_is_stored(self) -> LibrarySettings:
-        if self.mirrored and not self.freeze:
-            msg = "`mirrored` is for frozen trunks; images are flipped at random where the trunk is trained"
-            raise ValueError(msg)
-        return self
 
 
-class OwnModelSettings(Settings):
-    """A model from a Python file; see `tasks.models.tapped.OwnModel`."""
+class OwnModelSettings(FreezableSettings):
+    """A model from a Python file; see `tasks.models.tapped.OwnModel`. What its head reads is what a frozen one stores."""
 
     kind: Literal["file"]
     name: Annotated[FileName, Field(max_length=100)]
     """Of the model in the file that `--model-file` loads."""
-    pixels: Whole = Field(32, ge=16, le=MOST_PIXELS)
+    pixels: Whole = Field(ge=16, le=MOST_PIXELS)
+    """Side of the input; images are scaled to it."""
 
 
 def _kind_of(model: object, usual: str = "resnet18") -> object:
@@ -111,8 +122,8 @@ class SmallSsdSettings(Settings):
     extra_channels: Whole = Field(64, ge=2, le=MOST_CHANNELS)
 
 
-class LibraryDetectorSettings(LibrarySettings):
-    """SSD's head on a trunk of timm or torchvision, which may be frozen. It detects on the last taps and on coarser maps."""
+class SsdHeadSettings(Settings):
+    """SSD's head on the last taps of a trunk, and on coarser maps."""
 
     levels: Whole = Field(2, ge=1, le=8)
     """How many of the last taps the neck reads."""
@@ -128,18 +139,33 @@ class LibraryDetectorSettings(LibrarySettings):
     """Of the sides of anchors that are not square; each is used lying and standing, on all levels."""
 
     @model_validator(mode="after")
-    def _levels_have_sizes(self) -> LibraryDetectorSettings:
+    def _levels_have_sizes(self) -> SsdHeadSettings:
         levels = self.levels + self.extra_levels
         if len(self.sizes) != levels + 1:
             msg = f"{levels} levels need {levels + 1} sizes of anchors; there are {len(self.sizes)}"
             raise ValueError(msg)
+        return self
+
+
+class LibraryDetectorSettings(LibrarySettings, SsdHeadSettings):
+    """SSD's head on a trunk of timm or torchvision, which may be frozen."""
+
+    @model_validator(mode="after")
+    def _has_no_hidden_layer(self) -> LibraryDetectorSettings:
         if self.hidden:
             msg = "`hidden` is for classifiers; a detector has `channels`"
             raise ValueError(msg)
         return self
 
 
-DetectorSettings = Annotated[FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings, Field(discriminator="kind")]
+class OwnDetectorSettings(OwnModelSettings, SsdHeadSettings):
+    """SSD's head on a model from a Python file, which may be frozen; a head of its own is not used."""
+
+
+TrunkDetectorSettings = LibraryDetectorSettings | OwnDetectorSettings
+DetectorSettings = Annotated[
+    FullSsdSettings | SmallSsdSettings | LibraryDetectorSettings | OwnDetectorSettings, Field(discriminator="kind")
+]
 """The model of a detection protocol."""
 
 
@@ -198,7 +224,8 @@ PoseModelSettings = Annotated[
     Annotated[HourglassSettings, Tag("hourglass")]
     | Annotated[LibraryPoseSettings, Tag("timm")]
     | Annotated[LibraryPoseSettings, Tag("torchvision")]
-    | Annotated[MmposeSettings, Tag("mmpose")],
+    | Annotated[MmposeSettings, Tag("mmpose")]
+    | Annotated[OwnModelSettings, Tag("file")],
     Discriminator(lambda model: _kind_of(model, "hourglass")),
 ]
 """The model of a pose protocol; a stacked hourglass where no kind is named."""
@@ -234,7 +261,8 @@ class LibrarySegmenterSettings(LibrarySettings):
 SegmenterSettings = Annotated[
     Annotated[ResNetSegmenterSettings, Tag("resnet18")]
     | Annotated[LibrarySegmenterSettings, Tag("timm")]
-    | Annotated[LibrarySegmenterSettings, Tag("torchvision")],
+    | Annotated[LibrarySegmenterSettings, Tag("torchvision")]
+    | Annotated[OwnModelSettings, Tag("file")],
     Discriminator(_kind_of),
 ]
 """The model of a segmentation protocol; one on ResNet-18 where no kind is named."""

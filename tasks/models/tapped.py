@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -25,24 +26,30 @@ class TappedModel(TapModel):
     transformer (n, tokens, c), which become a square map without the tokens before them, or a vector (n, c).
 
     Args:
-        module: takes normalized images and gives what the task's losses compare: of classification, logits (n, classes).
+        module: takes normalized images and gives what the task's losses compare: see `OwnModel.build`.
         taps: names of submodules, as `module.named_modules()` gives them. None of them may be inside the head.
-        head: name of the submodule that computes the output from the features.
+        head: name of the submodule that computes the output from the features; None where the taps alone are read.
 
     Raises:
         AttributeError: there is no submodule of such a name.
     """
 
-    def __init__(self, module: nn.Module, taps: Sequence[str], head: str) -> None:
+    def __init__(self, module: nn.Module, taps: Sequence[str], head: str | None = None) -> None:
         super().__init__()
-        for name in (*taps, head):
+        for name in (*taps, head or ""):
             module.get_submodule(name)
         self.module = module
         self._tap_names, self._head_name = tuple(taps), head
 
     @property
     def head(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride] - not a second entry of the state
-        """The submodule that computes the output from the features."""
+        """The submodule that computes the output from the features.
+
+        Raises:
+            AttributeError: none is named.
+        """
+        if self._head_name is None:
+            raise AttributeError
         return self.module.get_submodule(self._head_name)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
@@ -52,14 +59,22 @@ class TappedModel(TapModel):
 
     def forward(self, images: Tensor) -> Outputs:
         """Taps, features and output of one run of the module."""
+        with hooked_taps(self.module, self._tap_names) as taps, self._read_by_head() as features:
+            raw = self.module(images)
+        return Outputs(tuple(as_map(tap) for tap in taps), tuple(features), raw)
+
+    @contextmanager
+    def _read_by_head(self) -> Iterator[list[Tensor]]:
+        """Collects what the head reads; nothing where none is named."""
         features: list[Tensor] = []
+        if self._head_name is None:
+            yield features
+            return
         handle = self.head.register_forward_pre_hook(lambda _module, inputs: features.extend(inputs))
         try:
-            with hooked_taps(self.module, self._tap_names) as taps:
-                raw = self.module(images)
+            yield features
         finally:
             handle.remove()
-        return Outputs(tuple(as_map(tap) for tap in taps), tuple(features), raw)
 
 
 def as_map(tap: Tensor) -> Tensor:
@@ -96,8 +111,16 @@ class OwnModel(ABC):
 
     @abstractmethod
     def build(self, outputs: int) -> TapModel:
-        """A new model, initialized by torch's global generator; most simply a `TappedModel`.
+        """A new model, initialized by torch's global generator or from weights of its own; most simply a `TappedModel`.
+
+        It takes images (n, 3, pixels, pixels) under ImageNet's mean and standard deviation; of CIFAR-10, and of the rendered scenes of
+        classification, under those of CIFAR-10. It gives, as the kind of task wants:
+
+        - classification: logits (n, classes);
+        - segmentation: logits (n, classes, h, h) of the image or of a coarser map;
+        - pose: heatmaps (n, stacks, joints, h, h), of one stack or several;
+        - detection: nothing; SSD's head reads its last taps, and it needs no head.
 
         Args:
-            outputs: how many numbers it predicts: the number of classes.
+            outputs: how many numbers it predicts: the number of classes or of joints.
         """

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.models.settings import LibraryPoseSettings, PoseModelSettings
+from tasks.models.settings import FreezableSettings, PoseModelSettings, stored_views
 from tasks.settings import DataSource, Distinct, FileName, Flag, Number, Recipe, Settings, TaskSettings, Whole
 
 FRAME_PER_PERSON = 1.25
@@ -94,12 +94,12 @@ class PoseSettings(TaskSettings):
     @property
     def stored_views(self) -> int:
         """How many views of each image a frozen trunk sees."""
-        return 2 if isinstance(self.model, LibraryPoseSettings) and self.model.mirrored else 1
+        return stored_views(self.model)
 
     @model_validator(mode="after")
     def _flip_test_has_mirrored_images(self) -> PoseSettings:
         model = self.model
-        if self.flip_test and isinstance(model, LibraryPoseSettings) and model.freeze and not model.mirrored:
+        if self.flip_test and isinstance(model, FreezableSettings) and model.freeze and not model.mirrored:
             msg = "`flip_test` of a frozen trunk needs `mirrored` in its table `model`"
             raise ValueError(msg)
         return self

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag
 
 from tasks.datasets.names import CAMVID_CLASSES, CAMVID_VOID
-from tasks.models.settings import LibrarySegmenterSettings, SegmenterSettings
+from tasks.models.settings import SegmenterSettings, stored_views
 from tasks.settings import DataSource, Distinct, FileName, Number, Settings, TaskSettings, Whole
 
 MOST_CLASSES, LARGEST_NUMBER = 250, 255
@@ -112,4 +112,4 @@ class SegmentationSettings(TaskSettings):
     @property
     def stored_views(self) -> int:
         """How many views of each image a frozen trunk sees."""
-        return 2 if isinstance(self.model, LibrarySegmenterSettings) and self.model.mirrored else 1
+        return stored_views(self.model)

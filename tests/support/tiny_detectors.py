@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_models import own_model_file
 
 from lossbench.config import Protocol
 from lossbench.submissions.conformance import tiny_protocol
 from tasks.base import Task
 from tasks.kinds import build_task
 from tasks.models.openmmlab.detector_config import SHIPPED
+from tasks.models.outside import load_model_file
 
 SMALLER = """
     backbone=dict(depth=18, base_channels=8, stem_channels=8),
@@ -35,6 +37,10 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     "torchvision": {
         "kind": "torchvision", "name": "mobilenet_v3_small", "pixels": 64, "channels": 16, "extra_levels": 1,
         "sizes": [0.2, 0.4, 0.7, 1.0],
+    },
+    "own": {"kind": "file", "name": "two-stages-detection", "pixels": 32, "channels": 16},
+    "own, frozen": {
+        "kind": "file", "name": "two-stages-detection", "pixels": 32, "channels": 16, "freeze": True, "mirrored": True
     },
 }  # fmt: skip
 """The `task.model` tables, by what they show; `config` is a name of `CONFIGS`."""
@@ -59,4 +65,6 @@ def built_with(model: Mapping[str, Any], cache: Path) -> Task[Any, Any]:
     """The tiny detection task with another model."""
     if model.get("config") in CONFIGS:
         model = {**model, "config": config_in(cache / "configs", model["config"])}
+    if model["kind"] == "file":
+        load_model_file(own_model_file(cache / "own", "detection"))
     return build_task(protocol_with(model).task, cache, cache, torch.device("cpu"))

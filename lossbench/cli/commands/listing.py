@@ -85,10 +85,10 @@ def taps(
     from rich.table import Column, Table
 
     from lossbench.config_files import read_protocol
-    from lossbench.diagnosis.taps import candidates
+    from lossbench.diagnosis.taps import candidates, with_trained_trunk
     from tasks.kinds import build_task
 
-    task = build_task(read_protocol(protocol).task, data, out / "cache", torch.device("cpu"))
+    task = build_task(with_trained_trunk(read_protocol(protocol).task), data, out / "cache", torch.device("cpu"))
     numbers = (Column(name, justify="right") for name in ("output", "parameters", "operations"))
     table = Table(Column("part", no_wrap=True), *numbers, box=None)
     for part in candidates(task):

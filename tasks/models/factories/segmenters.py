@@ -1,7 +1,8 @@
-"""The models of segmentation protocols: small encoder-decoders on ResNet-18 and on trunks of libraries, frozen or not."""
+"""The models of segmentation protocols: small encoder-decoders on ResNet-18 and on trunks of libraries, and a user's own."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 from tasks.base import Features, TapModel
 from tasks.images.pixels import Colors, Pixels
 from tasks.images.store import Store
-from tasks.models.library.deconvolutions import LastMapModel
-from tasks.models.library.trunk import MapTrunk
 from tasks.models.neck import MapNeck, Shapes
 from tasks.models.resnet import ResNet18Stages
-from tasks.models.settings import LibrarySegmenterSettings, ResNetSegmenterSettings, SegmenterSettings
+from tasks.models.settings import LibrarySegmenterSettings, OwnModelSettings, ResNetSegmenterSettings, SegmenterSettings
+from tasks.models.trunks.deconvolutions import LastMapModel
+from tasks.models.trunks.library import LibraryBackbone
+from tasks.models.trunks.maps import MapTrunk
+from tasks.models.trunks.own import OwnNetwork
 
 
 class StageMaps(nn.Module):
@@ -71,19 +74,24 @@ class SegmenterFactory:
 
     Raises:
         DataError: the model does not exist or gives no maps, or its weights do not fit.
+        ModelError: the file of a user's own model was not loaded.
     """
 
     def __init__(self, settings: SegmenterSettings, classes: int) -> None:
         self._settings, self._classes = settings, classes
         self._trunk: MapTrunk | None = None
+        self._own: OwnNetwork | None = None
         self.colors: Colors | None = None
         """The normalization that the weights expect; None where there are none."""
         self.fingerprints: dict[str, str] = {}
-        """SHA-256 of weights from outside the repository, by name."""
+        """SHA-256 of weights and code from outside the repository, by name."""
         if isinstance(settings, LibrarySegmenterSettings):
-            self._trunk = MapTrunk(settings)
+            self._trunk = MapTrunk(settings, partial(LibraryBackbone, settings))
             self.colors, self.fingerprints = self._trunk.colors, self._trunk.fingerprints
             self._shapes = self._trunk.shapes
+        elif isinstance(settings, OwnModelSettings):
+            self._own = OwnNetwork(settings, classes, (classes, "h", "h"))
+            self.fingerprints, self._shapes = self._own.fingerprints, (self._own.shape,)
         else:
             self._shapes = _shapes(settings)
         self.side = self._shapes[0][-1]
@@ -96,23 +104,30 @@ class SegmenterFactory:
             pixels: the images.
             cache: the store lies in its folder `features`.
         """
-        return self._trunk.freeze(pixels, cache) if self._trunk else None
+        frozen = self._own or self._trunk
+        return frozen.freeze(pixels, cache) if frozen else None
 
     def pretrained(self) -> TapModel | None:
         """A model whose last tap is that of its trunk; None where no trunk has weights of its own."""
+        if self._own is not None:
+            return self._own.pretrained()
         trunk = self._trunk.untrained() if self._trunk else None
         return LastMapModel(trunk, self._shapes, self._classes) if trunk else None
 
     def build(self) -> TapModel:
         """A new model: random weights are drawn from torch's global generator, others are read from their file."""
-        return EncoderDecoder(self._backbone(), self._shapes, self._settings.channels, self._classes)
-
-    def _backbone(self) -> nn.Module:
-        if isinstance(self._settings, ResNetSegmenterSettings):
-            return StageMaps(self._settings)
-        if self._trunk is None:
-            raise TypeError
-        return self._trunk.build()
+        settings = self._settings
+        if isinstance(settings, OwnModelSettings):
+            if self._own is None:
+                raise TypeError
+            return self._own.build()
+        if isinstance(settings, ResNetSegmenterSettings):
+            backbone = StageMaps(settings)
+        else:
+            if self._trunk is None:
+                raise TypeError
+            backbone = self._trunk.build()
+        return EncoderDecoder(backbone, self._shapes, settings.channels, self._classes)
 
 
 @torch.no_grad()

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
-from tasks.models.library.backbone import named_parts
 from tasks.models.openmmlab.topdown import LAST_LAYERS, SHIPPED, TopDownModel
 from tasks.models.settings import MmposeSettings
+from tasks.models.trunks.library import named_parts
 from tasks.models.trust import trusted_config
 from tasks.models.weights import load_weights, read_state_dict
 from tasks.outside.errors import blaming_config

@@ -71,3 +71,14 @@ def test_the_parts_of_a_model_are_listed(
     # 3 x 8 kernels of 3 x 3 and 8 biases; 16 x 16 places x 27 x 8 multiplications with additions.
     assert ["0.0", "8", "x", "16", "x", "16", "224", f"{16 * 16 * 27 * 8 * 2:,}"] in lines
     assert ["3", "8", "136", "256"] in lines
+
+
+def test_the_parts_of_a_frozen_trunk_are_listed_without_making_its_store(
+    protocol: Callable[[str], Path], tmp_path: Path, lossbench_cli: Callable[..., Result]
+) -> None:
+    pytest.importorskip("timm")
+    frozen = 'kind = "timm", name = "test_resnet", pixels = 32, freeze = true, mirrored = true'
+    result = lossbench_cli("list", "taps", protocol(frozen), "--out", tmp_path / "out")
+    assert result.code == 0, result
+    assert "layer1" in [line.split()[0] for line in result.output.splitlines() if line]
+    assert not list((tmp_path / "out").rglob("features"))

@@ -70,7 +70,7 @@ def test_training_changes_what_is_not_frozen(task: DetectionTask, name: str, mak
     after = make_trial(Random()).committee[0].model.state_dict()
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[key], after[key]) for key in before)
-    assert (name == "frozen") == (not [key for key in before if key.startswith("backbone")])
+    assert ("frozen" in name) == (not [key for key in before if key.startswith("backbone")])
 
 
 def test_its_parts_can_be_listed(task: DetectionTask) -> None:
@@ -80,7 +80,7 @@ def test_its_parts_can_be_listed(task: DetectionTask) -> None:
 
 
 def test_a_mirrored_row_comes_with_mirrored_boxes(task: DetectionTask, name: str) -> None:
-    if name != "frozen":
+    if "frozen" not in name:
         pytest.skip("images of models that are trained whole are augmented themselves")
     ids = np.repeat(SOME, 8)
     rows, targets = task.augmented(ids, np.random.default_rng(0))

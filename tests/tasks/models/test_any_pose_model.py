@@ -16,11 +16,11 @@ from tasks.models import trust
 from tasks.pose.task import PoseTask
 
 SOME = np.array([3, 40, 7, 66, 12, 59, 0])
-SIDES = {"frozen": 8, "timm ViT": 8, "HRNet": 8}
+SIDES = {"frozen": 8, "timm ViT": 8, "HRNet": 8, "own": 8, "own, frozen": 8}
 """Of the heatmaps."""
 
 
-@pytest.fixture(scope="session", params=fast_among(POSE_MODELS, "frozen"))
+@pytest.fixture(scope="session", params=fast_among(POSE_MODELS, "frozen", "own"))
 def name(request: pytest.FixtureRequest) -> str:
     pytest.importorskip("timm")
     return request.param
@@ -63,12 +63,12 @@ def test_training_changes_what_is_not_frozen(task: PoseTask, name: str, make_tri
     after = make_trial(Random()).committee[0].model.state_dict()
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[key], after[key]) for key in before)
-    if name == "frozen":
+    if "frozen" in name:
         assert not [key for key in before if key.startswith("backbone")], "the frozen trunk is not a part of the model"
 
 
 def test_augmented_joints_move_with_what_the_model_sees(task: PoseTask, name: str) -> None:
-    if name != "frozen":
+    if "frozen" not in name:
         pytest.skip("its augmentation is the hourglass's")
     rows, targets = task.augmented(SOME, np.random.default_rng(1))
     plain, mirrored = task.unlabeled.inputs(SOME), task.unlabeled.mirrored(SOME)

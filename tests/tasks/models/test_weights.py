@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tasks.errors import DataError
-from tasks.models.library.backbone import initial_backbone
 from tasks.models.settings import LibrarySettings
+from tasks.models.trunks.library import initial_backbone
 from tasks.models.weights import load_weights, read_state_dict
 
 

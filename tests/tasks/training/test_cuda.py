@@ -20,7 +20,7 @@ from lossnet import DivergenceObjective, ListwiseObjective, RankingObjective
 from tasks.base import Task
 from tasks.images.squares import StoredSquares
 from tasks.memory import images_at_once
-from tasks.models.frozen import FeatureStore, ResidentRows
+from tasks.models.trunks.frozen import FeatureStore, ResidentRows
 from tasks.training import loop
 from tasks.training.device.steps import DeviceSteps
 from tasks.training.dropout import Dropout

@@ -21,7 +21,7 @@ import tasks.training.loop as training_loop
 import tasks.training.step as training_step
 from lossnet import DivergenceObjective, ListwiseObjective, RankingObjective
 from tasks.base import Task
-from tasks.models.frozen import FeatureStore, ResidentRows
+from tasks.models.trunks.frozen import FeatureStore, ResidentRows
 from tasks.training.device.steps import CaptureError, DeviceSteps, not_captured, planned_epochs
 from tasks.training.dropout import Dropout
 from tasks.training.loop import OrdinarySteps, TrainingError, fit

@@ -1,4 +1,4 @@
-"""The store of a frozen trunk of timm or torchvision, under a key of all that decides its rows."""
+"""The store of a frozen trunk, under a key of all that decides its rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,47 @@ from tasks.cores import threads_for
 from tasks.images.pixels import Pixels
 from tasks.images.store import Store
 from tasks.memory import images_at_once
-from tasks.models.frozen import TRUNK_BATCH, RowLayout, Trunk, Views, feature_store
-from tasks.models.library.backbone import LastTaps, LibraryBackbone
-from tasks.models.settings import LibrarySettings
+from tasks.models.settings import LibrarySettings, OwnModelSettings
+from tasks.models.trunks.frozen import TRUNK_BATCH, Backbone, RowLayout, StoredTrunk, Trunk, Views, feature_store
 from tasks.models.weights import digest
 
 STORE_VERSION = 1
 """Raised when the same trunk and images would give other rows."""
 
 
-def library_store(
-    trunk: LibraryBackbone | LastTaps, settings: LibrarySettings, pixels: Pixels, cache: Path
+class FreezableTrunk:
+    """A trunk that a protocol may freeze.
+
+    Args:
+        trunk: in evaluation mode; it is not trained.
+        settings: the protocol's `task.model` table.
+    """
+
+    def __init__(self, trunk: Backbone, settings: LibrarySettings | OwnModelSettings) -> None:
+        self._initial, self._frozen_by = trunk, settings
+        self._layout: RowLayout | None = None
+        self.fingerprints = trunk.fingerprints()
+        """SHA-256 of its code and weights from outside the repository, by name."""
+
+    def freeze(self, pixels: Pixels, cache: Path) -> Store | None:
+        """The store of what it gives for all images, from which it is read from now on; None where it is not frozen.
+
+        Args:
+            pixels: the images.
+            cache: the store lies in its folder `features`.
+        """
+        if not self._frozen_by.freeze:
+            return None
+        store, self._layout = trunk_store(self._initial, self._frozen_by, pixels, cache)
+        return store
+
+    def _stored(self) -> StoredTrunk | None:
+        """Reads the rows of the store; None where there is none."""
+        return None if self._layout is None else StoredTrunk(self._layout)
+
+
+def trunk_store(
+    trunk: Backbone, settings: LibrarySettings | OwnModelSettings, pixels: Pixels, cache: Path
 ) -> tuple[Store, RowLayout]:
     """The store of what a trunk gives for all images, and the layout of its rows; what is missing in the cache is computed.
 

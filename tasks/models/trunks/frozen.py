@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.errors import DataError
-from tasks.images.pixels import ArrayIds, on_device
+from tasks.images.pixels import ArrayIds, Colors, on_device
 from tasks.memory import fits
 from tasks.shards import Sharding, load_shards, taken
 
@@ -24,6 +25,7 @@ SHARD_BYTES = 96 * 2**20
 MOST_FILES = 512
 """Each stays open, and systems allow a process about 1,000. Larger stores have larger files."""
 TRUNK_BATCH = 64
+INITIAL_SEED = 0  # of the random weights of a frozen trunk: all runs read the same store
 
 Float16Rows = NDArray[np.float16]
 Trunk = Callable[[Tensor], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
@@ -59,6 +61,29 @@ class RowLayout:
         count = len(self.features)
         features = tuple(part.unflatten(1, shape) for part, shape in zip(parts, self.features, strict=False))
         return tuple(part[:, :, None, None] for part in parts[count:]), features
+
+
+class Backbone(nn.Module):
+    """A trunk that is trained or frozen. It gives the taps and the features of normalized images."""
+
+    tap_names: tuple[str, ...]
+    """Of the taps, and what else decides what it gives beside its weights."""
+    colors: Colors
+    """The normalization that it expects."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of its code and weights from outside the repository, by name; its random weights have none."""
+        return {}
+
+
+B = TypeVar("B", bound=Backbone)
+
+
+def initial(build: Callable[[], B]) -> B:
+    """A new trunk in evaluation mode whose random weights, where it has any, are always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(INITIAL_SEED)
+        return build().eval()
 
 
 class StoredTrunk(nn.Module):

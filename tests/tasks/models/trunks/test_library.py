@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tasks.errors import DataError
-from tasks.models.library.backbone import LastTaps, LibraryBackbone
 from tasks.models.settings import LibraryPoseSettings
+from tasks.models.trunks.library import LibraryBackbone
+from tasks.models.trunks.maps import LastTaps
 
 
 @pytest.mark.parametrize("training", [True, False])

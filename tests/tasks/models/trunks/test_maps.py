@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from tasks.models.library.trunk import MapTrunk
 from tasks.models.settings import LibraryPoseSettings
+from tasks.models.trunks.library import LibraryBackbone
+from tasks.models.trunks.maps import MapTrunk
 
 
 def trunk(weights: str) -> MapTrunk:
     table = {"kind": "timm", "name": "test_resnet", "weights": weights, "pixels": 32, "deconvolutions": 3}
-    return MapTrunk(LibraryPoseSettings.model_validate(table))
+    settings = LibraryPoseSettings.model_validate(table)
+    return MapTrunk(settings, partial(LibraryBackbone, settings))
 
 
 def test_weights_decide_whether_it_is_read_untrained(tmp_path: Path) -> None:

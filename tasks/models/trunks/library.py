@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,20 +16,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lossnet.taps import hooked_taps
-from tasks.base import Features, TapModel
+from tasks.base import Features
 from tasks.errors import DataError, require
 from tasks.images.pixels import Colors
 from tasks.models.settings import LibrarySettings
 from tasks.models.tapped import TOKENS, as_map
-from tasks.models.weights import load_weights, packaged_file, read_state_dict, renamed
+from tasks.models.trunks.frozen import Backbone, initial
+from tasks.models.weights import digest, load_weights, packaged_file, read_state_dict, renamed
 
 DEFAULT_TAPS = 4
 POSITIONS = ("pos_embed", "relative_position", "rel_pos")
 """In the names of a transformer's entries that timm resizes to another number of tokens."""
-INITIAL_SEED = 0  # of the random weights of a frozen trunk: all runs read the same store
 
 
-class LibraryBackbone(nn.Module):
+class LibraryBackbone(Backbone):
     """A classifier of a library without its last layer.
 
     Default taps: of a convolutional network the last output at each of the four lowest resolutions; of a network with
@@ -44,6 +45,11 @@ class LibraryBackbone(nn.Module):
         self.network, stages, self.colors = build(settings)
         self.tap_names = named_parts(self.network, settings.taps or stages, settings.name)
         self.size = self._measured(settings)
+        self._has_weights = settings.weights != "none"
+
+    def fingerprints(self) -> dict[str, str]:
+        """That of its weights."""
+        return {"weights": digest(self)} if self._has_weights else {}
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps (n, c, h, w), and the vector (n, d) that the library's own classifier would read."""
@@ -63,61 +69,6 @@ class LibraryBackbone(nn.Module):
         return embedding.shape[1]
 
 
-class LastTaps(nn.Module):
-    """A trunk whose features are the maps of its last taps, instead of the library's vector.
-
-    Args:
-        backbone: the trunk.
-        count: how many of its taps.
-
-    Raises:
-        DataError: it has fewer taps.
-    """
-
-    def __init__(self, backbone: LibraryBackbone, count: int, pixels: int) -> None:
-        super().__init__()
-        self.backbone, self._count = backbone, count
-        self.colors = backbone.colors
-        names = backbone.tap_names
-        self.tap_names = (*names, f"the last {count} are features")
-        require(
-            count <= len(names), f"{count} levels of a trunk with {len(names)} taps; lower levels or name more taps"
-        )
-        training = backbone.training
-        with torch.no_grad():
-            _, maps = self.eval()(torch.zeros(1, 3, pixels, pixels))  # in training mode it would move batch statistics
-        self.train(training)
-        self.shapes = tuple(tuple(each.shape[1:]) for each in maps)
-        """Of the features of one image."""
-
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
-        """All taps, and the last of them."""
-        taps, _ = self.backbone(images)
-        return taps, taps[-self._count :]
-
-
-class BackboneClassifier(TapModel):
-    """A trunk, a hidden layer where one is asked for, and a linear classifier.
-
-    Args:
-        backbone: gives taps, and one vector per input as the only feature.
-        size: of that vector.
-        hidden: size of the hidden layer (with ReLU); 0 for none.
-        classes: how many.
-    """
-
-    def __init__(self, backbone: nn.Module, size: int, hidden: int, classes: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.neck = nn.Sequential(nn.Linear(size, hidden), nn.ReLU()) if hidden else nn.Identity()
-        self.head = nn.Linear(hidden or size, classes)
-
-    def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
-        """The trunk's taps, and its vector or the hidden layer's."""
-        taps, (embedding,) = self.backbone(images)
-        return taps, (self.neck(embedding),)
-
-
 def named_parts(network: nn.Module, names: Sequence[str], model: str) -> tuple[str, ...]:
     """These names of submodules, all of which a network has; `model` is its name in the message.
 
@@ -132,10 +83,8 @@ def named_parts(network: nn.Module, names: Sequence[str], model: str) -> tuple[s
 
 
 def initial_backbone(settings: LibrarySettings) -> LibraryBackbone:
-    """A trunk in evaluation mode whose random weights, where it has any, are always the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(INITIAL_SEED)
-        return LibraryBackbone(settings).eval()
+    """The trunk that a protocol names, in evaluation mode; see `initial`."""
+    return initial(partial(LibraryBackbone, settings))
 
 
 def _timm_network(settings: LibrarySettings) -> tuple[nn.Module, list[str], Colors]:

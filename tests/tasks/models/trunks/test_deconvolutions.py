@@ -13,8 +13,8 @@ from tiny_models import POSE_MODELS, built_with, protocol_with
 from torch import Tensor, nn
 
 from tasks.errors import DataError
-from tasks.models.library.deconvolutions import DeconvolutionModel
 from tasks.models.settings import LibraryPoseSettings
+from tasks.models.trunks.deconvolutions import DeconvolutionModel
 
 SHAPES = ((3, 8, 8), (5, 4, 4))
 

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from tasks.errors import DataError
 from tasks.images.pixels import Pixels
-from tasks.models import frozen
-from tasks.models.frozen import RowLayout, Views, feature_store
-from tasks.models.library import store
-from tasks.models.library.backbone import LibraryBackbone
-from tasks.models.library.store import library_store
 from tasks.models.settings import LibrarySettings
+from tasks.models.trunks import frozen, store
+from tasks.models.trunks.frozen import RowLayout, Views, feature_store
+from tasks.models.trunks.library import LibraryBackbone
+from tasks.models.trunks.store import trunk_store
 from tasks.progress import listening
 from tasks.shards import Sharding, load_shards
 from tasks.training.seeding import seeded
@@ -168,7 +167,7 @@ def test_threads_compute_the_rows_that_one_computes(tmp_path: Path, monkeypatch:
     stores = []
     for threads in (1, 6):
         monkeypatch.setattr(store, "threads_for", lambda _, threads=threads: threads)
-        stores.append(library_store(backbone, settings, Pixels(images, 32), tmp_path / str(threads))[0])
+        stores.append(trunk_store(backbone, settings, Pixels(images, 32), tmp_path / str(threads))[0])
     alone, together = (each.rows(np.arange(96)) for each in stores)
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
@@ -178,9 +177,9 @@ def test_other_pixels_are_another_store(tmp_path: Path) -> None:
     with seeded(np.random.default_rng(0)):
         backbone = LibraryBackbone(settings).eval()
     images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
-    before = library_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
+    before = trunk_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
     images[5] = 200
-    after = library_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
+    after = trunk_store(backbone, settings, Pixels(images, 32), tmp_path)[0].rows(np.arange(8))
     assert (before != after).any(1).tolist() == [image == 5 for image in range(8)]
 
 

@@ -1,4 +1,4 @@
-"""SSD's head on a trunk of timm or torchvision, which is trained or frozen."""
+"""SSD's head on a trunk of a library or of a user, which is trained or frozen."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from tasks.base import Features, TapModel
 from tasks.models.neck import MapNeck, Shapes
-from tasks.models.settings import LibraryDetectorSettings
+from tasks.models.settings import TrunkDetectorSettings
 from tasks.models.ssd import SsdOutput
 
 
-class LibrarySsd(TapModel):
-    """An SSD on a trunk of a library. Its taps are the trunk's; its features are the neck's maps.
+class TrunkSsd(TapModel):
+    """An SSD on any trunk. Its taps are the trunk's; its features are the neck's maps.
 
     Args:
         backbone: gives taps and maps; of a frozen trunk it reads them from rows of the store.
@@ -30,7 +30,7 @@ class LibrarySsd(TapModel):
     head: SsdOutput
     embedded_tap = -1
 
-    def __init__(self, backbone: nn.Module, shapes: Shapes, settings: LibraryDetectorSettings, classes: int) -> None:
+    def __init__(self, backbone: nn.Module, shapes: Shapes, settings: TrunkDetectorSettings, classes: int) -> None:
         super().__init__()
         self._shapes = shapes
         self.backbone = backbone
@@ -56,7 +56,7 @@ class LibrarySsd(TapModel):
         return maps
 
 
-def ssd_head(settings: LibraryDetectorSettings, sides: list[int], classes: int) -> SSDHead:
+def ssd_head(settings: TrunkDetectorSettings, sides: list[int], classes: int) -> SSDHead:
     """Mmdet's head, for maps of these sides."""
     init_default_scope("mmdet")
     pixels, levels = settings.pixels, len(sides)
