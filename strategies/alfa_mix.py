@@ -18,6 +18,7 @@ from strategies.kernels.mixing import (
     UNSTABLE_WEIGHT,
     Anchors,
     MixingEffect,
+    changed_weight,
     concatenate,
     feature_chunks,
     flatten,
@@ -46,8 +47,8 @@ class AlfaMix(Strategy):
     D is the number of features of an image, over all tensors that the head reads.
 
     The move is then epsilon |z* - z| g / |g|: its direction does not depend on the anchor. An affine head never returns
-    to a category that it has left along a ray, so it suffices to mix with the farthest anchor; with other heads this is
-    an approximation. An image without a gradient does not move. The gradient of the loss in the head's output is computed
+    to a category that it has left along a ray, so it suffices to mix with the farthest anchor; with other heads, and where a
+    row is the mean of pixels, as in segmentation, or of sigmoids, this is an approximation. An image without a gradient does not move. The gradient of the loss in the head's output is computed
     in float64: in float32, where the largest probability rounds to 1, its part p - 1 would be 0, and the direction wrong.
 
     Differs from the paper, with more than one posterior row per image, in that an image is unstable if one
@@ -225,9 +226,7 @@ class AlfaMix(Strategy):
 
     def _effect(self, before: Posteriors, after: Posteriors, distance: Float[Tensor, " n"]) -> MixingEffect:
         changed = before.log_probs.argmax(2) != after.log_probs.argmax(2)
-        weight = before.pooled(changed.double()).to(
-            distance
-        )  # equal weights add up to the same, whatever rows they are of
+        weight = changed_weight(before, changed)
         by_divergence = self.spread == "kl"
         divergence = before.pooled(symmetric_divergence(before, after)) if by_divergence else torch.zeros_like(distance)
         return MixingEffect(weight, torch.where(weight >= UNSTABLE_WEIGHT, distance, torch.inf), divergence)

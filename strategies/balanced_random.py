@@ -13,13 +13,16 @@ from torch.nn import functional
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from tasks.base import Posteriors
 
+ROUNDING = 1e-5
+"""By how much equal sums of weights may differ, as a share of them."""
+
 
 class BalancedRandom(Strategy):
     """Draws images at random, evenly from the groups that the model predicts.
 
     It is what a practitioner would do who knows that some groups are rare; nnActive's random baselines that take the
     foreground into account are of this kind. The group of an image is the predicted class, and with several posterior rows
-    that of the largest weight. Where rows are not about classes (the joints of a pose), it is the group (pose cluster) of
+    that of the largest weight, of equal ones a random one. Where rows are not about classes (the joints of a pose), it is the group (pose cluster) of
     labeled images the mean of whose unit embeddings has the largest cosine with the image's.
 
     The groups take turns, in a new random order in each turn, and an image is drawn evenly from its group; a group without
@@ -41,7 +44,7 @@ class BalancedRandom(Strategy):
                 posteriors = ctx.learner.task.posteriors(outputs.raw)
                 finite(posteriors.log_probs.amax(2), "predictions")
                 if posteriors.grid is None:
-                    groups.append(heaviest_context(posteriors))
+                    groups.append(heaviest_context(posteriors, ctx.rng))
                     continue
                 means = group_means(ctx) if means is None else means
                 points = finite(ctx.learner.task.embed(outputs), "embeddings")
@@ -51,10 +54,17 @@ class BalancedRandom(Strategy):
             return ctx.pick(torch.from_numpy(rows))
 
 
-def heaviest_context(posteriors: Posteriors) -> Int[Tensor, " n"]:
-    """The context of each image whose rows have the largest total weight."""
+def heaviest_context(posteriors: Posteriors, rng: np.random.Generator) -> Int[Tensor, " n"]:
+    """The context of each image whose rows have the largest total weight; of equal ones, up to rounding, a random one."""
     weights = posteriors.weight.new_zeros(len(posteriors.weight), int(posteriors.context.max()) + 1)
-    return weights.scatter_add_(1, posteriors.context, posteriors.weight).argmax(1)
+    weights.scatter_add_(1, posteriors.context, posteriors.weight)
+    equal = weights >= weights.amax(1, keepdim=True) * (1 - ROUNDING)
+    several = (equal.sum(1) > 1).nonzero().squeeze(1)
+    chosen = equal.int().argmax(1)
+    if len(several):
+        turns = torch.from_numpy(rng.random((len(several), weights.shape[1]))).to(weights.device)
+        chosen[several] = torch.where(equal[several], turns, -1.0).argmax(1)
+    return chosen
 
 
 def group_means(ctx: Context) -> Float[Tensor, "g d"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.clustering import k_means, nearest_to_centers
-from strategies.kernels.mixing import UNSTABLE_WEIGHT
+from strategies.kernels.mixing import UNSTABLE_WEIGHT, changed_weight
 from strategies.kernels.rows import descending, filled
 from tasks.base import Outputs
 from tasks.memory import gathered
@@ -33,8 +33,8 @@ class DropQuery(Strategy):
     Differs from the paper, where a model computes in bf16, in that its head runs in float32 under dropout, and in bf16 without.
     Differs from the paper in that if fewer images are inconsistent than the budget, those follow that most passes change,
     and then random ones.
-    Differs from the authors' code in that k-means makes one start of at most 20 iterations, with first centers among at most
-    16,384 images.
+    Differs from the authors' code in that k-means sees embeddings of length 1, and makes one start of at most 20 iterations,
+    with first centers among at most 16,384 images.
     """
 
     name: ClassVar[str] = "dropquery"
@@ -77,7 +77,7 @@ class DropQuery(Strategy):
             count = torch.zeros_like(points[:, 0])
             for _ in range(self.passes):
                 changed = learner.decode(dropout(outputs.features)).log_probs.argmax(2) != categories
-                count += before.pooled(changed.double()) >= UNSTABLE_WEIGHT
+                count += changed_weight(before, changed) >= UNSTABLE_WEIGHT
             return points, count
 
         points, counts = learner.map_all(ctx.candidates, read, share=False)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from strategies.base import Context, Kind, Selection, Strategy, finite
 from strategies.kernels.information import entropy
 from strategies.kernels.matching import Matching, farthest_first, medoids
-from strategies.kernels.rows import CELLS, descending, pooled_cells
+from strategies.kernels.rows import CELLS, descending, filled, pooled_cells
 from tasks.base import Posteriors
 from tasks.settings import Number, Whole
 
@@ -53,6 +53,9 @@ class PPAL(Strategy):
     row.
     Differs from the paper in that detections of the same object are not suppressed, so that an object with many rows counts
     more than once.
+    Differs from the authors' code in that the entropy of a detection is that of its whole distribution, over all classes and
+    the background; there it is that of the two outcomes of its score.
+    Images without a detection are picked after all others.
     """
 
     name: ClassVar[str] = "ppal"
@@ -93,9 +96,12 @@ class PPAL(Strategy):
             points = functional.normalize(finite(torch.cat(embeddings), "embeddings")[kept])
             width = max(part.shape[1] for part in shares)
             spread = torch.cat([functional.pad(part, (0, width - part.shape[1])) for part in shares])[kept]
-            images = Matching(points, spread)
-            start = farthest_first(images, int(ctx.rng.integers(len(kept))), ctx.budget)
-            return ctx.pick(kept[medoids(images, start, self.iterations)])
+            shown = spread.any(1).nonzero().squeeze(1)  # what shows nothing would be the farthest of all
+            if len(shown) <= ctx.budget:
+                return ctx.pick(filled(kept[shown], kept, ctx.budget))
+            images = Matching(points, spread).subset(shown)
+            start = farthest_first(images, int(ctx.rng.integers(len(shown))), ctx.budget)
+            return ctx.pick(kept[shown[medoids(images, start, self.iterations)]])
 
     def difficulties(self, ctx: Context) -> Float[Tensor, " c"]:
         """The difficulty of each category, from 0 to 1; of none where nothing is labeled."""

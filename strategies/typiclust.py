@@ -19,7 +19,7 @@ from tasks.settings import MOST_IMAGES, Whole
 CHUNK = 1024
 """Points per matrix product in the search for neighbors."""
 NEIGHBOR_POINTS = 10_000
-"""Maximum number of points of a cluster among which neighbors are searched; for a million points in few clusters, a
+"""Maximum number of points of a cluster among which neighbors are searched, in even steps; for a million points in few clusters, a
 search among all would take days."""
 
 
@@ -28,7 +28,8 @@ class TypiClust(Strategy):
 
     Differs from the paper in that images are embedded by the task's model, not by a self-supervised one.
     Differs from the paper in that k-means never uses mini-batches.
-    Differs from the paper in that in a cluster of more than 10,000 points neighbors are searched among 10,000 of them.
+    Differs from the paper in that in a cluster of more than 10,000 points neighbors are searched among every second, third, ... of
+    them, at most 10,000.
 
     Differs from the authors' code in three ways, in which it follows the paper. Neighbors are 20, or all others of a
     smaller cluster; there they are at most half of the cluster, and labeled and picked images are not among them. Small

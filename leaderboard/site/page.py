@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def _overview_key(board: Board, texts: Mapping[str, str], docs: str) -> str:
     """Changes with everything on the pages that show all records together."""
     left_out = (board.damages, board.validation_runs, [*map(record_text, board.incomplete)])
     about = (board.strategies, board.plans, board.published, board.badges, board.descriptions, board.events)
-    return key(*texts.values(), *left_out, *about, docs, find_spec("pyarrow") is None)
+    return key(*texts.values(), *left_out, *about, docs, version("lossbench"), find_spec("pyarrow") is None)
 
 
 def _overview(board: Board, style_of: dict[str, Style], rendered: Rendered, texts: Mapping[str, str]) -> Iterator[File]:

@@ -22,7 +22,7 @@ from lossbench.config_files import read_protocol
 from lossbench.paths import Paths, write_fault
 from lossbench.running.jobs import Job, jobs, sweep_of
 from lossbench.running.machine import check_device
-from lossbench.running.sweep import prepare, run_job
+from lossbench.running.sweep import forget_task, prepare, run_job
 from strategies import Strategy
 from tasks.base import Task
 from tasks.kinds import build_task
@@ -75,6 +75,7 @@ def run(
     if fault := write_fault(paths.out):
         msg = f"out: {fault}"
         raise ConfigError(msg)
+    forget_task()  # files may have changed since the last run
     with _one_thread(), _trusting(trust_config), showing(job, progress) as events:
         return Record.of(read_record(run_job(0, job, paths, events)))
 

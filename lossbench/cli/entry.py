@@ -86,7 +86,9 @@ def _exit_code(child: int, reader: int) -> int:
 
 
 class _Stop:
-    """Ctrl-C or SIGTERM. The child, which ends of itself, is ended if code from outside keeps it from doing so.
+    """Ctrl-C, SIGTERM or the end of the terminal. The child, which ends of itself, is ended if code from outside keeps it from it.
+
+    Where `nohup` lets this process outlive its terminal, it does.
 
     Args:
         child: number of the process.
@@ -94,7 +96,8 @@ class _Stop:
 
     def __init__(self, child: int) -> None:
         self.number, self._child, self._deadline = 0, child, float("inf")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+        for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
             signal.signal(number, self._begin)
 
     def _begin(self, number: int, _: object) -> None:

@@ -90,20 +90,35 @@ def plan_round(request: Request) -> RoundSettings:
     return validated(RoundSettings, table, "pick")
 
 
-def plan_simulation(request: Request, rounds: int) -> Protocol:
+def plan_simulation(request: Request, rounds: int, strategies: Sequence[str] = ()) -> tuple[Protocol, RoundSettings]:
     """The protocol of rounds that are answered from labels that are known already: each labels as many images as the budget.
 
     Args:
         request: `labeled` are the known labels; images without a label are not read.
         rounds: how many models are trained.
+        strategies: to be compared; a single one replaces that of the request, as in a round.
+
+    Returns:
+        The protocol, and the settings of one round, whose hyper-parameters are those of its strategy.
 
     Raises:
         ConfigError, DataError: as for `plan_round`.
     """
-    table = _completed(request, unlabeled=False)
-    budget = {"initial": table["budget"], "step": table["budget"], "rounds": rounds, "subset": table.get("subset")}
-    settings = {name: table[name] for name in ("task", "loss_prediction")}
-    return validated(Protocol, {"name": SIMULATION, "version": 1, "budget": budget, **settings}, "pick")
+    table = {"strategy": "random"} | _completed(request, unlabeled=False)
+    if len(strategies) == 1:
+        table["strategy"] = strategies[0]
+    settings = validated(RoundSettings, table, "pick")
+    if settings.parameters and strategies and settings.strategy not in strategies:
+        msg = (
+            f"pick: `parameters` are of {settings.strategy}, which is not simulated; add --strategy {settings.strategy}"
+        )
+        raise ConfigError(msg)
+    if settings.duplicate_bits != RoundSettings.model_fields["duplicate_bits"].default:
+        notice("duplicate_bits is of rounds; a simulation leaves no near-duplicates out")
+    budget = {"initial": settings.budget, "step": settings.budget, "rounds": rounds, "subset": settings.subset}
+    same = {name: table[name] for name in ("task", "loss_prediction")}
+    protocol = validated(Protocol, {"name": SIMULATION, "version": 1, "budget": budget, **same}, "pick")
+    return protocol, settings
 
 
 def _completed(request: Request, *, unlabeled: bool) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lossbench.config import ConfigError
+from leaderboard.schema.records import write_whole
+from lossbench.config import ConfigError, Protocol
 from lossbench.labeling.drawing import picture
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.page import page, picture_name
-from lossbench.labeling.plan import SETTINGS_FILE, settings_text
+from lossbench.labeling.plan import SETTINGS_FILE, protocol_text, settings_text
 from tasks.datasets.tools import coco, cvat, yolo
 from tasks.datasets.tools.annotated import AnnotatedImage, Shape
 from tasks.datasets.tools.label_studio import imports as label_studio
@@ -47,8 +48,14 @@ class Addresses(NamedTuple):
     """What the address of an image begins with."""
 
 
-def check_free(folder: Path) -> None:
-    """Raise a ConfigError if there is something in the folder of a round that is to be made, or if it cannot be made."""
+def check_free(folder: Path, cache: Path | None = None) -> None:
+    """Raise a ConfigError if the folder of a round that is to be made holds something, or will hold the cache, or cannot be made."""
+    if folder.resolve() == Path.cwd():
+        msg = f"{folder} is the working folder, which a round cannot replace; give a new folder with --out"
+        raise ConfigError(msg)
+    if cache is not None and cache.resolve().is_relative_to(folder.resolve()):
+        msg = f"the cache {cache} would lie in the round's folder {folder}; give another folder with --out"
+        raise ConfigError(msg)
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} exists already; give another folder with --out, so that no round is lost"
         raise ConfigError(msg)
@@ -56,6 +63,19 @@ def check_free(folder: Path) -> None:
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         msg = f"{folder} cannot be made in {above}; give another folder with --out"
         raise ConfigError(msg)
+
+
+def write_protocol(protocol: Protocol, folder: Path) -> None:
+    """Write the protocol of a simulation into its folder.
+
+    Raises:
+        ConfigError: another protocol of this name lies there.
+    """
+    path, text = folder / f"{protocol.name}.toml", protocol_text(protocol)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        msg = f"{path} holds a simulation with other settings; give another folder with --out"
+        raise ConfigError(msg)
+    write_whole(path, text)
 
 
 def write_round(outcome: Outcome, shape: Shape, folder: Path, addresses: Addresses) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import Timeout
 
 from leaderboard.schema.records import Record, read_record, write_record
 from lossbench.config import ConfigError
+from lossbench.locks import locked
 from lossbench.running.deaths import no_exit
+from lossbench.running.executors.base import Deadline
 from lossbench.running.jobs import Event, Job, Sink
 from tasks.outside.errors import blaming_outside
 
@@ -33,6 +40,25 @@ class Recording:
     def complete(self) -> bool:
         """Whether all rounds are done."""
         return self.record is not None and self.record.complete
+
+    @contextmanager
+    def held(self, deadline: Deadline) -> Iterator[bool]:
+        """Hold the lock of the record while the block runs; another process that makes the same run is waited for.
+
+        Args:
+            deadline: until which it is waited for.
+
+        Yields:
+            Whether the lock is held.
+        """
+        seconds = deadline.seconds_left
+        with ExitStack() as stack:
+            held = True
+            try:
+                stack.enter_context(locked(self.path, -1 if seconds == math.inf else max(seconds, 0)))
+            except Timeout:
+                held = False
+            yield held
 
     def read(self) -> None:
         """Take up what an earlier start has recorded.

@@ -11,7 +11,7 @@ from leaderboard.schema.records import MetricInfo, Record, read_record
 from leaderboard.schema.upgrades import table_in
 from leaderboard.scoring.survey import MODEL_FINGERPRINTS
 from lossbench.config import RANDOM_FIRST, ConfigError, Protocol
-from lossbench.locks import locked, remove_abandoned
+from lossbench.locks import remove_abandoned
 from lossbench.paths import Paths
 from lossbench.running.deaths import RunError, no_exit
 from lossbench.running.executors.base import NEVER, Deadline, Executor
@@ -24,17 +24,17 @@ from tasks.progress import listening
 def run_job(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline = NEVER) -> Path:
     """Make a run, or the rest of it, and return the path of its record.
 
-    The record is written after every round. Another process that makes the same run is waited for.
+    The record is written after every round. Another process that makes the same run is waited for until the deadline.
 
     Raises:
         LossbenchError: the record cannot be continued, or code from outside fails or ends the program.
     """
     recording = Recording(number, job, paths.out, events)
-    with locked(recording.path):
+    with recording.held(deadline) as held:
+        if not held:
+            return recording.path
         recording.read()
-        if recording.record and recording.complete:
-            require_same_model(recording.record, job, paths)
-        if not recording.complete and not deadline.passed:
+        if recording.complete or not deadline.passed:
             for record in rounds_of(job, paths, recording.record, recording.report):
                 recording.keep(record)
                 if deadline.passed:
@@ -44,7 +44,7 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadlin
 
 
 def rounds_of(job: Job, paths: Paths, record: Record | None, report: Callable[[str], None]) -> Iterator[Record]:
-    """The record after each further round.
+    """The record after each further round; of a whole record none.
 
     Args:
         job: the run.
@@ -53,10 +53,13 @@ def rounds_of(job: Job, paths: Paths, record: Record | None, report: Callable[[s
         report: is told of long preparations.
 
     Raises:
-        LossbenchError: code from outside fails or ends the program, or the data are not those of the record.
+        LossbenchError: code from outside fails or ends the program, or the data or the model are not those of the record.
     """
     with no_exit(job.title), blaming_outside(), listening(report):
-        yield from _rounds(job, paths, record)
+        if record is None or not record.complete:
+            yield from _rounds(job, paths, record)
+        elif names_own_files(job):
+            _require_same_model(record, job, paths)
 
 
 def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
@@ -104,17 +107,19 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
         yield record
 
 
-def require_same_model(record: Record, job: Job, paths: Paths) -> None:
-    """Raise a ConfigError where a whole record was made with other files of a model than a protocol names now.
-
-    Only a protocol with a file of its own, a model or weights, is asked: its data have to be read for that.
-    """
+def names_own_files(job: Job) -> bool:
+    """Whether a run's model is a user's file, or has weights from one: they may change while the protocol stays."""
     model = table_in(job.protocol.task.model_dump(mode="json"), "model")
     weights = model.get("weights")
-    if model.get("kind") != "file" and not (isinstance(weights, str) and Path(weights).expanduser().is_file()):
-        return
-    with no_exit(job.title), blaming_outside():
-        task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
+    return model.get("kind") == "file" or (isinstance(weights, str) and Path(weights).expanduser().is_file())
+
+
+def _require_same_model(record: Record, job: Job, paths: Paths) -> None:
+    """Raise a ConfigError where a whole record was made with other files of a model than a protocol names now.
+
+    The data have to be read for that.
+    """
+    task = _task(job.protocol, paths)  # pyright: ignore[reportArgumentType] - frozen models have a hash
     own = {name: digest for name, digest in task.fingerprints.items() if name in MODEL_FINGERPRINTS}
     _require_same_inputs(record, dict(record.fingerprints) | own, job.path(paths.out))
 
@@ -143,6 +148,11 @@ def _task(protocol: Protocol, paths: Paths):  # noqa: ANN202 - a Task; its impor
         task = build_task(protocol.task, paths.data, paths.cache, torch.device(paths.device))
     require_agreement(json.dumps(dict(task.fingerprints), sort_keys=True).encode(), f"the data of {protocol.name}")
     return task
+
+
+def forget_task() -> None:
+    """Read the data again for the next run, also if it is of the same protocol as the last."""
+    _task.cache_clear()
 
 
 def prepare(threads: int = 1) -> None:

@@ -39,6 +39,11 @@ class Anchors(NamedTuple):
         return (squares + centered.square().sum(1)).clamp_(min=0).sqrt_()
 
 
+def changed_weight(posteriors: Posteriors, changed: Bool[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    """The total weight of the rows that change. Equal weights add up to the same, whatever rows they are of."""
+    return posteriors.pooled(changed.double()).float()
+
+
 class MixingEffect(NamedTuple):
     """What feature mixing does to the prediction of each image."""
 

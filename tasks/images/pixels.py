@@ -49,7 +49,7 @@ class Pixels:
 
     def __init__(self, stored: Squares, size: int, colors: Colors | None = None, margin: float = 1.0) -> None:
         colors = colors or Colors()
-        self.size = size
+        self.size, self.colors = size, colors
         self._stored = stored
         self._margin = margin
         self._mean, self._std, self._fill = (

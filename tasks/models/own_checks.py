@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from tasks.base import Outputs, TapModel
 from tasks.errors import DataError, require
 from tasks.models.settings import OwnModelSettings
-from tasks.models.tapped import MAPS
+from tasks.models.tapped import MAPS, VECTORS
+from tasks.models.weights import digest_of
 
 IMAGES = 2
 """Shown to the model: two, so that what it gives has a row for each."""
@@ -41,12 +44,15 @@ def checked_shape(
     """
     name = settings.name
     with _tried(settings, build, outputs) as (model, images):
+        _check_trained(settings, model)
         with _one_line(f"the model {name} does not run on {settings.pixels} pixels"):
             given = model(images)
         require(isinstance(given, Outputs), f"the model {name} gives {_named(given)}", "its forward must give Outputs")
         _check_taps(name, given.taps)
         _check_raw(name, given.raw, shape)
         _check_head(name, model, given)
+        if settings.freeze:
+            _check_rows(name, model, given)
         return tuple(given.raw.shape[1:])
 
 
@@ -59,12 +65,39 @@ def check_own_trunk(settings: OwnModelSettings, build: Callable[[int], TapModel]
         outputs: how many.
 
     Raises:
-        DataError: it is no model with taps, has nothing to train or no taps, or does not run.
+        DataError: it is no model with taps, has no taps that are square maps, or does not run.
     """
     with _tried(settings, build, outputs) as (model, images):
         with _one_line(f"the model {settings.name} does not run on {settings.pixels} pixels"):
             taps, _ = model.trunk(images)
         _check_taps(settings.name, taps)
+        square = all(tap.shape[2] == tap.shape[3] for tap in taps)
+        require(square, f"the taps of the model {settings.name} are not square, as SSD's head wants them")
+
+
+def fixed_weights(build: Callable[[int], TapModel], outputs: int) -> dict[str, str]:
+    """The fingerprint `weights` of a model: of what is the same in two new ones, and so is not drawn at random.
+
+    Numbers that are all equal, such as a bias of zeros, are left out. Where nothing remains, there is no fingerprint.
+
+    Args:
+        build: makes a new one, from how many numbers it predicts.
+        outputs: how many.
+    """
+    states: list[dict[str, Any]] = []
+    with torch.random.fork_rng(), torch.no_grad():
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            states.append(build(outputs).state_dict())
+    one, other = states
+    fixed = {name: value for name, value in one.items() if _fixed(value, other.get(name))}
+    return {"weights": digest_of(fixed)} if fixed else {}
+
+
+def _fixed(value: object, other: object) -> bool:
+    if not (isinstance(value, Tensor) and isinstance(other, Tensor)):
+        return value == other
+    return value.numel() > 0 and torch.equal(value, other) and not bool((value == value.flatten()[0]).all())
 
 
 @contextmanager
@@ -77,11 +110,17 @@ def _tried(
         torch.manual_seed(0)
         with _one_line(f"build of the model {name}"):
             model = build(outputs)
+            second = build(outputs)
         advice = "return a TappedModel, or another TapModel"
         require(isinstance(model, TapModel), f"build of the model {name} gives {_named(model)}", advice)
-        trained = [each for each in model.parameters() if each.requires_grad]
-        require(trained, f"the model {name} has no parameter that can be trained", "leave requires_grad on")
-        yield model.eval(), torch.randn(IMAGES, 3, settings.pixels, settings.pixels)
+        lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
+        require(not lazy, f"the model {name} has layers without shapes", "give their sizes instead of lazy layers")
+        shared = {each.data_ptr() for each in model.parameters()} & {each.data_ptr() for each in second.parameters()}
+        require(
+            not shared - {0}, f"build of the model {name} gives the same layers twice", "make new ones at each call"
+        )
+        images = torch.randn(IMAGES, 3, settings.pixels, settings.pixels)
+        yield model.placed(images.device).eval(), images.contiguous(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -97,6 +136,23 @@ def _one_line(what: str) -> Iterator[None]:
         raise DataError(msg) from None
 
 
+def _check_trained(settings: OwnModelSettings, model: TapModel) -> None:
+    """Raise a DataError unless the model, or of a frozen one its head, has something to train."""
+    _require_head(settings.name, model)
+    part, whose = (
+        (model.head, f"the head of the model {settings.name}")
+        if settings.freeze
+        else (model, f"the model {settings.name}")
+    )
+    trained = any(each.requires_grad for each in part.parameters())
+    require(trained, f"{whose} has no parameter that can be trained", "leave requires_grad on")
+
+
+def _require_head(name: str, model: TapModel) -> None:
+    advice = 'give TappedModel the name of its last step: head="..."'
+    require(hasattr(model, "head"), f"the model {name} names no head", advice)
+
+
 def _check_taps(name: str, taps: tuple[Tensor, ...]) -> None:
     """Raise a DataError unless there are taps, and all are maps."""
     sound = all(isinstance(tap, Tensor) and tap.ndim == MAPS and len(tap) == IMAGES for tap in taps)
@@ -104,6 +160,8 @@ def _check_taps(name: str, taps: tuple[Tensor, ...]) -> None:
     require(
         len(taps), f"the model {name} has no taps, or they do not run", "name parts that `lossbench list taps` shows"
     )
+    finite = all(tap.isfinite().all() for tap in taps)
+    require(finite, f"the taps of the model {name} hold numbers that are not finite before it is trained")
 
 
 def _check_raw(name: str, raw: object, shape: Shape) -> None:
@@ -130,12 +188,7 @@ def _has_shape(given: tuple[int, ...], shape: Shape) -> bool:
 
 def _check_head(name: str, model: TapModel, outputs: Outputs) -> None:
     """Raise a DataError unless the head's output on the features is the model's."""
-    require(
-        hasattr(model, "head"),
-        f"the model {name} names no head",
-        'give TappedModel the name of its last step: head="..."',
-    )
-    sound = all(isinstance(each, Tensor) and len(each) == IMAGES for each in outputs.features)
+    sound = all(isinstance(each, Tensor) and each.ndim and len(each) == IMAGES for each in outputs.features)
     require(sound, f"the features of the model {name} are not tensors with a row for each image")
     once = "the head must run once, and take its inputs by position"
     require(len(outputs.features), f"the head of the model {name} does not run", once)
@@ -148,6 +201,15 @@ def _check_head(name: str, model: TapModel, outputs: Outputs) -> None:
         f"the output of the model {name} is not that of its head",
         "the head must be the last step: training runs it alone",
     )
+
+
+def _check_rows(name: str, model: TapModel, outputs: Outputs) -> None:
+    """Raise a DataError unless the head runs on features as a frozen trunk's store gives them, in fp32."""
+    stored = all(each.ndim >= VECTORS and each.is_floating_point() for each in outputs.features)
+    advice = "let it read vectors or maps of floating-point numbers, or set freeze = false"
+    require(stored, f"the head of the model {name} reads what cannot be stored", advice)
+    with _one_line(f"the head of the model {name} does not run on stored features, which are fp32"):
+        model.head(*(each.half().float() for each in outputs.features))
 
 
 def _named(value: object) -> str:

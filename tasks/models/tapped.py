@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from tasks.errors import require
 MAPS = 4  # dimensions of a feature map: n c h w
 TOKENS = 3  # of a transformer's tokens: n tokens c
 VECTORS = 2  # n c
+
+
+class _AtHead(BaseException):
+    """A module has run up to its head. No `except Exception` of a user's code ends it."""
 
 
 class TappedModel(TapModel):
@@ -32,12 +36,16 @@ class TappedModel(TapModel):
 
     Raises:
         AttributeError: there is no submodule of such a name.
+        ValueError: a tap is inside the head.
     """
 
     def __init__(self, module: nn.Module, taps: Sequence[str], head: str | None = None) -> None:
         super().__init__()
         for name in (*taps, head or ""):
             module.get_submodule(name)
+        if inside := [name for name in taps if head and f"{name}.".startswith(f"{head}.")]:
+            msg = f"the tap {inside[0]} is inside the head {head}; name parts before it"
+            raise ValueError(msg)
         self.module = module
         self._tap_names, self._head_name = tuple(taps), head
 
@@ -53,9 +61,11 @@ class TappedModel(TapModel):
         return self.module.get_submodule(self._head_name)
 
     def trunk(self, images: Tensor) -> tuple[tuple[Tensor, ...], Features]:
-        """The taps and what the head reads. The head runs, too, as the module is one piece."""
-        outputs = self.forward(images)
-        return outputs.taps, outputs.features
+        """The taps and what the head reads; the module runs up to its head."""
+        hooks = hooked_taps(self.module, self._tap_names), self._read_by_head(last=True)
+        with hooks[0] as taps, hooks[1] as features, suppress(_AtHead):
+            self.module(images)
+        return tuple(as_map(tap) for tap in taps), tuple(features)
 
     def forward(self, images: Tensor) -> Outputs:
         """Taps, features and output of one run of the module."""
@@ -64,13 +74,19 @@ class TappedModel(TapModel):
         return Outputs(tuple(as_map(tap) for tap in taps), tuple(features), raw)
 
     @contextmanager
-    def _read_by_head(self) -> Iterator[list[Tensor]]:
-        """Collects what the head reads; nothing where none is named."""
+    def _read_by_head(self, *, last: bool = False) -> Iterator[list[Tensor]]:
+        """Collects what the head reads; nothing where none is named. Where it is the last step, the head does not run."""
         features: list[Tensor] = []
         if self._head_name is None:
             yield features
             return
-        handle = self.head.register_forward_pre_hook(lambda _module, inputs: features.extend(inputs))
+
+        def read(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            features.extend(inputs)
+            if last:
+                raise _AtHead
+
+        handle = self.head.register_forward_pre_hook(read)
         try:
             yield features
         finally:

@@ -8,7 +8,7 @@ import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -128,17 +128,17 @@ def renamed(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor
     return dict(zip(model.state_dict(), weights.values(), strict=True))
 
 
-def digest(module: nn.Module, without: nn.Module | None = None) -> str:
-    """SHA-256 of all names and values of a module's state, in hexadecimal.
+def digest(module: nn.Module) -> str:
+    """SHA-256 of all names and values of a module's state, in hexadecimal."""
+    return digest_of(module.state_dict())
 
-    Args:
-        module: the module.
-        without: a part of it whose state is left out.
-    """
-    left_out = {value.data_ptr() for value in without.state_dict().values()} if without else set()
+
+def digest_of(state: Mapping[str, Any]) -> str:
+    """SHA-256 of all names and values of a state, in hexadecimal."""
     total = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if value.data_ptr() in left_out:
+    for name, value in sorted(state.items()):
+        if not isinstance(value, Tensor):  # a module's `get_extra_state`
+            total.update(f"{name} {value!r}\0".encode())
             continue
         total.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
         total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

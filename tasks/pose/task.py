@@ -21,7 +21,7 @@ from tasks.images.pixels import Pixels, on_device
 from tasks.images.squares import decoded
 from tasks.images.store import Store
 from tasks.models.factories.poses import PoseFactory
-from tasks.models.tapped import as_map
+from tasks.models.tapped import MAPS, as_map
 from tasks.pose.heatmaps import peaks, positive
 from tasks.pose.label_noise import mislabeled
 from tasks.pose.losses import PoseTargets, heatmap_losses, pose_targets
@@ -73,7 +73,8 @@ class UnlabeledPose(UnlabeledTask[Tensor, PoseTargets]):
 
     def embed(self, outputs: Outputs) -> Float[Tensor, "n d"]:
         """The spatial mean of the last stack's feature map."""
-        return as_map(outputs.features[-1]).mean((2, 3))
+        features = outputs.features[-1]
+        return features.flatten(2).mean(2) if features.ndim >= MAPS else as_map(features).mean((2, 3))
 
     def heatmap_targets(self, joints: Float[Tensor, "n j 2"], visible: Bool[Tensor, "n j"]) -> PoseTargets:
         """Heatmaps of joints, whose x and y are in [0, 1] over the frame; see `pose_targets`."""

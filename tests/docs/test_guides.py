@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from command_line import Result
 from guide_folders import FOLDERS
+from tiny_models import LAST_STEPS
 
 from tasks import kinds
 from tasks.models import outside
@@ -174,3 +175,11 @@ def run(command: str, lossbench_cli: Callable[..., Result]) -> None:
     words = shlex.split(f"{command.removeprefix(COMMAND)} {NARROWED.get(command, '')}")
     done = lossbench_cli(*words)
     assert done.code == 0, f"{command}\n{done.errors}"
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "pose", "detection"])
+def test_the_last_steps_of_an_own_model_are_those_that_are_tested(kind: str) -> None:
+    network, head = LAST_STEPS[kind]
+    shown = (ROOT / "docs/guides/model.md").read_text(encoding="utf-8")
+    step = network.removeprefix("first, second, ") if head else 'TappedModel(network, taps=["0", "1"])'
+    assert f"`{step}`" in shown

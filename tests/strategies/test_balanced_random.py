@@ -35,7 +35,20 @@ def test_within_a_group_all_are_as_likely_and_no_group_is_first() -> None:
 def test_the_heaviest_context_is_the_group() -> None:
     context_ = torch.tensor([[3, 1, 1], [0, 2, 0]])
     weight = torch.tensor([[0.45, 0.25, 0.3], [0.3, 0.6, 0.1]])
-    assert heaviest_context(Posteriors(torch.zeros(2, 3, 4), weight, context_)).tolist() == [1, 2]
+    rng = np.random.default_rng(0)
+    state = rng.bit_generator.state
+    assert heaviest_context(Posteriors(torch.zeros(2, 3, 4), weight, context_), rng).tolist() == [1, 2]
+    assert rng.bit_generator.state == state, "nothing is drawn where none are equal"
+
+
+def test_of_equally_heavy_contexts_all_are_as_likely() -> None:
+    """As in a segmentation whose classes share the weight evenly, each divided among its cells."""
+    cells = torch.tensor([1, 1, 1, 4, 4, 4, 4, 4, 4, 4, 6])
+    weight = (1 / 3 / cells.bincount().float()[cells]).expand(3000, -1)
+    posteriors = Posteriors(torch.zeros(3000, 11, 8), weight, cells.expand(3000, -1))
+    drawn = heaviest_context(posteriors, np.random.default_rng(0)).bincount(minlength=8)
+    assert stats.chisquare(drawn[[1, 4, 6]].numpy()).pvalue > 1e-3
+    assert int(drawn.sum()) == int(drawn[[1, 4, 6]].sum())
 
 
 def test_on_one_row_groups_are_predicted_classes() -> None:

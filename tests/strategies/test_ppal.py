@@ -111,3 +111,23 @@ def test_equal_images_are_picked_from_all_over_the_pool() -> None:
     assert picked.max() > 200 > picked.min()
     other = PPAL().select(replace(ctx, rng=np.random.default_rng(1))).ids
     assert set(picked) != set(other)
+
+
+@pytest.mark.parametrize(("showing", "budget"), [(20, 10), (4, 10)])
+def test_images_without_a_detection_come_last(showing: int, budget: int) -> None:
+    """They share no category with any image, and would be the farthest of all."""
+    points, _, weight, bias = random_problem(5, count=50)
+    ctx = context(points, weight, bias, torch.ones(10, 5).bool(), budget=budget)
+    plain = ctx.learner.task.posteriors
+
+    def posteriors(raw: torch.Tensor) -> Posteriors:
+        """Two rows per image; the later candidates have no row above the least score."""
+        rows = plain(raw).log_probs.expand(-1, 2, -1)
+        flat = torch.full_like(rows, math.log(1e-3))
+        seen = (torch.arange(len(rows)) < showing)[:, None, None] if len(rows) == 40 else torch.ones(1, 1, 1).bool()
+        return Posteriors(torch.where(seen, rows, flat), torch.full(rows.shape[:2], 0.5), rows.argmax(2))
+
+    ctx.learner.task.posteriors = posteriors  # pyright: ignore[reportAttributeAccessIssue]
+    picked = PPAL().select(ctx).ids - 10
+    assert len(set(picked)) == budget
+    assert (picked < showing).sum() == min(showing, budget)

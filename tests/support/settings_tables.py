@@ -9,6 +9,7 @@ RECIPE |= {"milestones": [0.2, 0.5], "warm_start": True, "fused": True}
 DATA = {"scenes": {"seed": 1, "pool": 60, "test": 9}, "validation": 9}
 CLASSIFIER = {"kind": "classification", "model": {"kind": "resnet18", "width": 8, "stem": "imagenet", "pixels": 32}}
 LABELED = {"images": "a", "labels": ["b.json"], "classes": ["cat", "car"], "held_out": 0.3, "unlabeled": True}
+OWN = {"kind": "file", "name": "two-stages", "pixels": 32, "freeze": True, "mirrored": True, "trunk_precision": "bf16"}
 TASKS: dict[str, dict[str, Any]] = {
     "classification": CLASSIFIER,
     "classification by timm": {
@@ -47,7 +48,12 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "classification by a file": {
         "kind": "classification",
-        "model": {"kind": "file", "name": "two-stages", "pixels": 32},
+        "model": OWN,
+    },
+    "detection by a file": {
+        "kind": "detection",
+        "model": OWN
+        | {"levels": 2, "extra_levels": 1, "channels": 8, "sizes": [0.1, 0.2, 0.3, 0.4], "ratios": [2.0, 3.0]},
     },
     "detection": {
         "model": {

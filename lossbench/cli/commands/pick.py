@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lossbench.labeling.outcome import Outcome
     from lossbench.labeling.plan import Request
 
+USUAL_ROUNDS = 5
 EXAMPLES = """Examples:
 
 \b
@@ -103,8 +105,11 @@ class Simulation(NamedTuple):
         ),
     ] = None
     rounds: Annotated[
-        int, typer.Option("--rounds", metavar="N", min=1, max=1000, help="With --oracle: how many models are trained.")
-    ] = 5
+        int | None,
+        typer.Option(
+            "--rounds", metavar="N", min=1, max=1000, help="With --oracle: how many models are trained. [default: 5]"
+        ),
+    ] = None
 
 
 class Where(NamedTuple):
@@ -170,8 +175,11 @@ def pick(
     request = _request(images, selection, simulation)
     if simulation.oracle:
         _check_simulation(where, image_address)
-        names = selection.strategy or [request.table.get("strategy", "random")]
-        _simulate(request, simulation.rounds, names, Paths(Path(), out, where.device), where.workers)
+        rounds = USUAL_ROUNDS if simulation.rounds is None else simulation.rounds
+        _simulate(request, rounds, selection.strategy or (), Paths(Path(), out, where.device), where.workers)
+    elif simulation.rounds is not None:
+        msg = "--rounds is of simulations; give labels with --oracle, or leave it out"
+        raise typer.BadParameter(msg)
     else:
         _pick(request, out, where, image_address)
 
@@ -234,9 +242,9 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     from tasks.notices import each_line_once
     from tasks.progress import listening
 
-    check_free(out)
-    prepare()
     cache = where.cache or Path("runs/cache")
+    check_free(out, cache)
+    prepare()
     with each_line_once(), status("reading labels") as now, listening(now):
         settings = plan_round(request)
         one = LabelingRound(settings, cache, torch.device(where.device))
@@ -249,10 +257,10 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     _show(outcome, out)
 
 
-def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths, workers: int | None) -> None:
+def _simulate(request: Request, rounds: int, strategies: Sequence[str], paths: Paths, workers: int | None) -> None:
     """Run strategies on labels that are known."""
-    from leaderboard.schema.records import write_whole
-    from lossbench.labeling.plan import plan_simulation, protocol_text
+    from lossbench.labeling.plan import plan_simulation
+    from lossbench.labeling.writing import write_protocol
     from lossbench.publishing.report import report
     from lossbench.running.executors.local import Local
     from lossbench.running.jobs import jobs, sweep_of
@@ -262,12 +270,13 @@ def _simulate(request: Request, rounds: int, strategies: list[str], paths: Paths
     from tasks.notices import each_line_once
 
     with each_line_once():
-        protocol = plan_simulation(request, rounds)
-    write_whole(paths.out / f"{protocol.name}.toml", protocol_text(protocol))
+        protocol, one = plan_simulation(request, rounds, strategies)
+    write_protocol(protocol, paths.out)
     wanted = {
         "protocols": [protocol.name],
-        "strategies": list(dict.fromkeys(["random", *strategies])),
-        "seeds": [request.table.get("seed", 0)],
+        "strategies": list(dict.fromkeys(["random", *(strategies or [one.strategy])])),
+        "seeds": [one.seed],
+        "parameters": {one.strategy: one.parameters} if one.parameters else {},
     }
     runs = jobs(sweep_of(wanted, {"strategies": "--strategy", "seeds": "--seed"}), (protocol,))
     workers = workers or (min(own_cores(), len(runs)) if paths.device == "cpu" else 1)

@@ -120,6 +120,9 @@ def create(
     from strategies import load_strategy
 
     if path.is_dir():
+        if submissions is not None:
+            msg = f"{path} is a submission already, and stays where it is; leave --submissions out"
+            raise typer.BadParameter(msg)
         file, folder = path / STRATEGY, path.resolve().parent
     else:
         file, folder = path, submissions or in_clone(SUBMISSIONS, ELSEWHERE)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from lossbench.config import ConfigError
-from lossbench.locks import locked
 from lossbench.paths import Paths
 from lossbench.processes import Launched
 from lossbench.running.executors.base import Deadline
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
-from lossbench.running.sweep import prepare, require_same_model, rounds_of
+from lossbench.running.sweep import prepare, rounds_of
 from lossbench.words import plural
 from tasks.notices import LOGGER
 
@@ -72,13 +71,13 @@ def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline)
     from tasks.training.processes.parallel import from_first, is_first  # noqa: PLC0415 - imports torch
 
     recording = Recording(number, job, paths.out, events)
-    with locked(recording.path) if is_first() else nullcontext():
+    with ExitStack() as stack:
+        if not from_first(lambda: stack.enter_context(recording.held(deadline))):
+            return
         if is_first():
             recording.read()
         recording.record = from_first(lambda: recording.record)
-        if recording.record and recording.complete:
-            require_same_model(recording.record, job, paths)
-        if not recording.complete and not from_first(lambda: deadline.passed):
+        if recording.complete or not from_first(lambda: deadline.passed):
             for record in rounds_of(job, paths, recording.record, recording.report):
                 if is_first():
                     recording.keep(record)

@@ -57,6 +57,6 @@ class LibraryClassifier(FreezableTrunk):
 
     def pretrained(self) -> TapModel | None:
         """A classifier whose features are its trunk's vectors, to be read only; None where no weights are given."""
-        if not self.fingerprints:
+        if not self._backbone.pretrained:
             return None
         return BackboneClassifier(self._stored() or self._backbone, self._backbone.size, 0, self._classes)

@@ -70,6 +70,10 @@ class Backbone(nn.Module):
     """Of the taps, and what else decides what it gives beside its weights."""
     colors: Colors
     """The normalization that it expects."""
+    pretrained: bool
+    """Whether it has weights of its own before it is trained."""
+    known_by_weights: bool = True
+    """Whether its names and weights decide all that it gives."""
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of its code and weights from outside the repository, by name; its random weights have none."""
@@ -81,7 +85,7 @@ B = TypeVar("B", bound=Backbone)
 
 def initial(build: Callable[[], B]) -> B:
     """A new trunk in evaluation mode whose random weights, where it has any, are always the same."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(INITIAL_SEED)
         return build().eval()
 

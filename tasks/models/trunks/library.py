@@ -45,11 +45,11 @@ class LibraryBackbone(Backbone):
         self.network, stages, self.colors = build(settings)
         self.tap_names = named_parts(self.network, settings.taps or stages, settings.name)
         self.size = self._measured(settings)
-        self._has_weights = settings.weights != "none"
+        self.pretrained = settings.weights != "none"
 
     def fingerprints(self) -> dict[str, str]:
         """That of its weights."""
-        return {"weights": digest(self)} if self._has_weights else {}
+        return {"weights": digest(self)} if self.pretrained else {}
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps (n, c, h, w), and the vector (n, d) that the library's own classifier would read."""

@@ -33,7 +33,8 @@ class LastTaps(Backbone):
     def __init__(self, backbone: Backbone, count: int, pixels: int) -> None:
         super().__init__()
         self.backbone, self._count = backbone, count
-        self.colors = backbone.colors
+        self.colors, self.pretrained = backbone.colors, backbone.pretrained
+        self.known_by_weights = backbone.known_by_weights
         self.tap_names = (*backbone.tap_names, f"the last {count} are features")
         training = backbone.training
         with torch.no_grad():
@@ -81,6 +82,6 @@ class MapTrunk(FreezableTrunk):
 
     def untrained(self) -> nn.Module | None:
         """The trunk with the protocol's weights, to be read only; None where it has random ones."""
-        if "weights" not in self.fingerprints:
+        if not self._initial.pretrained:
             return None
         return self._stored() or self._initial

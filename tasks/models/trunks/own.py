@@ -10,15 +10,14 @@ from torch import Tensor, nn
 from tasks.base import Features, TapModel
 from tasks.images.pixels import Colors
 from tasks.models.outside import own_model
-from tasks.models.own_checks import Shape, checked_shape
+from tasks.models.own_checks import Shape, checked_shape, fixed_weights
 from tasks.models.settings import OwnModelSettings
 from tasks.models.trunks.frozen import Backbone, StoredTrunk, initial
 from tasks.models.trunks.store import FreezableTrunk
-from tasks.models.weights import digest
 
 
 class OwnBackbone(Backbone):
-    """A user's model without its head, with the user's weights or with random ones.
+    """A user's model without its head, with the user's weights or with random ones. A frozen one is taken to have weights.
 
     Args:
         settings: the protocol's `task.model` table.
@@ -28,19 +27,18 @@ class OwnBackbone(Backbone):
         ModelError: its file was not loaded.
     """
 
+    known_by_weights = False  # its code may read other files
+
     def __init__(self, settings: OwnModelSettings, outputs: int) -> None:
         super().__init__()
-        file, code = own_model(settings.name)
+        file, self._code = own_model(settings.name)
         self.model = file.build(outputs)
-        self.colors = Colors()
-        self.tap_names = (f"those of the file {code}",)
-        self._fingerprints = {"model": code}
-        if settings.freeze:
-            self._fingerprints["weights"] = digest(self.model, getattr(self.model, "head", None))
+        self.colors, self.pretrained = Colors(), settings.freeze
+        self.tap_names = (f"those of the file {self._code}",)
 
     def fingerprints(self) -> dict[str, str]:
-        """That of the file, and of a frozen trunk that of its weights."""
-        return self._fingerprints
+        """That of the file."""
+        return {"model": self._code}
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[tuple[Tensor, ...], Features]:
         """The taps, and what the head reads."""
@@ -83,6 +81,7 @@ class OwnNetwork(FreezableTrunk):
         self.shape = checked_shape(settings, self._file.build, outputs, shape)
         """Of its output for one image."""
         super().__init__(initial(partial(OwnBackbone, settings, outputs)), settings)
+        self.fingerprints |= fixed_weights(self._file.build, outputs)
 
     def build(self) -> TapModel:
         """A new network; of a frozen one its head, on the rows of the store."""

@@ -13,15 +13,29 @@ import torch
 from torch import Tensor, nn
 
 from tasks.cores import threads_for
+from tasks.errors import require
 from tasks.images.pixels import Pixels
 from tasks.images.store import Store
 from tasks.memory import images_at_once
 from tasks.models.settings import LibrarySettings, OwnModelSettings
-from tasks.models.trunks.frozen import TRUNK_BATCH, Backbone, RowLayout, StoredTrunk, Trunk, Views, feature_store
+from tasks.models.trunks.frozen import (
+    TRUNK_BATCH,
+    Backbone,
+    FeatureStore,
+    RowLayout,
+    StoredTrunk,
+    Trunk,
+    Views,
+    feature_store,
+)
 from tasks.models.weights import digest
 
 STORE_VERSION = 1
 """Raised when the same trunk and images would give other rows."""
+COMPARED = 8
+"""Images whose rows are compared where a trunk may read more than its file and its weights say."""
+ALIKE = 0.02
+"""By how much rows of the same trunk may differ on other processors or in other batches, as a share of a row's largest number."""
 
 
 class FreezableTrunk:
@@ -70,7 +84,7 @@ def trunk_store(
     with torch.no_grad():
         layout = RowLayout.of(*trunk(pixels.read(np.array([0]))))
     decisive = (
-        f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {trunk.colors} {pixels.digest()} {len(pixels)} "
+        f"{STORE_VERSION} {digest(trunk)} {trunk.tap_names} {settings.pixels} {pixels.colors} {pixels.digest()} {len(pixels)} "
         f"{settings.mirrored} {settings.trunk_precision} {pixels.device.type}"
     )
     folder = cache / "features" / f"{settings.name}-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
@@ -79,9 +93,23 @@ def trunk_store(
     batch = TRUNK_BATCH if on_cpu else images_at_once(pixels.device, settings.pixels)
     views = Views(reads, len(pixels), _for_each_thread(trunk), layout, bf16, batch)
     threads = threads_for(math.ceil(views.total / views.shard_rows)) if on_cpu else 1
-    store = feature_store(folder, views, threads).to(pixels.device)
+    store = feature_store(folder, views, threads)
+    if not trunk.known_by_weights:
+        _require_same_rows(store, views, folder)
+    store = store.to(pixels.device)
     trunk.cpu()  # a card's memory is for the heads
     return store, layout
+
+
+def _require_same_rows(store: FeatureStore, views: Views, folder: Path) -> None:
+    """Raise a DataError where the rows of the first images are not what the trunk gives now."""
+    (now,) = views.rows(0, min(views.count, COMPARED))
+    kept = store.rows(np.arange(len(now))).numpy()
+    same = np.abs(kept - now) <= ALIKE * np.abs(now).max(1, keepdims=True, initial=1e-6)
+    advice = f"remove {folder}, and the records and models made with it"
+    require(
+        same.all(), "the model gives other features than when they were stored, though its file did not change", advice
+    )
 
 
 def _for_each_thread(trunk: nn.Module) -> Trunk:

@@ -10,7 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
+from photo_folders import label_table, photographs
 from sample_configs import written
 
 import lossbench
@@ -23,6 +25,7 @@ from lossbench.running.executors.local import Local
 from lossbench.running.jobs import NullSink, jobs
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import differences
+from lossbench.submissions.conformance import tiny_protocol
 from strategies.badge import Badge
 from strategies.margin import Margin
 from strategies.probcover import ProbCover
@@ -99,6 +102,22 @@ def test_a_run_goes_on_from_its_record_and_is_made_once(tiny: Path, out: Path) -
     assert path.stat().st_mtime_ns == begun
     write_record(read_record(path).model_copy(update={"rounds": whole.rounds[:1]}), path)
     assert differences(whole, lossbench.run(tiny, Margin(), out=out)) == []
+
+
+def test_data_that_have_changed_are_read_again(tmp_path: Path, out: Path) -> None:
+    names = photographs(tmp_path / "photos", 30)
+    table = tiny_protocol("classification").model_dump(mode="json", exclude_none=True)
+    table["task"]["data"] = {
+        "validation": 0,
+        "labeled": {"images": str(tmp_path / "photos"), "labels": [str(tmp_path / "labels.csv")]},
+    }
+    table["budget"] = {"initial": 6, "step": 3, "rounds": 2}
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(table | {"name": "mine"}), encoding="utf-8")
+    found = []
+    for seed, labeled in enumerate((names[:20], names[:24])):
+        label_table(tmp_path / "labels.csv", labeled)
+        found.append(lossbench.run(tmp_path / "mine.toml", "random", seed, out=out).fingerprints)
+    assert found[0] != found[1]
 
 
 def test_threads_are_as_before_after_a_run(tiny: Path, out: Path) -> None:

@@ -14,6 +14,8 @@ from command_line import Result, the_line
 from photo_folders import SMALL_DETECTOR, SMALL_MODEL, label_table, photographs
 from PIL import Image
 
+from leaderboard.schema.records import read_record
+
 MARGIN = ("--strategy", "margin", "--budget", "3")
 GIVEN = ("--unlabeled", "photos", "--labeled", "labels.csv", "--settings", "small.toml")
 
@@ -71,6 +73,44 @@ def test_known_labels_answer_simulated_rounds(lossbench_cli: Callable[..., Resul
         "1",
     )
     assert more.code == 0, more.errors
+
+
+def test_a_simulation_keeps_the_hyper_parameters_and_the_protocol_that_are_there(
+    lossbench_cli: Callable[..., Result],
+) -> None:
+    Path("tuned.toml").write_text("strategy = 'dropquery'\nparameters = { passes = 2 }\n" + SMALL_MODEL)
+    given = ("--unlabeled", "photos", "--oracle", "labels.csv", "--rounds", "2", "--settings", "tuned.toml")
+    result = lossbench_cli("pick", *given, "--budget", "3", "--out", "simulation")
+    assert result.code == 0, result.errors
+    (path,) = Path("simulation/records").rglob("dropquery*.json")
+    assert read_record(path).strategy_config["passes"] == 2
+    before = Path("simulation/own-images.toml").read_bytes()
+    line = the_line(lossbench_cli("pick", *given, "--budget", "4", "--out", "simulation"))
+    assert "own-images.toml holds a simulation with other settings; give another folder with --out" in line
+    assert Path("simulation/own-images.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("out", "cache", "fault"),
+    [
+        ("runs", None, "the cache runs/cache would lie in the round's folder runs"),
+        (".", "../cache", ". is the working folder, which a round cannot replace"),
+    ],
+)
+def test_a_folder_that_cannot_hold_a_round_is_refused_before_anything_is_computed(
+    out: str, cache: str | None, fault: str, lossbench_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("empty").mkdir()
+    monkeypatch.chdir("empty")
+    given = ("--unlabeled", "../photos", "--labeled", "../labels.csv", "--settings", "../small.toml", *MARGIN)
+    words = () if cache is None else ("--cache", cache)
+    assert fault in the_line(lossbench_cli("pick", *given, "--out", out, *words))
+    assert not list(Path().iterdir())
+
+
+def test_rounds_are_of_simulations(lossbench_cli: Callable[..., Result]) -> None:
+    line = the_line(lossbench_cli("pick", *GIVEN, *MARGIN, "--rounds", "5", "--out", "round-1"))
+    assert "--rounds is of simulations" in line
 
 
 @pytest.mark.parametrize("option", ["--cache", "--image-address", "--cluster"])

@@ -107,3 +107,8 @@ def test_a_submission_is_verified_by_name_and_by_folder(strategy: Path, lossbenc
 def test_a_folder_that_is_no_submission_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
     line = the_line(lossbench_cli("submission", "check", tmp_path))
     assert line.startswith(f"{tmp_path} has no strategy.py")
+
+
+def test_a_submission_stays_where_it_is(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
+    line = the_line(lossbench_cli("submission", "create", tmp_path, "--submissions", tmp_path / "others"))
+    assert "is a submission already, and stays where it is; leave --submissions out" in line

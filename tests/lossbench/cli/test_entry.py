@@ -86,6 +86,19 @@ def test_it_can_be_stopped_whatever_it_does(code: str) -> None:
     process.stderr.close()
 
 
+@pytest.mark.parametrize("outlives", [False, True])
+def test_nohup_outlives_the_terminal(outlives: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if outlives else signal.SIG_DFL)
+    try:
+        process = started("time.sleep(2)")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=10) == (7 if outlives else 128 + signal.SIGHUP)
+    process.stdout.close()
+    process.stderr.close()
+
+
 def test_it_ends_with_the_process_that_started_it() -> None:
     process = started("open('/proc/self/stat').close(); print(os.getpid(), flush=True); time.sleep(60)")
     child = int(process.stdout.readline())

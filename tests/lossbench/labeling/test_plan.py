@@ -87,11 +87,25 @@ def test_a_validation_slice_is_not_left_out_unsaid(labels: str, caplog: pytest.L
 
 
 def test_a_simulation_is_a_protocol_of_the_labeled_images(labels: str) -> None:
-    protocol = plan_simulation(Request("photos", (labels,), table={"budget": 4}), 3)
+    protocol, _ = plan_simulation(Request("photos", (labels,), table={"budget": 4}), 3)
     assert protocol.budget.labeled == (4, 8, 12)
     source = protocol.task.data.labeled
     assert source is not None
     assert not source.unlabeled
+
+
+def test_hyper_parameters_of_a_simulation_are_those_of_its_strategy(labels: str) -> None:
+    table = {"budget": 4, "strategy": "dropquery", "parameters": {"passes": 7}}
+    asked = Request("photos", (labels,), table=table)
+    for strategies in ((), ("dropquery",), ("margin", "dropquery")):
+        _, settings = plan_simulation(asked, 3, strategies)
+        assert (settings.strategy, settings.parameters) == ("dropquery", {"passes": 7})
+    with pytest.raises(
+        ConfigError, match="`parameters` are of dropquery, which is not simulated; add --strategy dropquery"
+    ):
+        plan_simulation(asked, 3, ("margin", "random"))
+    with pytest.raises(ConfigError, match="pick: bogus"):
+        plan_simulation(Request("photos", (labels,), table=table | {"bogus": 1}), 3)
 
 
 @pytest.mark.parametrize(

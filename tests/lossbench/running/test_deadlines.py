@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sample_configs import written
 from sweeps import Heard, leftovers, planned, run, timeless
 
 from leaderboard.schema.records import read_record
+from lossbench.locks import locked
 from lossbench.running.executors import base
 from lossbench.running.executors.base import NEVER, Deadline
 from lossbench.running.jobs import Event
@@ -48,6 +51,18 @@ def test_complete_runs_are_told_of_though_the_deadline_has_passed(tmp_path: Path
     made = run(sweep, out)
     assert run(sweep, out, sink=sink, deadline=Deadline.after(0)) == made
     assert [(each.job, each.state) for each in sink.events] == [(0, "done"), (1, "done")]
+
+
+def test_a_run_that_another_process_makes_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
+    sweep, out = written(tmp_path), tmp_path / "out"
+    first, second = (job.path(out) for job in planned(sweep))
+    first.parent.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as other, locked(first):  # in a thread: a lock may be held twice in one
+        began = time.monotonic()
+        assert other.submit(run, sweep, out, deadline=Deadline.after(0.5)).result() == []
+        assert time.monotonic() - began < 20
+    assert not first.exists()
+    assert not second.exists()
 
 
 @pytest.mark.slow  # two workers import torch

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.stats import entropy as relative_entropy
 
 from strategies import SelectionError
-from strategies.kernels.mixing import Anchors, symmetric_divergence, unit_gradients
+from strategies.kernels.mixing import Anchors, changed_weight, symmetric_divergence, unit_gradients
 from tasks.base import Posteriors
 
 
@@ -56,3 +56,12 @@ def test_symmetric_divergence_by_hand() -> None:
     expected = relative_entropy([0.5, 0.5], [0.25, 0.75]) + relative_entropy([0.25, 0.75], [0.5, 0.5])
     assert found.item() == pytest.approx(expected)
     assert symmetric_divergence(*[Posteriors(one.log(), weight, about)] * 2).item() == 0
+
+
+@pytest.mark.parametrize("rows", [14, 64, 100, 196, 400])
+def test_half_of_equal_rows_are_half_the_weight(rows: int) -> None:
+    weight = torch.full((1, rows), 1 / rows)
+    posteriors = Posteriors(torch.zeros(1, rows, 2), weight, torch.zeros(1, rows, dtype=torch.long))
+    for shift in (0, 1):
+        changed = (torch.arange(rows) % 2 == shift).unsqueeze(0)
+        assert changed_weight(posteriors, changed).tolist() == [0.5]

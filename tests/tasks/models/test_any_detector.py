@@ -73,10 +73,12 @@ def test_training_changes_what_is_not_frozen(task: DetectionTask, name: str, mak
     assert ("frozen" in name) == (not [key for key in before if key.startswith("backbone")])
 
 
-def test_its_parts_can_be_listed(task: DetectionTask) -> None:
+def test_its_parts_can_be_listed(task: DetectionTask, name: str) -> None:
+    """Of a trunk that is trained, the parts that `taps` can name, or that the user's file names; else those of the model."""
     parts = candidates(task)
     assert sum(part.operations for part in parts) > 0
-    assert any(part.name.startswith("neck") for part in parts)
+    of_trunk = name in {"torchvision", "own"}
+    assert of_trunk == (not any(part.name.startswith("neck") for part in parts))
 
 
 def test_a_mirrored_row_comes_with_mirrored_boxes(task: DetectionTask, name: str) -> None:

@@ -72,7 +72,9 @@ def test_mirrored_labels_belong_to_what_is_stored_of_the_mirrored_image(task: Ta
         assert torch.equal(row, target if unchanged else target.flip(1))
 
 
-def test_only_a_trunk_with_weights_embeds_before_training(task: Task[Any, Any]) -> None:
+def test_only_a_trunk_with_weights_embeds_before_training(task: Task[Any, Any], name: str) -> None:
+    if name == "own, frozen":
+        pytest.skip("a user's frozen trunk is taken to have weights of its own: tests/tasks/models/test_own.py")
     with pytest.raises(DataError, match="random weights"):
         task.pretrained_model()
 

@@ -143,6 +143,7 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
         ((RETURN, "return outputs"), "gives an object of type int; return a TappedModel"),
         ((RETURN, "raise ValueError"), "build of the model two-stages: ValueError$"),
         (('taps=["0", "1"]', "taps=[]"), "has no taps, or they do not run"),
+        (('taps=["0", "1"]', 'taps=["0", "3"]'), "the tap 3 is inside the head 3; name parts before it"),
         (
             ("nn.Linear(16, outputs))", "nn.Linear(16, outputs), nn.Softmax(1))"),
             "its output is not that|is not that of its head",
@@ -150,7 +151,7 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
         (('head="3"', 'head="2"'), "is not that of its head; the head must be the last step"),
         ((RETURN, "network.requires_grad_(False)\n        " + RETURN), "no parameter that can be trained"),
         (
-            (RETURN, RETURN.replace("network,", "nn.Sequential(network, nn.Linear(1, 1)),").replace('"3"', '"1"')),
+            (RETURN, 'return TappedModel(nn.Sequential(network, nn.Linear(1, 1)), taps=["0"], head="1")'),
             "does not run",
         ),
         (
@@ -170,6 +171,7 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
         "number",
         "error",
         "none",
+        "inside",
         "softmax",
         "other head",
         "frozen",

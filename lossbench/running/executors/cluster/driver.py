@@ -24,6 +24,7 @@ from lossbench.running.executors.outside import OutsideCode
 from lossbench.running.executors.schedule import Group, Schedule
 from lossbench.running.jobs import Job, Sink
 from lossbench.running.recording import Recording
+from lossbench.running.sweep import names_own_files
 from tasks.notices import notice
 
 LISTEN_SECONDS = 0.2
@@ -125,7 +126,7 @@ class Driver:
         with ExitStack() as unless_it_begins:
             unless_it_begins.push(lock)
             recording.read()
-            if recording.complete:
+            if recording.complete and not names_own_files(job):
                 recording.end()
                 return
             content = pickle.dumps(job)
