@@ -86,7 +86,7 @@ def _exit_code(child: int, reader: int) -> int:
 
 
 class _Stop:
-    """Ctrl-C, SIGTERM or the end of the terminal. The child, which ends of itself, is ended if code from outside keeps it from it.
+    """Ctrl-C, SIGTERM or the end of the terminal. The child ends of itself, or is ended if code from outside keeps it from ending.
 
     Where `nohup` lets this process outlive its terminal, it does.
 

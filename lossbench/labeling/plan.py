@@ -104,7 +104,11 @@ def plan_simulation(request: Request, rounds: int, strategies: Sequence[str] = (
     Raises:
         ConfigError, DataError: as for `plan_round`.
     """
-    table = {"strategy": "random"} | _completed(request, unlabeled=False)
+    table = _completed(request, unlabeled=False)
+    if table.get("parameters") and "strategy" not in table and len(strategies) != 1:
+        msg = "pick: `parameters` are of one strategy; name it with `strategy` in the settings"
+        raise ConfigError(msg)
+    table = {"strategy": "random"} | table
     if len(strategies) == 1:
         table["strategy"] = strategies[0]
     settings = validated(RoundSettings, table, "pick")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from tasks.base import Outputs, TapModel
 from tasks.errors import DataError, require
 from tasks.models.settings import OwnModelSettings
 from tasks.models.tapped import MAPS, VECTORS
+from tasks.models.trunks.frozen import RowLayout
 from tasks.models.weights import digest_of
 
 IMAGES = 2
@@ -24,9 +25,22 @@ Shape = tuple[int | str, ...]
 """Of the output for one image: numbers, and names of numbers that are the model's choice; equal names are equal numbers."""
 
 
-def checked_shape(
+class Checked(NamedTuple):
+    """What was seen of a model."""
+
+    shape: tuple[int, ...]
+    """Of its output for one image."""
+    fingerprints: dict[str, str]
+    """Under `weights`, SHA-256 of what is the same in two new models, and so is not drawn at random; nothing where all is.
+
+    Numbers that are all equal, such as a bias of zeros, are left out. A buffer that is computed may differ in its last bits
+    on another processor, and so may its digest.
+    """
+
+
+def checked_network(
     settings: OwnModelSettings, build: Callable[[int], TapModel], outputs: int, shape: Shape
-) -> tuple[int, ...]:
+) -> Checked:
     """Build a model and run it on two random images in evaluation mode, as prediction does.
 
     Args:
@@ -35,29 +49,27 @@ def checked_shape(
         outputs: how many.
         shape: of its output for one image.
 
-    Returns:
-        The shape of its output for one image.
-
     Raises:
         DataError: it is no model with taps, has nothing to train or no taps, does not run, gives another shape, or its output is
             not that of its head.
     """
     name = settings.name
-    with _tried(settings, build, outputs) as (model, images):
+    with _tried(settings, build, outputs) as (model, images, fingerprints):
         _check_trained(settings, model)
         with _one_line(f"the model {name} does not run on {settings.pixels} pixels"):
             given = model(images)
         require(isinstance(given, Outputs), f"the model {name} gives {_named(given)}", "its forward must give Outputs")
         _check_taps(name, given.taps)
         _check_raw(name, given.raw, shape)
+        _check_trunk(name, model, images, given)
         _check_head(name, model, given)
         if settings.freeze:
             _check_rows(name, model, given)
-        return tuple(given.raw.shape[1:])
+        return Checked(tuple(given.raw.shape[1:]), fingerprints)
 
 
-def check_own_trunk(settings: OwnModelSettings, build: Callable[[int], TapModel], outputs: int) -> None:
-    """The same of a model that is read at its taps alone; it may have no head.
+def checked_trunk(settings: OwnModelSettings, build: Callable[[int], TapModel], outputs: int) -> dict[str, str]:
+    """The fingerprints of a model, see `Checked`, after the same checks of one that is read at its taps alone; it may have no head.
 
     Args:
         settings: the protocol's `task.model` table.
@@ -67,44 +79,20 @@ def check_own_trunk(settings: OwnModelSettings, build: Callable[[int], TapModel]
     Raises:
         DataError: it is no model with taps, has no taps that are square maps, or does not run.
     """
-    with _tried(settings, build, outputs) as (model, images):
+    with _tried(settings, build, outputs) as (model, images, fingerprints):
         with _one_line(f"the model {settings.name} does not run on {settings.pixels} pixels"):
             taps, _ = model.trunk(images)
         _check_taps(settings.name, taps)
         square = all(tap.shape[2] == tap.shape[3] for tap in taps)
         require(square, f"the taps of the model {settings.name} are not square, as SSD's head wants them")
-
-
-def fixed_weights(build: Callable[[int], TapModel], outputs: int) -> dict[str, str]:
-    """The fingerprint `weights` of a model: of what is the same in two new ones, and so is not drawn at random.
-
-    Numbers that are all equal, such as a bias of zeros, are left out. Where nothing remains, there is no fingerprint.
-
-    Args:
-        build: makes a new one, from how many numbers it predicts.
-        outputs: how many.
-    """
-    states: list[dict[str, Any]] = []
-    with torch.random.fork_rng(), torch.no_grad():
-        for seed in (0, 1):
-            torch.manual_seed(seed)
-            states.append(build(outputs).state_dict())
-    one, other = states
-    fixed = {name: value for name, value in one.items() if _fixed(value, other.get(name))}
-    return {"weights": digest_of(fixed)} if fixed else {}
-
-
-def _fixed(value: object, other: object) -> bool:
-    if not (isinstance(value, Tensor) and isinstance(other, Tensor)):
-        return value == other
-    return value.numel() > 0 and torch.equal(value, other) and not bool((value == value.flatten()[0]).all())
+        return fingerprints
 
 
 @contextmanager
 def _tried(
     settings: OwnModelSettings, build: Callable[[int], TapModel], outputs: int
-) -> Iterator[tuple[TapModel, Tensor]]:
-    """A new model in evaluation mode, and random images; torch's generator is left as it was."""
+) -> Iterator[tuple[TapModel, Tensor, dict[str, str]]]:
+    """A new model in evaluation mode, random images, and its fingerprints; torch's generator is left as it was."""
     name = settings.name
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
@@ -115,12 +103,31 @@ def _tried(
         require(isinstance(model, TapModel), f"build of the model {name} gives {_named(model)}", advice)
         lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
         require(not lazy, f"the model {name} has layers without shapes", "give their sizes instead of lazy layers")
-        shared = {each.data_ptr() for each in model.parameters()} & {each.data_ptr() for each in second.parameters()}
-        require(
-            not shared - {0}, f"build of the model {name} gives the same layers twice", "make new ones at each call"
-        )
+        shared = _trained(settings, model) & _trained(settings, second)
+        require(not shared, f"build of the model {name} gives the same layers twice", "make new ones at each call")
         images = torch.randn(IMAGES, 3, settings.pixels, settings.pixels)
-        yield model.placed(images.device).eval(), images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last)
+        fingerprints = _fixed_weights(model.state_dict(), second.state_dict())
+        del second
+        yield model.placed(images.device).eval(), images, fingerprints
+
+
+def _trained(settings: OwnModelSettings, model: TapModel) -> set[int]:
+    """The addresses of what a protocol trains of a model, other than SSD's head."""
+    part = getattr(model, "head", None) if settings.freeze else model
+    return {each.data_ptr() for each in part.parameters() if each.requires_grad} - {0} if part else set()
+
+
+def _fixed_weights(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    fixed = {name: value for name, value in one.items() if _fixed(value, other.get(name))}
+    return {"weights": digest_of(fixed)} if fixed else {}
+
+
+def _fixed(value: object, other: object) -> bool:
+    """Whether numbers are equal in two models, and not all the same."""
+    if not (isinstance(value, Tensor) and isinstance(other, Tensor)):
+        return False
+    return value.numel() > 0 and torch.equal(value, other) and not bool((value == value.flatten()[0]).all())
 
 
 @contextmanager
@@ -186,6 +193,20 @@ def _has_shape(given: tuple[int, ...], shape: Shape) -> bool:
     )
 
 
+def _check_trunk(name: str, model: TapModel, images: Tensor, outputs: Outputs) -> None:
+    """Raise a DataError unless the trunk, which training runs, gives the taps and features of the whole model."""
+    with _one_line(f"the trunk of the model {name} does not run"):
+        taps, features = model.trunk(images)
+    same = [tuple(each.shape) for each in (*taps, *features)] == [
+        tuple(each.shape) for each in (*outputs.taps, *outputs.features) if isinstance(each, Tensor)
+    ]
+    require(
+        same,
+        f"the trunk of the model {name} gives other taps or features than the model",
+        "all must run before the head",
+    )
+
+
 def _check_head(name: str, model: TapModel, outputs: Outputs) -> None:
     """Raise a DataError unless the head's output on the features is the model's."""
     sound = all(isinstance(each, Tensor) and each.ndim and len(each) == IMAGES for each in outputs.features)
@@ -209,7 +230,8 @@ def _check_rows(name: str, model: TapModel, outputs: Outputs) -> None:
     advice = "let it read vectors or maps of floating-point numbers, or set freeze = false"
     require(stored, f"the head of the model {name} reads what cannot be stored", advice)
     with _one_line(f"the head of the model {name} does not run on stored features, which are fp32"):
-        model.head(*(each.half().float() for each in outputs.features))
+        layout = RowLayout.of(outputs.taps, outputs.features)
+        model.head(*layout.unpack(layout.pack(outputs.taps, outputs.features).half().float())[1])
 
 
 def _named(value: object) -> str:

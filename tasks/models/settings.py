@@ -73,6 +73,9 @@ class OwnModelSettings(FreezableSettings):
     """Of the model in the file that `--model-file` loads."""
     pixels: Whole = Field(ge=16, le=MOST_PIXELS)
     """Side of the input; images are scaled to it."""
+    freeze: Flag = Field(default=False, exclude_if=lambda freeze: not freeze)
+    mirrored: Flag = Field(default=False, exclude_if=lambda mirrored: not mirrored)
+    trunk_precision: Literal["fp32", "bf16"] = Field("bf16", exclude_if=lambda precision: precision == "bf16")
 
 
 def _kind_of(model: object, usual: str = "resnet18") -> object:

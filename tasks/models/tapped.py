@@ -31,21 +31,22 @@ class TappedModel(TapModel):
 
     Args:
         module: takes normalized images and gives what the task's losses compare: see `OwnModel.build`.
-        taps: names of submodules, as `module.named_modules()` gives them. None of them may be inside the head.
+        taps: names of submodules, as `module.named_modules()` gives them. All of them must run before the head.
         head: name of the submodule that computes the output from the features; None where the taps alone are read.
 
     Raises:
         AttributeError: there is no submodule of such a name.
-        ValueError: a tap is inside the head.
+        ValueError: a tap is inside the head, or holds it.
     """
 
     def __init__(self, module: nn.Module, taps: Sequence[str], head: str | None = None) -> None:
         super().__init__()
         for name in (*taps, head or ""):
             module.get_submodule(name)
-        if inside := [name for name in taps if head and f"{name}.".startswith(f"{head}.")]:
-            msg = f"the tap {inside[0]} is inside the head {head}; name parts before it"
-            raise ValueError(msg)
+        for name in taps if head else ():
+            if f"{name}.".startswith(f"{head}.") or not name or f"{head}.".startswith(f"{name}."):
+                msg = f"the tap {name!r} is not before the head {head!r}; name parts before it"
+                raise ValueError(msg)
         self.module = module
         self._tap_names, self._head_name = tuple(taps), head
 

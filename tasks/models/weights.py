@@ -138,7 +138,7 @@ def digest_of(state: Mapping[str, Any]) -> str:
     total = hashlib.sha256()
     for name, value in sorted(state.items()):
         if not isinstance(value, Tensor):  # a module's `get_extra_state`
-            total.update(f"{name} {value!r}\0".encode())
+            total.update(f"{name}\0".encode() + pickle.dumps(value))
             continue
         total.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
         total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

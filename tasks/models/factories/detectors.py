@@ -11,7 +11,7 @@ from tasks.models.openmmlab.dense import DenseDetector, build_dense
 from tasks.models.openmmlab.detector_config import input_colors, model_config
 from tasks.models.openmmlab.detector_weights import fingerprint, weights_file
 from tasks.models.outside import own_model
-from tasks.models.own_checks import check_own_trunk, fixed_weights
+from tasks.models.own_checks import checked_trunk
 from tasks.models.settings import (
     DetectorSettings,
     FullSsdSettings,
@@ -103,7 +103,7 @@ def _trunk(settings: TrunkDetectorSettings, classes: int) -> MapTrunk:
     if isinstance(settings, LibraryDetectorSettings):
         return MapTrunk(settings, partial(LibraryBackbone, settings))
     file, _ = own_model(settings.name)
-    check_own_trunk(settings, file.build, classes)
+    weights = checked_trunk(settings, file.build, classes)
     trunk = MapTrunk(settings, partial(OwnBackbone, settings, classes))
-    trunk.fingerprints |= fixed_weights(file.build, classes)
+    trunk.fingerprints |= weights
     return trunk

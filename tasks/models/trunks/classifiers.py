@@ -45,7 +45,7 @@ class LibraryClassifier(FreezableTrunk):
 
     def __init__(self, settings: LibrarySettings, classes: int) -> None:
         backbone = initial_backbone(settings)
-        super().__init__(backbone, settings)
+        super().__init__(backbone, settings, backbone.fingerprints())
         self._backbone, self._settings, self._classes = backbone, settings, classes
         self.colors = backbone.colors
         """The normalization that the weights expect."""

@@ -69,8 +69,8 @@ class MapTrunk(FreezableTrunk):
 
     def __init__(self, settings: MapSettings, build: Callable[[], Backbone]) -> None:
         self._settings, self._build = settings, build
-        trunk = LastTaps(initial(build), settings.levels, settings.pixels).eval()
-        super().__init__(trunk, settings)
+        self._trunk = trunk = LastTaps(initial(build), settings.levels, settings.pixels).eval()
+        super().__init__(trunk, settings, trunk.fingerprints())
         self.colors = trunk.colors
         """The normalization that the weights expect."""
         self.shapes = trunk.shapes
@@ -82,6 +82,6 @@ class MapTrunk(FreezableTrunk):
 
     def untrained(self) -> nn.Module | None:
         """The trunk with the protocol's weights, to be read only; None where it has random ones."""
-        if not self._initial.pretrained:
+        if not self._trunk.pretrained:
             return None
-        return self._stored() or self._initial
+        return self._stored() or self._trunk

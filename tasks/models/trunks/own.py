@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tasks.base import Features, TapModel
 from tasks.images.pixels import Colors
 from tasks.models.outside import own_model
-from tasks.models.own_checks import Shape, checked_shape, fixed_weights
+from tasks.models.own_checks import Shape, checked_network
 from tasks.models.settings import OwnModelSettings
 from tasks.models.trunks.frozen import Backbone, StoredTrunk, initial
 from tasks.models.trunks.store import FreezableTrunk
@@ -71,17 +71,17 @@ class OwnNetwork(FreezableTrunk):
         shape: of its output for one image.
 
     Raises:
-        DataError: it does not fit; see `checked_shape`.
+        DataError: it does not fit; see `checked_network`.
         ModelError: its file was not loaded.
     """
 
     def __init__(self, settings: OwnModelSettings, outputs: int, shape: Shape) -> None:
         self._outputs = outputs
-        self._file, _ = own_model(settings.name)
-        self.shape = checked_shape(settings, self._file.build, outputs, shape)
+        self._file, code = own_model(settings.name)
+        self.shape, weights = checked_network(settings, self._file.build, outputs, shape)
         """Of its output for one image."""
-        super().__init__(initial(partial(OwnBackbone, settings, outputs)), settings)
-        self.fingerprints |= fixed_weights(self._file.build, outputs)
+        trunk = initial(partial(OwnBackbone, settings, outputs)) if settings.freeze else None
+        super().__init__(trunk, settings, {"model": code} | weights)
 
     def build(self) -> TapModel:
         """A new network; of a frozen one its head, on the rows of the store."""

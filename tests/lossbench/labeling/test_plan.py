@@ -104,6 +104,9 @@ def test_hyper_parameters_of_a_simulation_are_those_of_its_strategy(labels: str)
         ConfigError, match="`parameters` are of dropquery, which is not simulated; add --strategy dropquery"
     ):
         plan_simulation(asked, 3, ("margin", "random"))
+    unnamed = Request("photos", (labels,), table={"budget": 4, "parameters": {"passes": 7}})
+    with pytest.raises(ConfigError, match="`parameters` are of one strategy; name it"):
+        plan_simulation(unnamed, 3, ("margin", "dropquery"))
     with pytest.raises(ConfigError, match="pick: bogus"):
         plan_simulation(Request("photos", (labels,), table=table | {"bogus": 1}), 3)
 

@@ -141,6 +141,32 @@ def test_rows_of_a_trunk_that_reads_more_than_its_file_says_are_not_taken_for_it
         built("classification", source, tmp_path, freeze=True)
 
 
+@pytest.mark.parametrize("layer", ["nn.BatchNorm2d(8, track_running_stats=False)", "Chance()"])
+def test_a_trunk_whose_rows_are_not_of_single_images_cannot_be_frozen(layer: str, tmp_path: Path) -> None:
+    chance = "class Chance(nn.Module):\n    def forward(self, x):\n        return nn.functional.dropout(x)\n\n\nclass TwoStages"
+    source = own_source("classification").replace("class TwoStages", chance)
+    source = source.replace("padding=1), nn.ReLU())", f"padding=1), nn.ReLU(), {layer})", 1)
+    with pytest.raises(DataError, match="depends on the others in its batch, or on chance; set freeze = false"):
+        built("classification", source, tmp_path, freeze=True)
+    assert not list(tmp_path.rglob("features/*/*"))
+
+
+def test_a_frozen_trunk_may_be_made_once(tmp_path: Path) -> None:
+    source = own_source("classification").replace("        second =", "        second = self.second\n        _ =")
+    source = source.replace(
+        "    def build",
+        "    second = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU())\n\n    def build",
+    )
+    assert built("classification", source, tmp_path, freeze=True)
+    with pytest.raises(DataError, match="gives the same layers twice"):
+        built("classification", source, tmp_path)
+
+
+def test_default_settings_of_a_model_are_not_in_its_records() -> None:
+    """So that records of before these settings go on."""
+    assert OwnModelSettings.model_validate(MODELS["own"]).model_dump(mode="json") == MODELS["own"]
+
+
 def test_stored_rows_are_of_one_normalization(tmp_path: Path) -> None:
     load_model_file(own_model_file(tmp_path))
     settings = OwnModelSettings.model_validate(MODELS["own, frozen"])
@@ -256,8 +282,26 @@ MODULE = "class Last(nn.Module):\n    def __init__(self, outputs):\n        supe
             True,
             "reads what cannot be stored",
         ),
+        (
+            {
+                "first, second, pooled, nn.Linear(16, outputs)": "first, second, nn.Sequential(pooled, nn.Linear(16, outputs))",
+                'taps=["0", "1"], head="3"': 'taps=["0", "2"], head="2.1"',
+            },
+            False,
+            "the tap '2' is not before the head '2.1'",
+        ),
+        (
+            {
+                LAST: "Last(outputs)",
+                "nn.AdaptiveAvgPool2d(1), nn.Flatten()": "nn.Identity()",
+                "class TwoStages": MODULE
+                + "    def forward(self, x):\n        n, c, h, w = x.shape\n        x = x.contiguous() if x.shape[1] * h * w == x.stride(0) else x\n        return self.a(x.view(n * c * h * w).view(n, c, -1).mean(2))\n\n\nclass TwoStages",
+            },
+            True,
+            "does not run on stored features",
+        ),
     ],
-    ids=["same layers", "lazy", "view", "nothing to train", "double", "integers"],
+    ids=["same layers", "lazy", "view", "nothing to train", "double", "integers", "holds", "rows"],
 )
 def test_what_training_could_not_do_is_said_before(
     changes: dict[str, str], freeze: bool, reason: str, tmp_path: Path

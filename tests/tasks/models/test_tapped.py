@@ -143,7 +143,7 @@ def test_a_file_without_one_model_is_refused(content: str | None, reason: str, t
         ((RETURN, "return outputs"), "gives an object of type int; return a TappedModel"),
         ((RETURN, "raise ValueError"), "build of the model two-stages: ValueError$"),
         (('taps=["0", "1"]', "taps=[]"), "has no taps, or they do not run"),
-        (('taps=["0", "1"]', 'taps=["0", "3"]'), "the tap 3 is inside the head 3; name parts before it"),
+        (('taps=["0", "1"]', 'taps=["0", "3"]'), "the tap '3' is not before the head '3'; name parts before it"),
         (
             ("nn.Linear(16, outputs))", "nn.Linear(16, outputs), nn.Softmax(1))"),
             "its output is not that|is not that of its head",
