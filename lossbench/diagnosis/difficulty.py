@@ -19,6 +19,7 @@ from rich.table import Table
 
 from leaderboard.schema.records import Record
 from leaderboard.site.tables import number
+from lossbench.config import Protocol
 from lossbench.diagnosis.examination import runs_of
 from lossbench.paths import Paths
 from lossbench.running.kept.models import ModelCache, TrainingPlan
@@ -71,6 +72,9 @@ class Judges:
         if not len(ids):
             return float("nan")
         parts = [np.intersect1d(ids, half) for half in self.halves]
+        if sum(map(len, parts)) != len(np.unique(ids)):
+            msg = "some of the images are in neither half"
+            raise ValueError(msg)
         raws = (
             raw for learner, part in zip(self.learners, parts, strict=True) for raw in _judged(self.task, learner, part)
         )
@@ -116,9 +120,10 @@ def difficulty_table(records: Sequence[Record], paths: Paths, strategy_files: Se
     )  # fmt: skip
     table = Table(*names, title="Fit, and difficulty of the picks")
     judges: Judges | None = None
+    trained_by: Protocol | None = None
     for record, run in runs_of(records, paths, strategy_files):
-        if judges is None or judges.task is not run.task:
-            judges = Judges.of(run)
+        if judges is None or judges.task is not run.task or trained_by != run.protocol:
+            judges, trained_by = Judges.of(run), run.protocol
         label, pool = f"{record.strategy}, seed {record.seed}", number(judges.pool_score, 3)
         for row in difficulties(record, run, judges):
             scores = (number(row.fit, 3), number(row.picks, 3), pool, number(row.groups, 1))

@@ -114,12 +114,14 @@ def load_yolo(files: Sequence[Path], names: Sequence[str], classes: Sequence[str
 
 
 def labels_of(image: Path) -> Path:
-    """The text file of an image: in the folder `labels` beside the last `images` of its path, or beside the image."""
+    """The text file of an image: in the folder `labels` beside the last `images` of its path, or else beside the image."""
     parts = list(image.parts)
     places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    beside = image.with_suffix(".txt")
     if places:
         parts[places[-1]] = "labels"
-    return Path(*parts).with_suffix(".txt")
+    elsewhere = Path(*parts).with_suffix(".txt")
+    return beside if beside.exists() and not elsewhere.exists() else elsewhere
 
 
 def listed_images(root: Path, given: object, where: str) -> tuple[Path, ...]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lossbench.paths import Paths
     from lossbench.running.executors.base import Executor
     from lossbench.running.jobs import Job
+    from strategies import Strategy
 
 EXAMPLES = """Examples:
 
@@ -99,8 +100,6 @@ def run(
 
         kinds = [listed.task.kind for listed in known]
         warm_up(kinds, place.device)  # imports in another process, while this one does, too
-    from lossbench.publishing.boards import comparisons_of
-    from lossbench.publishing.report import report
     from lossbench.running.executors.base import NEVER
     from lossbench.running.jobs import NullSink, Shard, jobs
 
@@ -124,7 +123,21 @@ def run(
         say(f"Shard {spread.shard} is complete. When all are: {build}")
     else:
         outside = [job.strategy() for job in runs if job.fingerprints]
-        report(records, comparisons_of(Path(sweep).stem, whole, known), place.out, console(), outside)
+        _show(records, (Path(sweep).stem, whole, known), place.out, outside)
+
+
+def _show(
+    records: list[Path], compared: tuple[str, Sweep, Sequence[Protocol]], out: Path, outside: Sequence[Strategy]
+) -> None:
+    """Show the records; on a machine without the packages that draw the page, say where they can be shown."""
+    try:
+        from lossbench.publishing.boards import comparisons_of
+        from lossbench.publishing.report import report
+    except ModuleNotFoundError as missing:
+        build = f"lossbench leaderboard build {out / 'records'} --out {out / 'page'}"
+        say(f"All runs are complete. {missing.name} is not installed here; to show them elsewhere: {build}")
+        return
+    report(records, comparisons_of(*compared), out, console(), outside)
 
 
 def _check(spread: Spread) -> None:

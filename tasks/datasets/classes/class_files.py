@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tasks.datasets.splits import require_apart
 from tasks.errors import DataError, require, require_file, require_path
 from tasks.images.decoding import SUFFIXES, is_image
 from tasks.images.squares import decoded
+from tasks.notices import notice
 
 POOL, TEST = "train", "test"
 """The splits, as folders and tables name them."""
@@ -38,12 +40,14 @@ def class_folders(root: Path) -> LabeledFiles:
         DataError: there is no folder of a class, one of the two splits is missing, or a class has no image.
     """
     require_path(root, "the folder of class folders")
-    names = {path.name for path in _folders(root)}
-    if not names & {POOL, TEST}:
+    splits_there = {path.name.lower(): path for path in _folders(root)}
+    if not splits_there.keys() & {POOL, TEST}:
         return LabeledFiles(*_in_class_folders(root), None)
-    missing = {POOL, TEST} - names
+    missing = {POOL, TEST} - splits_there.keys()
     require(not missing, f"{root} has no folder {', '.join(missing)}", f"give it folders {POOL} and {TEST}, or neither")
-    (files, labels), (test_files, test_labels) = (_in_class_folders(root / name) for name in (POOL, TEST))
+    if others := sorted(splits_there.keys() - {POOL, TEST}):
+        notice(f"{root}: {', '.join(others)} beside {POOL} and {TEST}: not read")
+    (files, labels), (test_files, test_labels) = (_in_class_folders(splits_there[name]) for name in (POOL, TEST))
     splits = (POOL,) * len(files) + (TEST,) * len(test_files)
     return LabeledFiles(files + test_files, labels + test_labels, splits)
 
@@ -128,7 +132,11 @@ def read_table(file: Path) -> pd.DataFrame:
     try:
         if file.suffix == ".parquet":
             return pd.read_parquet(file)
-        return pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", pd.errors.ParserWarning
+            )  # cells beyond the header's, such as after a last comma
+            return pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
     except ImportError:
         fault = f"{file} is a Parquet file, and pyarrow is not installed"
         raise DataError(fault, "uv sync --extra parquet, or write a CSV file") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
 from lossbench.words import plural, suggestion
@@ -78,8 +78,15 @@ def is_held_out(name: str, share: float) -> bool:
 
 
 def is_example(label: AnnotatedImage | None, shape: Shape) -> bool:
-    """Whether a model can be trained on an image with these labels."""
-    return label is not None and (shape in EMPTY_IS_EXAMPLE or bool(getattr(label, shape)))
+    """Whether a model can be trained on an image with these labels.
+
+    An image with outlines, masks or points and no box shows objects whose boxes nobody drew: it is no background.
+    """
+    if label is None:
+        return False
+    if getattr(label, shape):
+        return True
+    return shape in EMPTY_IS_EXAMPLE and not (label.regions or label.points)
 
 
 def shown_classes(labels: Iterable[AnnotatedImage], shape: Shape) -> Counter[str]:
@@ -110,15 +117,15 @@ def _read(
     by_end: dict[str, list[str]] = {}
     for name, image in paths.items():
         last = name.rpartition("/")[2]
-        keys = {last} if isinstance(image, Path) else {last, last.partition(".")[0]}  # labels of shards may give keys
-        for key in keys:
+        bare = PurePosixPath(last).stem if isinstance(image, Path) else last.partition(".")[0]
+        for key in {last, bare}:  # labels may give names without their endings, and of shards keys
             by_end.setdefault(key, []).append(name)
     labels: dict[str, AnnotatedImage] = {}
     listed: dict[str, None] = {}
     for export in source.labels:
         annotations = read_annotations(root / export, folder_of(source.images, root))
         _check_shape(annotations, shape, export)
-        listed |= dict.fromkeys(annotations.class_names)
+        listed |= dict.fromkeys(annotations.listed(shape))
         absent: list[str] = []
         meant: dict[str, str] = {}
         for image in annotations.images:
@@ -142,11 +149,13 @@ def _check_shape(annotations: Annotations, shape: Shape, export: str) -> None:
 
 
 def _name(file: str, paths: Mapping[str, ImageFile], by_end: Mapping[str, list[str]], export: str) -> str | None:
-    """The image that an export means: the same path, or the only image whose path ends like it; None if there is none."""
+    """The image that an export means: the same path, or the one whose path ends most like it; None if there is none."""
     if file in paths:
         return file
     parts = file.replace("\\", "/").split("/")
     fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike([*name.split("/")[:-1], parts[-1]], parts)]
+    shared = [min(name.count("/") + 1, len(parts)) for name in fits]
+    fits = [name for name, length in zip(fits, shared, strict=True) if length == max(shared)]
     if len(fits) > 1:
         fault = f"{export}: {file} may be {' or '.join(fits[:2])}"
         raise DataError(fault, "export paths that tell them apart, or rename one of the two")

@@ -62,7 +62,7 @@ def tar_images(place: Place) -> dict[str, EncodedImage]:
     require(whole, f"{place.shown} is cut off, or damaged after {end:,} bytes", "write the shard again")
     images = (_image(place, key, members) for key, members in by_key.items())
     return {
-        member.name: Part(place, member.name, start, start + member.size)
+        _name(member): Part(place, _name(member), start, start + member.size)
         for member in images
         for start in [member.offset_data]
     }
@@ -74,7 +74,7 @@ def _sort(file: Any, by_key: dict[str, list[tarfile.TarInfo]]) -> int:
         for member in archive:
             plain = member.isreg() and not member.issparse() and not _hidden(member.name)
             if plain and member.name.lower().endswith(SUFFIXES):
-                by_key.setdefault(_key(member.name), []).append(member)
+                by_key.setdefault(_key(_name(member)), []).append(member)
             vars(archive)["members"] = []  # else the headers of all members are kept
         return archive.offset
 
@@ -85,6 +85,11 @@ def _image(place: Place, key: str, members: list[tarfile.TarInfo]) -> tarfile.Ta
     fault = f"{place.shown} holds the key {key} twice: {plain[0].name} and {plain[-1].name}"
     require(len(plain) == 1, fault, "give each image a key of its own")
     return plain[0]
+
+
+def _name(member: tarfile.TarInfo) -> str:
+    """Without the ./ that `tar -c .` puts before names."""
+    return member.name.removeprefix("./")
 
 
 def _key(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 Shape = Literal["choices", "boxes", "points", "regions"]
@@ -62,3 +63,9 @@ class Annotations(NamedTuple):
     """The classes or joints that the export lists, also those that no image shows; empty where it lists none."""
     skipped: int = 0
     """Images of the export without a finished annotation: skipped, cancelled or not yet done. They count as unlabeled."""
+    by_shape: Mapping[Shape, tuple[str, ...]] = {}
+    """Those of `class_names` that are for labels of a shape, where the export says so."""
+
+    def listed(self, shape: Shape) -> tuple[str, ...]:
+        """The classes that the export lists for labels of a shape, or joints for points."""
+        return self.by_shape.get(shape, self.class_names)

@@ -71,7 +71,7 @@ def read_coco_annotations(path: Path) -> Annotations:
     An image without annotations shows nothing, as COCO has no other way to say so. A crowd gives a region and no box; an image
     with nothing but crowds counts as skipped. Joints of visibility 0 are not marked. A width or height of 0, -1 or nothing is
     not known, and then only boxes and joints can be read; whether a size is that of the file is for the caller to check. Ids may
-    have gaps. Of a category with joints the class list has the joints, and the boxes have its name.
+    have gaps. Of a category with joints the points have the names of joints, and boxes and regions its own name.
 
     Raises:
         DataError: the file is malformed, an annotation is of an unknown image or category, holds nothing or is malformed, or one
@@ -105,7 +105,10 @@ def read_coco_annotations(path: Path) -> Annotations:
         _image(each, by_image[each.id], categories, path) for each in images if not _only_crowds(by_image[each.id])
     ]
     names = dict.fromkeys(name for each in categories.values() for name in each.keypoints or (each.name,))
-    return checked(path, found, tuple(names), len(images) - len(found))
+    joints = tuple(dict.fromkeys(name for each in categories.values() for name in each.keypoints))
+    whole = tuple(each.name for each in categories.values())
+    annotated = checked(path, found, tuple(names), len(images) - len(found))
+    return annotated._replace(by_shape={"boxes": whole, "regions": whole, "points": joints or whole})
 
 
 def _only_crowds(annotations: Sequence[tuple[str, _Annotation]]) -> bool:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from lossbench.files import shown
 from lossbench.words import plural
 from tasks.datasets.objects import check_names
-from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
+from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion, Shape
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.tools.shapes import bounds, decoded, inside_box, known_size, outlined, runs_of, upright
 from tasks.datasets.tools.writing import write_text
@@ -20,6 +20,13 @@ from tasks.errors import DataError, require
 from tasks.notices import notice
 
 FORM = "export it as CVAT for images 1.1"
+TYPES: dict[Shape, tuple[str, ...]] = {
+    "choices": ("tag",),
+    "boxes": ("rectangle",),
+    "points": ("points",),
+    "regions": ("polygon", "mask"),
+}
+"""The types of labels in a task of CVAT, by what they mark."""
 TASK = "lossbench"
 """Name of the task that is written; CVAT does not read it."""
 
@@ -51,7 +58,20 @@ def read_cvat(path: Path) -> Annotations:
     names = dict.fromkeys((each.findtext("name") or "").strip() for each in labels)
     if names:
         check_names(list(names), str(path))
-    return checked(path, images, tuple(names))
+    return checked(path, images, tuple(names))._replace(by_shape=_by_shape(labels))
+
+
+def _by_shape(labels: Sequence[ET.Element]) -> dict[Shape, tuple[str, ...]]:
+    """The labels that CVAT offers for each shape; those of any type are no joints where there are some of type points."""
+    given = [((each.findtext("name") or "").strip(), (each.findtext("type") or "any").strip()) for each in labels]
+    found: dict[Shape, tuple[str, ...]] = {
+        shape: tuple(dict.fromkeys(name for name, type_ in given if type_ in {"any", *types}))
+        for shape, types in TYPES.items()
+    }
+    joints = tuple(dict.fromkeys(name for name, type_ in given if type_ in TYPES["points"]))
+    if joints:
+        found["points"] = joints
+    return found
 
 
 class _Shapes:

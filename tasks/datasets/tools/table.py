@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from tasks.datasets.classes.class_files import class_folders, read_table
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations
@@ -50,6 +53,9 @@ def read_class_folders(folder: Path) -> Annotations:
     return checked(folder, images, tuple(dict.fromkeys(sorted(found.labels))))
 
 
-def _text(cell: object) -> str:
+def _text(cell: Any) -> str:
     """A cell as text; empty where it has none."""
-    return "" if cell is None or cell != cell else str(cell).strip()  # noqa: PLR0124 - NaN
+    if cell is None or pd.isna(cell):
+        return ""
+    whole = isinstance(cell, float) and cell.is_integer()  # a column of whole numbers with gaps
+    return str(int(cell) if whole else cell).strip()

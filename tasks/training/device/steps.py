@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+import traceback
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +24,8 @@ from tasks.training.device.task import DeviceTask
 from tasks.training.optimizers import Rates, device_optimizer, scheduled_rates, steps_on_device
 from tasks.training.step import Attachment, Phased, Streams, TrainingStep
 
+NO_GRAPH = "LOSSBENCH_NO_GRAPH"
+"""A variable of the environment under which no step is captured. After a failed capture torch may refuse to draw on the device."""
 REHEARSALS = 3
 """Steps before a capture: kernels are chosen, and what the optimizers keep is made."""
 
@@ -63,6 +68,8 @@ def planned_epochs(task: DeviceTask[Any, Any], ordered: Ids, streams: Streams) -
 
 def not_captured(task: Task[Any, Any], attachments: Sequence[Attachment]) -> str | None:
     """Why steps of such a training cannot be captured, in a line; None where they can."""
+    if os.environ.get(NO_GRAPH):
+        return f"{NO_GRAPH} is set"
     strange = [each.objective for each in attachments if not isinstance(each.objective, Phased)]
     if not isinstance(task, DeviceTask):
         return f"{type(task).__name__} is no DeviceTask"
@@ -160,13 +167,16 @@ class DeviceSteps:
         for epoch in range(epochs):
             phases.setdefault(self._phase(epoch / epochs), epoch / epochs)
         device = self._task.unlabeled.device
-        with torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream()), self._unchanged():
+        with torch.cuda.device(device), self._unchanged():  # restored on the stream of before, also after a fault
             try:
-                self._rehearse(list(phases.values()))
-                self._launches = {phase: self._graph(progress).replay for phase, progress in phases.items()}
+                with torch.cuda.stream(torch.cuda.current_stream()):
+                    self._rehearse(list(phases.values()))
+                    self._launches = {phase: self._graph(progress).replay for phase, progress in phases.items()}
             except RuntimeError as error:  # of torch: a wait, an operation that no graph holds, or too little memory
                 self._launches = {}
-                raise CaptureError(str(error).partition("\n")[0]) from None
+                with suppress(RuntimeError):
+                    torch.cuda.synchronize()
+                raise CaptureError(_first_cause(error)) from None
 
     def _phase(self, progress: float) -> Hashable:
         objectives = [attachment.objective for attachment in self._step.attachments]
@@ -218,6 +228,15 @@ class DeviceSteps:
                     tensor.copy_(value)
                 for each in self._step.optimizers:
                     _reset(each)
+
+
+def _first_cause(error: BaseException) -> str:
+    """The first line of the fault that came first, and where; what ends a capture covers it with a fault of its own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(where[0].filename).name}, line {where[0].lineno})" if where else ""
+    return f"{str(error).partition(chr(10))[0]}{place}"
 
 
 def _reset(optimizer: torch.optim.Optimizer) -> None:

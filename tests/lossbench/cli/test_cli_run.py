@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -288,3 +289,17 @@ def test_a_record_says_what_the_run_was_made_with(lossbench_cli: Callable[..., R
     assert len(content["fingerprints"]["data"]) > 30
     assert len(content["commit"].removesuffix("+changes")) in (len("unknown"), 40)
     assert len(content["group_names"]) == 8
+
+
+def test_runs_need_no_packages_that_draw_the_page(
+    lossbench_cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with a GPU, to which few wheels are carried."""
+    for name in [name for name in sys.modules if name.startswith(("lossbench.publishing", "leaderboard.charts"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "altair", None)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    result = lossbench_cli("run", written(tmp_path), "--out", tmp_path / "out", "--workers", "1", "--seed", "0")
+    assert result.code == 0, result
+    assert re.search(r"All runs are complete. \w+ is not installed here; to show them elsewhere: ", result.output)
+    assert made(tmp_path / "out")

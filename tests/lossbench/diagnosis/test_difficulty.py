@@ -11,7 +11,8 @@ from command_line import Result
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from leaderboard.schema.records import read_record
-from lossbench.diagnosis.difficulty import Judges, difficulties, effective_number
+from lossbench.config import Protocol
+from lossbench.diagnosis.difficulty import Judges, difficulties, difficulty_table, effective_number
 from lossbench.diagnosis.examination import runs_of
 from lossbench.paths import Paths
 from lossbench.running.jobs import Job, NullSink
@@ -81,3 +82,20 @@ def test_every_kind_has_it(kind: str, tmp_path: Path) -> None:
     judges = Judges.of(run)
     assert all(0 <= row.fit <= 1 for row in difficulties(record, run, judges))
     assert 0 <= judges.pool_score <= 1
+
+
+@pytest.mark.slow
+def test_each_protocol_has_judges_of_its_own_pool(learned: Made) -> None:
+    """Also where the tasks are the same, and images are left out by `stress`."""
+    files, paths = learned
+    record = read_record(files[0])
+    table = tiny_protocol("classification", epochs=6).model_dump(mode="json", exclude_none=True)
+    scarce = Protocol.model_validate(table | {"name": "scarce", "stress": {"imbalance": 2.0}})
+    other = read_record(run_job(0, Job(scarce, "random", 0, "shared", "validation"), paths, NullSink()))
+    judged = [Judges.of(run) for _, run in runs_of([other, record], paths)]
+    assert len(judged[0].halves[0]) < len(judged[1].halves[0])
+    with pytest.raises(ValueError, match="in neither half"):
+        judged[0].score(np.concatenate(judged[1].halves))
+    both, alone = (difficulty_table(each, paths) for each in ([other, record], [record]))
+    wanted = [list(column.cells) for column in alone.columns]
+    assert [list(column.cells)[-len(record.rounds) :] for column in both.columns] == wanted

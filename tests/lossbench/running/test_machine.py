@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from mmap import mmap
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -46,3 +47,12 @@ def test_the_commit_is_that_of_the_process_start(monkeypatch: pytest.MonkeyPatch
     first = machine.commit()
     monkeypatch.setattr(machine.subprocess, "run", None)
     assert machine.commit() == first
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [("a" * 40, "a" * 40), ("a" * 40 + "+changes", "a" * 40 + "+changes"), ("main", "unknown")]
+)
+def test_a_copy_without_history_is_told_its_commit(told: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSSBENCH_COMMIT", told)
+    monkeypatch.setattr(machine.subprocess, "run", Mock(side_effect=OSError))
+    assert machine.commit.__wrapped__() == wanted

@@ -282,3 +282,14 @@ def test_a_wrong_source_is_one_line(
     (line,) = result.errors.splitlines()[-1:]
     assert line.startswith("lossbench: ")
     assert wanted in line
+
+
+def test_a_text_beside_its_image_is_found_below_any_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "images/set"
+    folder.mkdir(parents=True)
+    (folder / "x.txt").write_text("0 0.5 0.5 0.1 0.1")
+    assert labels_of(folder / "x.jpg") == folder / "x.txt"
+    other = tmp_path / "labels/set/x.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("")
+    assert labels_of(folder / "x.jpg") == other

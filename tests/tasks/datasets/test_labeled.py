@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.datasets.labeled.folder import LabeledImages
+from tasks.datasets.labeled.folder import LabeledImages, is_example, load_labeled
 from tasks.datasets.labeled.objects import labeled_objects
 from tasks.datasets.objects import inside
-from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox, LabeledPoint
+from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
 from tasks.errors import DataError
+from tasks.settings import LabeledFolder
 
 
 def test_an_image_without_labels_is_not_opened(tmp_path: Path) -> None:
@@ -37,3 +38,44 @@ def test_points_beyond_the_border_by_less_than_a_pixel_are_moved_onto_it(tmp_pat
 def test_a_box_that_vanishes_in_single_precision_has_no_area() -> None:
     with pytest.raises(DataError, match="has no area"):
         inside(np.array([[5000.0, 10.0, 5000.00001, 20.0]]), (6000, 100), "a.png")
+
+
+REGION = LabeledRegion("car", {"size": [4, 4], "counts": b"0"})
+
+
+@pytest.mark.parametrize(
+    ("label", "boxes", "regions"),
+    [
+        (AnnotatedImage("a.png"), True, False),
+        (AnnotatedImage("a.png", choices=("day",)), True, False),
+        (AnnotatedImage("a.png", regions=(REGION,)), False, True),
+        (AnnotatedImage("a.png", points=(LabeledPoint("hand", 1, 1),)), False, False),
+        (AnnotatedImage("a.png", boxes=(LabeledBox("car", 0, 0, 2, 2),), regions=(REGION,)), True, True),
+        (None, False, False),
+    ],
+)
+def test_an_image_with_objects_that_have_no_boxes_is_no_background(
+    label: AnnotatedImage | None, boxes: bool, regions: bool
+) -> None:
+    assert (is_example(label, "boxes"), is_example(label, "regions")) == (boxes, regions)
+
+
+def labeled(folder: Path, files: list[str], rows: list[str]) -> dict[str, AnnotatedImage | None]:
+    """What a table says of the images of a folder."""
+    for file in files:
+        path = folder / "photos" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    (folder / "labels.csv").write_text("\n".join(["file,label", *rows, ""]))
+    source = LabeledFolder.model_validate({"images": "photos", "labels": ["labels.csv"], "unlabeled": True})
+    found = load_labeled(source, folder, "choices")
+    return dict(zip(found.names, found.labels, strict=True))
+
+
+def test_labels_are_of_the_image_whose_path_ends_most_like_theirs(tmp_path: Path) -> None:
+    found = labeled(tmp_path, ["1.png", "a/1.png", "b/2.png"], ["photos/a/1.png,cat", "1.png,dog", "2,cat"])
+    assert {name: label.choices for name, label in found.items() if label} == {
+        "a/1.png": ("cat",), "1.png": ("dog",), "b/2.png": ("cat",)
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"1\.png may be b/1\.png or c/1\.png"):
+        labeled(tmp_path / "other", ["b/1.png", "c/1.png"], ["1.png,cat", "x,dog"])

@@ -288,3 +288,12 @@ def test_images_are_read_in_the_size_of_the_model(folder: Path) -> None:
     found = load_files(class_folders(folder), 24, 0.2, folder)
     assert found.pixels.dtype == torch.uint8
     assert found.pixels.shape[-2:] == (24, 24)
+
+
+def test_other_folders_beside_the_splits_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for place in ("Train/a", "Train/b", "val/a", "test/a", "test/b"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / place / "x.png")
+    found = class_folders(tmp_path)
+    assert found.splits == ("train", "train", "test", "test")
+    assert "val beside train and test: not read" in caplog.text

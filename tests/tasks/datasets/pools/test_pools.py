@@ -256,3 +256,10 @@ def test_only_shards_that_may_be_the_same_are_read(images: dict[str, bytes], mon
     tar_shard(Path("d/t.tar"), {"b.png": images["001.png"]})
     monkeypatch.setattr(Place, "digest", lambda self: pytest.fail(f"{self.shown} was read"))
     assert len(find_images("d", Path())) == 2
+
+
+def test_shards_beside_an_image_are_named_and_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "s.tar").write_bytes(b"")
+    names = photographs(tmp_path, 1)
+    assert list(find_images(str(tmp_path), Path())) == names
+    assert "1 shard beside images: not read; give shards in a folder of their own (s.tar)" in caplog.text

@@ -180,3 +180,14 @@ def test_what_is_wrong_is_one_line(fault: str, tmp_path: Path) -> None:
         read(tmp_path, table)
     assert "\n" not in str(caught.value)
     assert "coco.json" in str(caught.value)
+
+
+def test_joints_are_no_classes_of_boxes(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}], "annotations": [],
+        "categories": [{"id": 1, "name": "person", "keypoints": ["nose", "eye"]}, {"id": 2, "name": "car"}],
+    }  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found = read_coco_annotations(tmp_path / "a.json")
+    assert found.listed("boxes") == found.listed("regions") == ("person", "car")
+    assert found.listed("points") == ("nose", "eye")

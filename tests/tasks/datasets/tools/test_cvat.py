@@ -80,7 +80,10 @@ def test_a_skeleton_is_a_person_and_so_is_a_group(tmp_path: Path) -> None:
 
 
 def test_an_image_without_shapes_shows_nothing(tmp_path: Path) -> None:
-    assert read(tmp_path, "", 'name="x/a.jpg"') == ((AnnotatedImage("x/a.jpg"),), ("car", "head", "hand"), 0)
+    found = read(tmp_path, "", 'name="x/a.jpg"')
+    assert found[:3] == ((AnnotatedImage("x/a.jpg"),), ("car", "head", "hand"), 0)
+    assert found.listed("boxes") == ("car",)
+    assert found.listed("points") == ("head", "hand")
 
 
 def test_what_is_written_is_read_rounded_to_hundredths(tmp_path: Path) -> None:

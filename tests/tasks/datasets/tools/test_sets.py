@@ -210,3 +210,20 @@ def test_class_folders_are_read(tmp_path: Path) -> None:
         ("bus/a.jpg", ("bus",)), ("car/a.jpg", ("car",)), ("car/b.jpg", ("car",))
     ]  # fmt: skip
     assert found.class_names == ("bus", "car")
+
+
+def test_cells_that_are_not_there_count_as_skipped(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    cells = pd.DataFrame({"file": ["a.jpg", "b.jpg", "c.jpg"], "label": pd.array([3, None, 4], dtype="Int64")})
+    cells.to_parquet(tmp_path / "nullable.parquet")
+    cells.astype({"label": float}).to_parquet(tmp_path / "float.parquet")
+    cells.convert_dtypes().astype({"label": "string"}).to_parquet(tmp_path / "string.parquet")
+    for name in ("nullable", "float", "string"):
+        found = read_label_table(tmp_path / f"{name}.parquet")
+        assert [image.choices for image in found.images] == [("3",), ("4",)]
+        assert found.skipped == 1
+
+
+def test_a_comma_at_the_end_of_a_row_moves_no_column(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\n1.jpg,cat,\n2.jpg,dog,\n")
+    assert [image.choices for image in read_label_table(tmp_path / "labels.csv").images] == [("cat",), ("dog",)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import create_autospec
@@ -12,6 +14,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 import torch
+from tiny_learners import built
 from tiny_tasks import KINDS, with_recipe
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,7 +25,7 @@ import tasks.training.step as training_step
 from lossnet import DivergenceObjective, ListwiseObjective, RankingObjective
 from tasks.base import Task
 from tasks.models.trunks.frozen import FeatureStore, ResidentRows
-from tasks.training.device.steps import CaptureError, DeviceSteps, not_captured, planned_epochs
+from tasks.training.device.steps import CaptureError, DeviceSteps, _first_cause, not_captured, planned_epochs
 from tasks.training.dropout import Dropout
 from tasks.training.loop import OrdinarySteps, TrainingError, fit
 from tasks.training.step import Attachment, Streams
@@ -260,3 +263,23 @@ def test_training_on_a_gpu_names_the_first_step_that_is_not_finite(
     with pytest.raises(TrainingError, match=r"^the training loss is not finite at step 4 of 9$"):
         fit(task, task.build_model(), np.arange(11), [], streams())
     assert calls == [4] * 6, "batches of one size; it stops with the epoch"
+
+
+def test_the_first_of_several_faults_is_said_with_its_place() -> None:
+    def fail() -> None:
+        try:
+            msg = "a wait for the device\nand more"
+            raise ValueError(msg)
+        finally:
+            raise RuntimeError  # as the end of a capture does
+
+    with pytest.raises(RuntimeError) as caught:
+        fail()
+    assert re.fullmatch(r"a wait for the device \(test_steps\.py, line \d+\)", _first_cause(caught.value))
+
+
+def test_captures_can_be_turned_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = built("classification", cache, torch.device("cpu"))
+    assert not_captured(task, []) is None
+    monkeypatch.setenv("LOSSBENCH_NO_GRAPH", "1")
+    assert not_captured(task, []) == "LOSSBENCH_NO_GRAPH is set"
