@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import lru_cache
@@ -11,14 +11,13 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 
 from lossbench.words import plural
-from tasks.datasets.pools.folder import image_files
+from tasks.datasets.pools.folder import image_files, say_unread_shards
 from tasks.datasets.pools.parquet import parquet_images
 from tasks.datasets.pools.places import Place, files_in, is_address, local, place_of
 from tasks.datasets.pools.tar import Part, tar_images
 from tasks.errors import DataError, require
 from tasks.images.decoding import SUFFIXES
 from tasks.images.files import EncodedImage, ImageFile
-from tasks.notices import notice
 from tasks.progress import report
 
 FORMS: dict[str, Callable[[Place], dict[str, EncodedImage]]] = {".tar": tar_images, ".parquet": parquet_images}
@@ -56,25 +55,14 @@ def find_images(source: str, root: Path) -> dict[str, ImageFile]:
         if found is None:
             return _in_shards(_single(source, source))
         if images := {name: place for name, place in found.items() if name.lower().endswith(SUFFIXES)}:
-            _say_unread(name for name in found if PurePosixPath(name).suffix.lower() in FORMS)
+            say_unread_shards(name for name in found if PurePosixPath(name).suffix.lower() in FORMS)
             return {name: Part(place, "", 0, place.size) for name, place in images.items()}
         return _in_shards(_shards(found, source))
     path = root / source
     if path.is_file() and path.suffix.lower() in FORMS:
         return _in_shards(_single(local(path), str(path)))
     require(path.is_dir(), f"there is no folder of images {path}", f"give one, or shards ({', '.join(FORMS)})")
-    images = image_files(path)
-    if images:
-        _say_unread(each.name for each in path.rglob("*") if each.suffix.lower() in FORMS and each.is_file())
-    return {**images} or _in_shards(_local_shards(path))
-
-
-def _say_unread(shards: Iterable[str]) -> None:
-    """Say how many shards lie beside images, which are read instead."""
-    if names := sorted(shards):
-        notice(
-            f"{plural(len(names), 'shard')} beside images: not read; give shards in a folder of their own ({names[0]})"
-        )
+    return {**image_files(path, tuple(FORMS))} or _in_shards(_local_shards(path))
 
 
 def _single(address: str, shown: str) -> dict[str, Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from lossbench.words import plural
@@ -14,12 +15,18 @@ UNREAD = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
 """Of files that hold images in other forms, in lower case."""
 
 
-def image_files(folder: Path) -> dict[str, Path]:
+def image_files(folder: Path, shards: tuple[str, ...] = ()) -> dict[str, Path]:
     """The images in a folder and below it by their paths from it, sorted.
 
-    What starts with a dot is left out, and so are links to folders. One line counts images in forms that are not read.
+    What starts with a dot is left out, and so are links to folders. One line counts images in forms that are not read, and
+    one the shards beside images.
+
+    Args:
+        folder: the folder.
+        shards: endings of files that are shards, in lower case.
     """
     found: dict[str, Path] = {}
+    beside: list[str] = []
     unread: Counter[str] = Counter()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -31,9 +38,20 @@ def image_files(folder: Path) -> dict[str, Path]:
                 found[(inside / name).as_posix()] = Path(place, name)
             elif name.lower().endswith(UNREAD):
                 unread[Path(name).suffix.lower()] += 1
+            elif name.lower().endswith(shards):
+                beside.append(name)
     if unread:
         count = plural(unread.total(), "image")
         notice(
             f"{folder}: {count} in forms that are not read ({', '.join(sorted(unread))}); convert them to JPEG or PNG"
         )
+    if found:
+        say_unread_shards(beside)
     return dict(sorted(found.items()))
+
+
+def say_unread_shards(names: Iterable[str]) -> None:
+    """Say how many shards lie beside images, which are read instead."""
+    if shards := sorted(names):
+        count = plural(len(shards), "shard")
+        notice(f"{count} beside images: not read; give shards in a folder of their own ({shards[0]})")
