@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -28,8 +29,9 @@ CLASSES = "classes.txt"
 def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations:
     """Read the boxes of all splits; outlines are read as their boxes.
 
-    An image without a text file shows nothing, as in YOLO's trainers. The size of an image is that of its file. An image is named by its
-    path from the folder `images`, or that of its split there; elsewhere from the folder of the set.
+    An image without a text file shows nothing, as in YOLO's trainers; one that is in two splits counts once. The size of an image is
+    that of its file. An image is named by its path from the folder of its split in `images`, or from `images` where another split has
+    an image of the same name; elsewhere from the folder of the set.
 
     Args:
         path: the YAML file, or a folder with `classes.txt` and the folders `images` and `labels`, as Label Studio exports it: there
@@ -46,12 +48,16 @@ def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations
     table = read_yaml(path)
     splits = [split for split in SPLITS if table.content.get(split)]
     require(splits, f"{path} has none of {', '.join(SPLITS)}", "name the images of one of them")
-    found = []
+    files: dict[Path, str] = {}
     for split in splits:
         for file in listed_images(table.root, table.content[split], f"{path}: {split}"):
-            name = _name(file, table.root, split)
-            here = file if images is None or file.exists() else images / name
-            found.append(_image(here, name, labels_of(file), table.class_names))
+            files.setdefault(file, _name(file, table.root, split))
+    times = Counter(files.values())
+    found = []
+    for file, short in files.items():
+        name = short if times[short] == 1 else _name(file, table.root)
+        here = file if images is None or file.exists() else images / name
+        found.append(_image(here, name, labels_of(file), table.class_names))
     return checked(path, found, table.class_names)
 
 
@@ -87,7 +93,8 @@ def _listed_classes(file: Path) -> tuple[str, ...]:
     return names
 
 
-def _name(file: Path, root: Path, split: str) -> str:
+def _name(file: Path, root: Path, split: str | None = None) -> str:
+    """The path of an image from the folder `images`, and from its split there if one is given."""
     path = file.relative_to(root) if file.is_relative_to(root) else file
     parts = [part for part in path.parts if part != "."]
     if IMAGES in parts[:-1]:
