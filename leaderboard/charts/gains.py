@@ -123,12 +123,16 @@ def gain_chart(
         dots(lines, encoding, [*tooltip, limits, quantity("seeds")]),
     ]
     if published_rows:
-        channels = {"x": labels, "y": gain, "detail": names("source"), "color": looks["color"]}
-        channels |= {"strokeDash": {"value": [1, 3]}}
-        with_tooltip = channels | {"tooltip": [*tooltip, names("source")]}
-        base = visible_rows(published_rows)
-        layers += [
-            layer(base, "line", channels, strokeWidth=1.5),
-            layer(base, "point", with_tooltip, size=14, shape="cross", filled=True, opacity=1),
-        ]
+        layers += _published_layers(published_rows, encoding, tooltip)
     return {"layer": layers, "params": [hidden_parameter(section)]}
+
+
+def _published_layers(rows: list[dict[str, Any]], encoding: Spec, tooltip: list[Spec]) -> list[Spec]:
+    channels = {channel: encoding[channel] for channel in ("x", "y", "color")}
+    channels |= {"detail": names("source"), "strokeDash": {"value": [1, 3]}}
+    with_tooltip = channels | {"tooltip": [*tooltip, names("source")]}
+    base = visible_rows(rows)
+    return [
+        layer(base, "line", channels, strokeWidth=1.5),
+        layer(base, "point", with_tooltip, size=14, shape="cross", filled=True, opacity=1),
+    ]

@@ -16,6 +16,7 @@ from leaderboard.charts.penalties import penalty_chart
 from leaderboard.charts.pictures import LEGEND_COLUMNS, WIDTH_PIXELS, drawable, save
 from leaderboard.charts.styles import styles
 from leaderboard.charts.variations import stress_chart
+from leaderboard.schema.records import write_whole
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.rows import tables
 from leaderboard.scoring.sections import Section
@@ -35,7 +36,7 @@ def write(board: Board, folder: Path) -> list[Path]:
     for name, rows in tables(board).items():
         if rows:
             paths.append(folder / f"{name}.csv")
-            pd.DataFrame(rows).to_csv(paths[-1], index=False)
+            write_whole(paths[-1], pd.DataFrame(rows).to_csv(index=False))
     for section in board.sections:
         stem = f"{section.key.protocol}-p{section.key.version}-{section.key.track}"
         for name, chart in pictures(board, section):

@@ -12,7 +12,7 @@ from leaderboard.charts.styles import Style
 from leaderboard.schema.records import Record
 from leaderboard.scoring import picks
 from leaderboard.scoring.board import Board, Sheet
-from leaderboard.scoring.entries import BASELINE, REFERENCE_METHOD
+from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, REFERENCE_METHOD
 from leaderboard.scoring.overall.answers import is_clear
 from leaderboard.scoring.overall.groups import Regime, kind_of, regime_of
 from leaderboard.scoring.sections import Section, Standing
@@ -78,9 +78,9 @@ def _draws(panel: Panel, strategy: str) -> bool:
 
 
 def verdict_of(section: Section, standing: Standing) -> Verdict:
-    """Whether a strategy is clearly better or worse than random in a section."""
+    """Whether a strategy is clearly better or worse than random in a section; fewer than five paired runs do not say."""
     gain = standing.to_baseline
-    if math.isnan(gain.lower):
+    if standing.pairs[0] < FEWEST_SEEDS or math.isnan(gain.lower):
         return "not compared"
     if is_clear(gain, section.sign):
         return "better"

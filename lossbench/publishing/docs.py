@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from leaderboard.schema.records import write_whole
 from leaderboard.scoring.board import Board
 from lossbench.publishing.boards import gather_board
 from lossbench.publishing.reproduction import TABLE, markdown, rewrite_reproduction, with_tables
@@ -27,14 +28,14 @@ def rewrite_docs(root: Path) -> list[Path]:
     """
     board = gather_board(root / "leaderboard/records", root / "configs/sweeps", root / "leaderboard/submissions")
     page = root / STRATEGIES_PAGE
-    page.write_text(with_tables(board, with_strategies(page.read_text(encoding="utf-8"))), encoding="utf-8")
+    write_whole(page, with_tables(board, with_strategies(page.read_text(encoding="utf-8"))))
     return [*_rewrite_readme(board, root), page, *rewrite_reproduction(board, root)]
 
 
 def _rewrite_readme(board: Board, root: Path) -> list[Path]:
     path, picture = root / README, root / README_PICTURE
     text = path.read_text(encoding="utf-8")
-    path.write_text(with_summary(board, text), encoding="utf-8")
+    write_whole(path, with_summary(board, text))
     return [path, learning_curves(board, summarized(text), picture)]
 
 

@@ -11,6 +11,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from leaderboard.charts.pictures import save
+from leaderboard.schema.records import write_whole
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import ranking_accuracy
 from leaderboard.scoring.sections import Section, Standing, sections
@@ -154,13 +155,14 @@ def gains_under_stress(board: Board, task: str) -> Rows:
 def ablation(board: Board, *tasks: str) -> Rows:
     """The gain of learning loss over random and the ranking accuracy of lossnet, on the validation split.
 
-    The column "change" holds the gain minus that on the first task, under the same seeds.
+    The column "change" holds the gain minus that on the first task, under the same seeds; nothing where the label counts are others.
     """
     header = ("area of random", "of learning-loss", "difference", "change", "ranking accuracy", "under learning-loss")
     rows: Rows = [("task", "seeds", *header)]
     gains: list[dict[int, float]] = []
-    for task in tasks:
-        entries = [_validation_section(board, task).by_name[name] for name in ("random", "learning-loss")]
+    found = [_validation_section(board, task) for task in tasks]
+    for task, section in zip(tasks, found, strict=True):
+        entries = [section.by_name[name] for name in ("random", "learning-loss")]
         random, learned = (entry.areas for entry in entries)
         seeds = sorted(random.keys() & learned.keys())
         areas = [number(mean(entry.areas[seed] for seed in seeds), 4) for entry in entries]
@@ -168,7 +170,8 @@ def ablation(board: Board, *tasks: str) -> Rows:
         rankings = [number(mean(ranking[seed] for seed in seeds), 3) for ranking in by_seed]
         gains.append({seed: learned[seed] - random[seed] for seed in seeds})
         difference = mean_and_interval(interval(list(gains[-1].values())), sign=True)
-        change = mean_and_interval(interval(paired(gains[-1], gains[0])), sign=True) if len(gains) > 1 else ABSENT
+        comparable = len(gains) > 1 and section.labels == found[0].labels
+        change = mean_and_interval(interval(paired(gains[-1], gains[0])), sign=True) if comparable else ABSENT
         rows.append((task, len(seeds), *areas, difference, change, *rankings))
     return rows
 
@@ -234,7 +237,7 @@ def rewrite_reproduction(board: Board, root: Path) -> list[Path]:
     """
     path = root / PAGE
     page = path.read_text(encoding="utf-8")
-    path.write_text(with_tables(board, page), encoding="utf-8")
+    write_whole(path, with_tables(board, page))
     return [
         path,
         *(draw_gains(board, task, path.parent / f"reproduction/{task}.svg") for task in PICTURE.findall(page)),

@@ -18,7 +18,9 @@ MOST_CHOICES = 3
 def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
     """What nothing beats for few, some and many labels of each protocol, with its gain and the seconds of a selection.
 
-    A cell says `random` where no strategy with five runs or more is clear of random, and then which are ahead in how many runs.
+    The three of the largest gain are named, and the others counted.
+
+    A cell says `random` where no strategy with five runs or more is clearly better than random, and then which are ahead in how many runs.
 
     Args:
         board: the records.
@@ -38,6 +40,8 @@ def _cell(answer: Answer) -> str:
         + (f" ({rough_seconds(choice.costs.select)} s)" if choice.costs else "")
         for choice in answer.best[:MOST_CHOICES]
     ]
+    if len(answer.best) > MOST_CHOICES:
+        choices.append(f"and {len(answer.best) - MOST_CHOICES} more")
     told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")
     return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {told}{'' if choices else _early(answer)}"
 

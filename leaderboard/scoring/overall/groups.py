@@ -67,12 +67,12 @@ def groups(sections: Sequence[Section]) -> list[Group]:
     """The groups of the sections that count for answers and ranks, by kind and regime.
 
     These are the newest versions on the shared track that hold a strategy with enough runs for an answer, or else the newest
-    ones, without variations of a protocol that is there, too. Rendered scenes count only for a kind and regime that has no
+    ones with runs of random, or else the newest, without variations of a protocol that is there, too. Rendered scenes count only for a kind and regime that has no
     other data.
     """
     shared = [section for section in sections if section.key.track == "shared"]
     newest: dict[str, int] = {}
-    for section in sorted(shared, key=lambda section: (_answers(section), section.key.version)):
+    for section in sorted(shared, key=lambda each: (_answers(each), BASELINE in each.by_name, each.key.version)):
         newest[section.key.protocol] = section.key.version
     members: dict[tuple[str, Regime, str], list[Section]] = {}
     for section in shared:

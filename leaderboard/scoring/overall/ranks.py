@@ -1,6 +1,7 @@
 """Overall ranks: how often strategies beat each other under the same protocol and seed, with intervals by bootstrap.
 
-Scores of different protocols are never added: a run says only which of two strategies has the larger area.
+Scores of different protocols are never added: a run says only which of two strategies has the larger area. All protocols count the
+same: with more seeds than the others, a run counts as much less.
 """
 
 from __future__ import annotations
@@ -54,8 +55,6 @@ class Ranking:
     few: tuple[Place, ...]
     """Strategies with too few paired runs for a rank; their rank is 0 and their points are NaN. The most runs first."""
     protocols: tuple[str, ...]
-    seeds: int
-    """The number of paired runs of the strategy that has the most."""
 
 
 def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
@@ -70,7 +69,7 @@ def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
     tables = [_table(section, names, span) for section in with_random]
     protocols = tuple(section.key.protocol for section in with_random)
     if not tables or not any(len(table) for table in tables):
-        return Ranking((), (), protocols, 0)
+        return Ranking((), (), protocols)
     random = names.index(BASELINE)
     paired = [~np.isnan(table) & ~np.isnan(table[:, [random]]) for table in tables]
     runs = np.sum([pairs.sum(0) for pairs in paired], 0)
@@ -81,9 +80,7 @@ def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
     places = _places([table[:, ranked] for table in tables], [names[i] for i in ranked], tallies)
     nothing = Interval(np.nan, np.nan, np.nan)
     few = sorted((name for i, name in enumerate(names) if runs[i] < FEWEST_RUNS), key=lambda name: -tallies[name][1])
-    return Ranking(
-        places, tuple(Place(name, 0, 0, 0, nothing, *tallies[name]) for name in few), protocols, int(max(runs))
-    )
+    return Ranking(places, tuple(Place(name, 0, 0, 0, nothing, *tallies[name]) for name in few), protocols)
 
 
 def _table(section: Section, names: Sequence[str], span: int | None) -> Float[NDArray[np.float64], "r p"]:
@@ -110,9 +107,10 @@ def _places(
     if BASELINE not in names:
         return ()
     anchor, players = names.index(BASELINE), len(names)
-    won = np.concatenate([wins(table) for table in tables]).reshape(-1, players * players)
-    weights = resampling_weights([len(table) for table in tables])
-    matrices = (np.vstack([np.ones(len(won)), weights]) @ won).reshape(-1, players, players)
+    seeds = [len(table) for table in tables]
+    equalizing = np.repeat([np.mean(seeds) / max(count, 1) for count in seeds], seeds)
+    won = np.concatenate([wins(table) for table in tables]).reshape(-1, players * players) * equalizing[:, None]
+    matrices = (np.vstack([np.ones(len(won)), resampling_weights(seeds)]) @ won).reshape(-1, players, players)
     found = strengths(matrices, anchor)
     strength, resampled = found[0], found[1:]
     gaps = resampled[:, :, None] - resampled[:, None, :]

@@ -81,7 +81,14 @@ def test_a_new_version_counts_once_it_has_runs_for_an_answer() -> None:
     known = [make_record(config=config(), strategy=name, seed=seed) for name in ("random", "ours") for seed in range(5)]
     newer = [record.model_copy(update={"version": 2}) for record in known]
     lone = make_record(config=config(), version=9, strategy="theirs")
-    for records, counted in (([*known, lone], 1), ([*known, *newer, lone], 2), ([*known, *newer[:-1]], 1), ([lone], 9)):
+    cases = [
+        ([*known, lone], 1),
+        ([*known, *newer, lone], 2),
+        ([*known, *newer[:-1]], 1),
+        ([known[0], lone], 1),
+        ([lone], 9),
+    ]
+    for records, counted in cases:
         (group,) = groups(sections(records))
         assert [section.key.version for section in group.sections] == [counted]
 

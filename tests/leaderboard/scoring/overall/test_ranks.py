@@ -100,7 +100,15 @@ def test_what_was_not_run_is_not_made_up() -> None:
         "random": (0, 16, 2),
     }
     assert found["few"].points.mean == pytest.approx(found["ours"].points.mean)
-    assert ranking(sections(records)).seeds == 16
+
+
+def test_protocols_count_the_same_whatever_their_seeds() -> None:
+    won = [*runs("random", [50.0] * 6, protocol="short"), *runs("ours", [51.0] * 6, protocol="short")]
+    lost = [*runs("random", [50.0] * 24, protocol="long"), *runs("ours", [49.0] * 24, protocol="long")]
+    found = places([*won, *lost])
+    assert (found["ours"].won, found["ours"].runs) == (6, 30)
+    assert found["ours"].points.mean == pytest.approx(0, abs=1e-6)
+    assert found["ours"].rank == found["random"].rank == 1
 
 
 def test_protocols_of_other_metrics_count_alike() -> None:
