@@ -64,9 +64,9 @@ def _kept(path: Path) -> dict[str, Tensor] | None:
 
 
 def _trained(task: Task[Any, Any], part: str) -> dict[str, Tensor]:
+    streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         model = task.build_model().placed(task.unlabeled.device)
-    streams = Streams(np.random.default_rng([SEED, 1]), np.random.default_rng([SEED, 2]))
-    fit(task, model, np.arange(task.pool_size), (), streams)
+        fit(task, model, np.arange(task.pool_size), (), streams)
     return model.get_submodule(part).state_dict()

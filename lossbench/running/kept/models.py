@@ -119,8 +119,7 @@ class ModelCache:
     def tried(self, labeled: Ids) -> Learner:
         """A learner of one labeled set that is trained now and kept nowhere; under a warm start, too, from the first weights."""
         model, attachments = self._untrained(len(labeled), 0)
-        with seeded(stream(self.seed, "tried", len(labeled))):  # of dropout in a library's model
-            self._fit(model, attachments, labeled, 0)
+        self._fit(model, attachments, labeled, 0)
         return self._learner(model, attachments)
 
     def _learner(self, model: TapModel, attachments: dict[str, Attachment]) -> Learner:
@@ -236,7 +235,8 @@ class ModelCache:
             stream(self.seed, "augmentation", *words),
             Dropout.of(rate, stream(self.seed, "dropout", *words), device) if rate else None,
         )
-        with self.clock.phase("fit"):
+        own_draws = seeded(stream(self.seed, "own draws", *words))  # of layers, such as dropout in a library's model
+        with self.clock.phase("fit"), own_draws:
             fit(self.task, model, labeled, list(attachments.values()), streams)
         for module in (model, *(each.module for each in attachments.values())):
             module.zero_grad(set_to_none=True)  # a learner is the same, trained just now or loaded

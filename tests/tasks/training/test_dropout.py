@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_learners import plan_of
 from tiny_tasks import FAST_ON_ONE_KIND
+from torch import nn
+from torch.nn import functional
 
 from lossbench.config import LossPrediction
 from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.submissions.conformance import LABELED, same_tensors, weights
 from strategies.bald import Bald
 from strategies.random import Random
-from tasks.base import Task
+from tasks.base import TapModel, Task
 from tasks.training.clock import Clock
 from tasks.training.dropout import Dropout
 from tasks.training.learner import Learner
@@ -81,3 +84,26 @@ def test_only_the_native_track_trains_with_dropout(task: Task, kind: str, tmp_pa
     assert not same_tensors(learned(Bald(), "native", "a"), learned(Random(), "native", "a"))
     assert not same_tensors(learned(Bald(), "native", "a"), learned(Bald(rate=0.2), "native", "a"))
     assert same_tensors(learned(Bald(), "native", "a"), learned(Bald(), "native", "b")), "a function of the seed"
+
+
+@FAST_ON_ONE_KIND
+def test_a_model_with_dropout_of_its_own_is_a_function_of_the_seed(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = task.build_model
+
+    def dropping(rate: float) -> TapModel:
+        model = build()
+        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        first.register_forward_hook(lambda module, _, maps: functional.dropout(maps, rate, module.training))
+        return model
+
+    def learned(rate: float, global_seed: int) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(task, "build_model", lambda: dropping(rate))
+        fits = ModelCache(tmp_path / str(global_seed), task, 0, plan_of(Random()), Clock())
+        with torch.random.fork_rng():
+            torch.manual_seed(global_seed)
+            return weights(fits.learner((LABELED,))[0].model)
+
+    assert same_tensors(learned(0.3, 1), learned(0.3, 2))
+    assert not same_tensors(learned(0.3, 1), learned(0.0, 3))
