@@ -142,6 +142,20 @@ class UnlabeledTask(ABC, Generic[Raw, Target]):
         """The model's input under an affine transform and a linear color map per image; see `Pixels.warp`."""
         return self._pixels.warp(ids, transforms, colors)
 
+    def changed(
+        self, ids: ArrayIds, changes: Transforms | ArrayIds, colors: ColorMaps | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """The model's input for changed images.
+
+        Args:
+            ids: of the images.
+            changes: their affine transforms; of a frozen trunk, the numbers of their stored views.
+            colors: linear color maps.
+        """
+        if self._store is None:
+            return self.warped(ids, changes, colors)
+        return self._store.rows(ids, changes).to(self.device)
+
     @property
     def capturable(self) -> bool:
         """Whether a training step of a `DeviceTask` can be captured in a CUDA graph.

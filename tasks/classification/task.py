@@ -74,8 +74,7 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
         self._models = ClassifierFactory(settings.model, len(self.group_names))
         self.fingerprints = {"data": images.fingerprint, **self._models.fingerprints}
         pixels = Pixels(images.pixels.to(device), settings.model.pixels, self._models.colors or _colors(settings.data))
-        self._store = self._models.freeze(pixels, cache)
-        self.unlabeled = UnlabeledClassification(pixels, self._store)
+        self.unlabeled = UnlabeledClassification(pixels, self._models.freeze(pixels, cache))
 
     def build_model(self) -> TapModel:
         """The protocol's model, with random weights or those that the protocol names."""
@@ -91,7 +90,7 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
 
     def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
         """Random shifts by whole pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
-        if self._store is not None:
+        if not self.unlabeled.reads_images:
             return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
         steps = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True)
         side = self.settings.model.pixels
@@ -102,10 +101,8 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
 
     def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Int[Tensor, " n"]]:
         """The augmented images, or the rows that a frozen trunk gave, and their classes."""
-        ids, change, labels = drawn
-        device = self.unlabeled.device
-        inputs = self.unlabeled.warped(ids, change) if self._store is None else self._store.rows(ids, change).to(device)
-        return inputs, on_device(labels, device)
+        ids, changes, labels = drawn
+        return self.unlabeled.changed(ids, changes), on_device(labels, self.unlabeled.device)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:  # noqa: ARG002 - the annotations name the classes
         """The class of each image, one-hot."""

@@ -3,6 +3,10 @@
 Anchors are matched, hard negatives mined and the sum normalized within an image, so that the loss of an image does not
 depend on the rest of its batch. Weighted by the numbers of positive anchors, the mean of these losses is mmdet's batch
 loss.
+
+Differs from the paper in that an image without objects teaches its three hardest negatives; there its loss is 0.
+Differs from the authors' code in that a step takes the plain mean over its images. There the batch's sum is divided by the
+batch's number of positive anchors, so that images with many objects weigh more.
 """
 
 from __future__ import annotations

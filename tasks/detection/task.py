@@ -123,9 +123,8 @@ class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
             self._trunk_weights, digest = pretrained(classifier, settings.pretraining, cache, "stages")
             self.fingerprints["trunk"] = digest
         pixels = Pixels(stored, settings.model.pixels, self._models.colors)
-        self._store = self._models.freeze(pixels, cache)
-        model = self._models.build(pretrained=False)
-        self.unlabeled = UnlabeledDetection(pixels, model, settings.rows, self._store)
+        store = self._models.freeze(pixels, cache)
+        self.unlabeled = UnlabeledDetection(pixels, self._models.build(pretrained=False), settings.rows, store)
 
     def build_model(self) -> Detector:
         """A detector with untrained weights, or with those that the protocol names for its trunk."""
@@ -151,7 +150,7 @@ class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
         boxes, labels = pad_objects(*self._easy_objects(ids))
         boxes /= self.unlabeled.size
         most = self._most_objects if padded else 0
-        if self._store is not None:
+        if not self.unlabeled.reads_images:
             views = rng.integers(0, self.settings.stored_views, len(ids))
             return ids, views, *self._transformed(boxes, labels, augment.mirrored(views == 1), most)
         transforms = ssd_transforms(rng, boxes, labels >= 0, self.settings.zoom)
@@ -160,12 +159,9 @@ class DetectionTask(DeviceTask[DetectorRaw, BoxTargets]):
 
     def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], BoxTargets]:
         """The augmented images, or the rows that a frozen trunk gave, and their objects."""
-        ids, change, *colors, boxes, labels = drawn
+        ids, changes, *colors, boxes, labels = drawn
         device = self.unlabeled.device
-        if self._store is None:
-            inputs = self.unlabeled.warped(ids, change, *colors)
-        else:
-            inputs = self._store.rows(ids, change).to(device)
+        inputs = self.unlabeled.changed(ids, changes, *colors)
         return inputs, BoxTargets(on_device(boxes, device), on_device(labels, device))
 
     def _easy_objects(self, ids: Ids) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -52,6 +52,7 @@ class Pixels:
         self.size, self.colors = size, colors
         self._stored = stored
         self._margin = margin
+        self._digests: dict[bytes, str] = {}
         self._mean, self._std, self._fill = (
             torch.tensor(color, device=stored.device).view(1, 3, 1, 1)
             for color in (colors.mean, colors.std, colors.fill)
@@ -73,11 +74,14 @@ class Pixels:
         return hashlib.sha256(words + content.digest()).hexdigest()
 
     def content(self, ids: NDArray[np.int64]) -> str:
-        """SHA-256 of the stored squares of some images, in hexadecimal."""
-        found = hashlib.sha256()
-        for start in range(0, len(ids), HASHED_AT_ONCE):
-            found.update(self._gathered(ids[start : start + HASHED_AT_ONCE]).cpu().contiguous().numpy().data)
-        return found.hexdigest()
+        """SHA-256 of the stored squares of some images, in hexadecimal; of the same ids it is computed once."""
+        words = hashlib.sha256(ids.tobytes()).digest()
+        if words not in self._digests:
+            found = hashlib.sha256()
+            for start in range(0, len(ids), HASHED_AT_ONCE):
+                found.update(self._gathered(ids[start : start + HASHED_AT_ONCE]).cpu().contiguous().numpy().data)
+            self._digests[words] = found.hexdigest()
+        return self._digests[words]
 
     @property
     def device(self) -> torch.device:

@@ -106,8 +106,7 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
         self._models = PoseFactory(settings.model, len(self.skeleton.joints))
         self.fingerprints = {"pool": pool.fingerprint, "test": test.fingerprint, **self._models.fingerprints}
         images = Pixels(stored.to(device), pixels, self._models.colors, source.margin)
-        self._store = self._models.freeze(images, cache)
-        self.unlabeled = UnlabeledPose(images, self._store, settings, self._models.side)
+        self.unlabeled = UnlabeledPose(images, self._models.freeze(images, cache), settings, self._models.side)
         self._pretrained_weights: dict[str, Tensor] = {}
         if settings.pretraining:
             other = settings.model_copy(update={**dict(settings.pretraining), "pretraining": None})
@@ -139,7 +138,7 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
         Flipping exchanges the left joints with the right ones.
         """
         n, most = len(ids), np.deg2rad(self.settings.rotation_degrees)
-        if self._store is not None:
+        if not self.unlabeled.reads_images:
             views = rng.integers(0, self.settings.stored_views, n)
             return ids, views, *self._transformed(ids, augment.mirrored(views == 1), views == 1)
         scales = rng.uniform(1 - self.settings.zoom, 1 + self.settings.zoom, n)
@@ -149,10 +148,8 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
 
     def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], PoseTargets]:
         """The augmented images, or the rows that a frozen trunk gave, and heatmaps of their joints."""
-        ids, change, joints, visible = drawn
-        device = self.unlabeled.device
-        inputs = self.unlabeled.warped(ids, change) if self._store is None else self._store.rows(ids, change).to(device)
-        return inputs, self._heatmap_targets(joints, visible)
+        ids, changes, joints, visible = drawn
+        return self.unlabeled.changed(ids, changes), self._heatmap_targets(joints, visible)
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The nearest of eight pose clusters (k-means over the joints of the reference images); none if there is no reference."""
@@ -167,7 +164,7 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
 
     def label_counts(self, ids: Ids) -> dict[str, int]:
         """For each joint the number of these persons who show it."""
-        visible = np.stack([person.visible for person in self.annotations[ids]])
+        visible = self._labels(ids)[1]
         return dict(zip(self.skeleton.joints, visible.sum(0).tolist(), strict=True))
 
     def mislabeled(self, ids: Ids, share: float, rng: np.random.Generator) -> NDArray[Any]:
@@ -221,7 +218,7 @@ class PoseTask(DeviceTask[Tensor, PoseTargets]):
         persons = self.annotations[ids]
         shape = (len(persons), len(self.skeleton.joints))
         joints = np.array([person.joints for person in persons]).reshape(*shape, 2)
-        return joints, np.array([person.visible for person in persons]).reshape(shape)
+        return joints, np.array([person.visible for person in persons], dtype=bool).reshape(shape)
 
     def _transformed(
         self, ids: Ids, transforms: augment.Transforms, flipped: Bool[np.ndarray, " n"]

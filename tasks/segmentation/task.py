@@ -79,8 +79,7 @@ class SegmentationTask(DeviceTask[Tensor, Tensor]):
         digests = (fingerprint(split.images, maps) for split, maps in zip(splits, labels, strict=True))
         self.fingerprints = {**dict(zip(("pool", "test"), digests, strict=True)), **self._models.fingerprints}
         pixels = Pixels(stored, settings.model.pixels, self._models.colors)
-        self._store = self._models.freeze(pixels, cache)
-        self.unlabeled = UnlabeledSegmentation(pixels, settings.cells, self._store)
+        self.unlabeled = UnlabeledSegmentation(pixels, settings.cells, self._models.freeze(pixels, cache))
 
     def build_model(self) -> TapModel:
         """The protocol's model, with random weights or those that the protocol names for its trunk."""
@@ -96,7 +95,7 @@ class SegmentationTask(DeviceTask[Tensor, Tensor]):
 
     def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
         """Random crops and horizontal flips; of a frozen trunk, flips alone where they are stored."""
-        if self._store is not None:
+        if not self.unlabeled.reads_images:
             return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
         sides = rng.uniform(self.settings.smallest_crop, 1, len(ids))
         left, top = rng.random((2, len(ids))) * (1 - sides)
@@ -105,13 +104,13 @@ class SegmentationTask(DeviceTask[Tensor, Tensor]):
 
     def batch(self, drawn: Drawn) -> tuple[Float[Tensor, "n ..."], Int[Tensor, "n s s"]]:
         """The augmented images, or the rows that a frozen trunk gave, and their label maps."""
-        ids, change, maps = drawn
+        ids, changes, maps = drawn
         device = self.unlabeled.device
-        labels = on_device(maps, device)
-        if self._store is None:
-            return self.unlabeled.warped(ids, change), self.unlabeled.warped_labels(labels, change)
-        mirrored = on_device(change, device)[:, None, None] == 1
-        return self._store.rows(ids, change).to(device), torch.where(mirrored, labels.flip(2), labels).long()
+        inputs, labels = self.unlabeled.changed(ids, changes), on_device(maps, device)
+        if self.unlabeled.reads_images:
+            return inputs, self.unlabeled.warped_labels(labels, changes)
+        mirrored = on_device(changes, device)[:, None, None] == 1
+        return inputs, torch.where(mirrored, labels.flip(2), labels).long()
 
     def groups(self, ids: Ids, reference: Ids) -> Bool[Tensor, "n g"]:
         """The classes that take more of an image than their mean share of the reference images.

@@ -109,6 +109,12 @@ def test_where_nothing_is_labeled_there_are_no_members_of_groups(task: Task) -> 
     assert task.groups(nothing, nothing).shape == (0, len(task.group_names))
 
 
+def test_no_image_has_no_label(task: Task) -> None:
+    counts = task.label_counts(LABELED[:0])
+    assert counts.keys() == task.label_counts(LABELED).keys()
+    assert set(counts.values()) == {0}
+
+
 def test_one_image_has_metrics_and_no_pair_to_rank(task: Task, learner: Learner) -> None:
     several, one = evaluate(task, learner, SOME), evaluate(task, learner, SOME[:1])
     assert several.keys() - one.keys() == {"ranking_accuracy"}

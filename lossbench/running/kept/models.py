@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,6 @@ class ModelCache:
     seed: int
     plan: TrainingPlan
     clock: Clock
-    _contents: dict[bytes, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def learner(self, rounds: Sequence[Ids], member: int = 0) -> tuple[Learner, float]:
         """The learner of the last of these labeled sets, and the seconds that its training took, now or earlier.
@@ -143,7 +142,9 @@ class ModelCache:
             ids: what it is measured on.
             measure: gives the metrics on them, where they are not there yet.
         """
-        measured_on = hashlib.sha256(ids.tobytes() + self._content(ids).encode()).hexdigest()[:METRICS_LETTERS]
+        measured_on = hashlib.sha256(ids.tobytes() + self.task.unlabeled.content(ids).encode()).hexdigest()[
+            :METRICS_LETTERS
+        ]
         path = self.folder / f"{self.key(rounds, 0)}-{measured_on}.json"
         with _kept_by_first(path):
             kept = from_first(lambda: read_metrics(path))
@@ -170,7 +171,7 @@ class ModelCache:
             "data": dict(self.task.fingerprints),
             "noise": self.task.stress.label_noise,
             "labeled": labeled.tolist(),
-            "pixels": self._content(labeled),
+            "pixels": self.task.unlabeled.content(labeled),  # files may be others under the same names
             "lossnet": repr(self.plan.lossnet),
             "auxiliary": f"{type(self.plan.auxiliary).__module__} {self.plan.auxiliary!r}",
             "detached": self.plan.auxiliary_detached and self.plan.auxiliary is not None,
@@ -184,13 +185,6 @@ class ModelCache:
         if process_count() > 1:
             parts["processes"] = process_count()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-    def _content(self, ids: Ids) -> str:
-        """A digest of the pixels of these images, computed once: files may be others under the same names."""
-        words = ids.tobytes()
-        if words not in self._contents:
-            self._contents[words] = self.task.unlabeled.content(ids)
-        return self._contents[words]
 
     def _untrained(self, labeled: int, member: int) -> tuple[TapModel, dict[str, Attachment]]:
         device = self.task.unlabeled.device

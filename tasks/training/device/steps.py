@@ -47,7 +47,7 @@ def planned_epochs(task: DeviceTask[Any, Any], ordered: Ids, streams: Streams) -
     """The epochs of a training, one by one.
 
     Batches have one size: the last one of an epoch ends with images from the start of its order, fewer than there are
-    batches. Without these, the batches and what is drawn for them are those of the ordinary steps.
+    batches. Where the images divide evenly into batches, these and what is drawn for them are those of the ordinary steps.
 
     Args:
         task: to train on.

@@ -152,6 +152,21 @@ def test_warping_and_reading_leave_the_stored_images_alone() -> None:
     assert torch.equal(pixels.read(np.arange(5)), before)
 
 
+def test_the_content_of_the_same_images_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, gathered = Pixels(noise(4, 8), 8), []
+    gather = Pixels._gathered
+
+    def counting(own: Pixels, ids: np.ndarray) -> Tensor:
+        gathered.append(ids.tolist())
+        return gather(own, ids)
+
+    monkeypatch.setattr(Pixels, "_gathered", counting)
+    contents = [pixels.content(np.array(ids)) for ids in ([1, 2], [2, 1], [1, 2], [1])]
+    assert contents[0] == contents[2]
+    assert len(set(contents)) == 3
+    assert gathered == [[1, 2], [2, 1], [1]]
+
+
 def test_then_applies_the_first_map_first() -> None:
     flip = np.array([[[-1.0, 0, 1], [0, 1, 0]]])
     left_half = augment.windows(*(np.array([value]) for value in (0.0, 0.0, 0.5, 1.0)))

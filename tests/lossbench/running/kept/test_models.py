@@ -27,6 +27,7 @@ from strategies.entropy import Entropy
 from strategies.learning_loss import LearningLoss, LearningLossMSE
 from strategies.random import Random
 from tasks.base import Task
+from tasks.images.pixels import Pixels
 from tasks.settings import Stress
 from tasks.training.clock import Clock
 
@@ -84,9 +85,9 @@ def test_other_pixels_under_the_same_name_are_another_fit(classification: Task, 
 
     def repainted(image: int) -> Task:
         task = copy.copy(classification)
-        pixels = copy.copy(classification.unlabeled._pixels)
-        pixels._stored = pixels._stored.clone()
-        pixels._stored[image, 0, 0, 0] ^= 1
+        stored = classification.unlabeled._pixels._stored.clone()
+        stored[image, 0, 0, 0] ^= 1
+        pixels = Pixels(stored, classification.unlabeled.size)
         task.unlabeled = copy.copy(classification.unlabeled)
         task.unlabeled._pixels = pixels
         return task
