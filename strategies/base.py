@@ -186,7 +186,7 @@ def highest(ctx: Context, scores: Float[Tensor, " n"]) -> Selection:
         SelectionError: a score is NaN.
     """
     if torch.isnan(scores).any():
-        msg = f"{int(torch.isnan(scores).sum())} of {len(scores)} scores are not a number"
+        msg = f"NaN in {int(torch.isnan(scores).sum())} of {len(scores)} scores"
         raise SelectionError(msg)
     with ctx.learner.clock.phase("pick"):
         rows = largest_first(scores, torch.from_numpy(ctx.rng.permutation(len(scores))).to(scores.device), ctx.budget)

@@ -23,7 +23,7 @@ from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
 from lossbench.running.evaluation import evaluate
 from lossbench.running.kept.models import ModelCache, TrainingPlan
-from lossbench.running.selecting import Choice, checked, selection_context
+from lossbench.running.selecting import Choice, checked, selecting, selection_context
 from lossbench.running.streams import stream
 from lossbench.words import plural
 from strategies import COLD_STARTERS, Selection, Strategy, load_strategy
@@ -36,7 +36,6 @@ from tasks.images.decoding import image_size
 from tasks.images.files import state_of
 from tasks.kind import TaskKind
 from tasks.kinds import build_task, kind_named
-from tasks.outside.errors import blaming_outside
 from tasks.progress import report
 from tasks.settings import LabeledFolder
 from tasks.shards import Question
@@ -205,7 +204,7 @@ class LabelingRound:
             Choice(self.division.training, candidates, self.settings.budget),
             stream(seed, "select"),
         )
-        with blaming_outside():
+        with selecting(strategy.name):
             selection = strategy.select(ctx)
         return Selection(checked(selection, ctx, strategy.name), selection.scores)
 

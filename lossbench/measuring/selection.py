@@ -16,12 +16,11 @@ from lossbench.measuring.replay import OutputBank, ReplayLearner
 from lossbench.paths import Paths
 from lossbench.running.loop import Run
 from lossbench.running.machine import commit, describe, memory_growth
-from lossbench.running.selecting import WANTED, Choice, checked, selection_context
+from lossbench.running.selecting import Choice, checked, selecting, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
 from tasks.kinds import build_task
-from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
@@ -154,9 +153,10 @@ class SelectionBenchmark:
             ctx = self._context(strategy, committee, pool, budget, repeat)
             clock.seconds.clear()
             memory = memory_growth(self.task.unlabeled.device)
-            with memory as growth, clock.phase("score"), blaming_outside(WANTED):
+            where = f"{strategy.name}, {pool} candidates, {budget} picks"
+            with memory as growth, clock.phase("score"), selecting(where):
                 selection = strategy.select(ctx)
-            checked(selection, ctx, f"{strategy.name}, {pool} candidates, {budget} picks")
+            checked(selection, ctx, where)
             total += sum(clock.seconds.values())
             clock.seconds.pop("replay", None)
             seconds = clock.selection()

@@ -16,11 +16,11 @@ from lossbench.running.evaluation import evaluate
 from lossbench.running.kept.models import ModelCache, TrainingPlan
 from lossbench.running.machine import peak_memory_mebibytes, reset_peak_memory
 from lossbench.running.pool import Pool, with_label_noise
-from lossbench.running.selecting import WANTED, Choice, Trials, checked, selection_context
+from lossbench.running.selecting import Choice, Trials, checked, selecting, selection_context
 from lossbench.running.streams import stream
 from strategies import Context, Strategy
 from tasks.base import Ids, Task
-from tasks.outside.errors import blaming_outside
+from tasks.progress import report
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 from tasks.training.loop import TrainingError
@@ -127,7 +127,8 @@ class Run:
             SelectionError: the strategy did not return as many distinct candidates as the budget.
         """
         ctx = self.context(number, labeled, committee)
-        with committee[0].clock.phase("score"), blaming_outside(WANTED):
+        report(f"round {number}, picking {ctx.budget:,} of {len(ctx.candidates):,} images")
+        with committee[0].clock.phase("score"), selecting(self.where(number)):
             selection = self.strategy.select(ctx)
         picked = checked(selection, ctx, self.where(number))
         require_agreement(picked.tobytes(), f"the picks of {self.where(number)}")

@@ -1,4 +1,4 @@
-"""What runs, rounds done, time left: live on a terminal; elsewhere a line per finished run, and where one would be silent for long."""
+"""What runs, rounds done, time left: live on a terminal; elsewhere a line per finished run, and where half a minute would be silent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lossbench.running.jobs import Event, Job
 NARROW = 100
 """Columns of a terminal that has no room for bars beside the words."""
 SILENT_SECONDS = 30.0
-"""Elsewhere what a run prepares is said after so long a time without a line."""
+"""Elsewhere it is said how far a run is after so long a time without a line."""
 
 
 class SweepProgress:
@@ -57,8 +57,8 @@ class SweepProgress:
             self._bars.remove_task(self._lines.pop(event.job))
             self._finished += 1
             self._say(f"{job.title}: {rounds} rounds done; {self._finished} of {len(self._jobs)} runs")
-        elif preparing and time.monotonic() - self._said >= SILENT_SECONDS:
-            self._say(f"{job.title}{preparing}")
+        elif time.monotonic() - self._said >= SILENT_SECONDS:
+            self._say(f"{job.title}{preparing or f': {event.rounds} of {rounds} rounds done'}")
 
     def _say(self, line: str) -> None:
         """Print a line where there are no bars."""

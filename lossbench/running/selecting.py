@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from lossbench.running.kept.models import ModelCache, TrainingPlan
 from strategies import Context, Selection, SelectionError, Strategy
 from strategies.base import Oracle
 from tasks.base import Ids, Task
+from tasks.outside.errors import blaming_outside, place_of
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
 
@@ -95,6 +98,26 @@ def oracle_of(task: Task[Any, Any], learner: Learner, labeled: Ids, trials: Tria
     return Oracle(lambda ids: true_losses(task, learner, ids), score_after)
 
 
+@contextmanager
+def selecting(where: str) -> Iterator[None]:
+    """While a strategy picks, every fault of its code is one line that names the line of its file.
+
+    Args:
+        where: the strategy, and what it picks from, for messages.
+
+    Raises:
+        SelectionError: the strategy could not pick; says where.
+        OutsideError: code from outside raised another error.
+    """
+    try:
+        with blaming_outside():
+            yield
+    except SelectionError as error:
+        place = place_of(error)
+        msg = f"{where}: {error}{f' ({place})' if place else ''}"
+        raise SelectionError(msg) from error
+
+
 def checked(selection: object, ctx: Context, where: str) -> Ids:
     """The picked ids.
 
@@ -122,10 +145,11 @@ def _fault(ids: NDArray[Any], ctx: Context) -> str | None:
         return f"{ids.size} ids; the budget is {ctx.budget}"
     if twice := ids.size - np.unique(ids).size:
         return f"{twice} ids twice"
+    places = "; ids are ctx.candidates[places], not places" if ids.max() < len(ctx.candidates) else ""
     if labeled := np.isin(ids, ctx.labeled).sum():
-        return f"{labeled} ids that are labeled already"
+        return f"{labeled} ids that are labeled already{places}"
     if strange := (~np.isin(ids, ctx.candidates)).sum():
-        return f"{strange} ids that are no candidates"
+        return f"{strange} ids that are no candidates{places}"
     return None
 
 

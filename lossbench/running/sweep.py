@@ -35,34 +35,35 @@ def run_job(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadlin
             return recording.path
         recording.read()
         if recording.complete or not deadline.passed:
-            for record in rounds_of(job, paths, recording.record, recording.report):
+            for record in rounds_of(job, paths, recording.record, recording.report, lambda: deadline.passed):
                 recording.keep(record)
-                if deadline.passed:
-                    break
     recording.end()
     return recording.path
 
 
-def rounds_of(job: Job, paths: Paths, record: Record | None, report: Callable[[str], None]) -> Iterator[Record]:
+def rounds_of(
+    job: Job, paths: Paths, record: Record | None, report: Callable[[str], None], ended: Callable[[], bool]
+) -> Iterator[Record]:
     """The record after each further round; of a whole record none.
 
     Args:
         job: the run.
         paths: of data, models and caches.
         record: of the rounds that are done; None if there are none.
-        report: is told of long preparations.
+        report: is told of long preparations, and how far trainings are.
+        ended: whether no further round is to begin; asked before each, when the task is prepared.
 
     Raises:
         LossbenchError: code from outside fails or ends the program, or the data or the model are not those of the record.
     """
     with no_exit(job.title), blaming_outside(), listening(report):
         if record is None or not record.complete:
-            yield from _rounds(job, paths, record)
+            yield from _rounds(job, paths, record, ended)
         elif names_own_files(job):
             _require_same_model(record, job, paths)
 
 
-def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
+def _rounds(job: Job, paths: Paths, record: Record | None, ended: Callable[[], bool]) -> Iterator[Record]:
     """The record after each further round."""
     import torch  # noqa: PLC0415 - here and below: only where a run is made
 
@@ -102,7 +103,8 @@ def _rounds(job: Job, paths: Paths, record: Record | None) -> Iterator[Record]:
     run = job.run(task, protocol, strategy, paths.models, record.first)
     if protocol.budget.first != RANDOM_FIRST:
         record = record.model_copy(update={"first": tuple(run.first_labels.tolist())})
-    for one in run.rounds(record.rounds):
+    rounds = run.rounds(record.rounds)
+    while not ended() and (one := next(rounds, None)) is not None:
         record = record.model_copy(update={"rounds": (*record.rounds, one)})
         yield record
 

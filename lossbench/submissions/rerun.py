@@ -14,7 +14,7 @@ from typing import IO
 
 from lossbench.errors import LossbenchError
 from lossbench.running.kept.models import ModelCache, TrainingPlan
-from lossbench.running.selecting import WANTED, Choice, checked, selection_context
+from lossbench.running.selecting import Choice, checked, selecting, selection_context
 from lossbench.running.streams import stream
 from lossbench.running.sweep import prepare
 from lossbench.submissions.conformance import run_checks
@@ -60,9 +60,10 @@ def pick(folder: Path) -> None:
         Choice(question.labeled[-1], question.candidates, protocol.budget.step, question.labeled[0]),
         stream(question.seed, "select", question.number),
     )
-    with clock.phase("score"), blaming_outside(WANTED):
+    where = f"{strategy.name} on {protocol.name}, round {question.number}"
+    with clock.phase("score"), selecting(where):
         selection = strategy.select(ctx)
-    ids = checked(selection, ctx, f"{strategy.name} on {protocol.name}, round {question.number}")
+    ids = checked(selection, ctx, where)
     write_answer(Answer(ids=tuple(ids.tolist()), **clock.selection()), folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 
@@ -38,7 +39,7 @@ def blaming_file(path: Path, module: str) -> Iterator[None]:
         if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
             place = f"{error.filename}, line {error.lineno}"
         else:
-            place = _place(error) or str(path)
+            place = place_of(error) or str(path)
         advice = ""
         if isinstance(error, ModuleNotFoundError) and error.name:
             missing = error.name.removeprefix(f"{module}.").partition(".")[0]
@@ -48,23 +49,20 @@ def blaming_file(path: Path, module: str) -> Iterator[None]:
 
 
 @contextmanager
-def blaming_outside(wanted: str = "") -> Iterator[None]:
+def blaming_outside() -> Iterator[None]:
     """Turn errors that come from, or through, code from outside into an `OutsideError`; others pass.
 
     A `LossbenchError` passes, too: it is one line already.
-
-    Args:
-        wanted: what that code should have done instead, as the end of the message.
     """
     try:
         yield
     except LossbenchError:
         raise
     except BaseException as error:
-        place = _place(error)
+        place = place_of(error)
         if place is None or _passes(error):
             raise
-        msg = f"{place}: {_described(error)}{f'; {wanted}' if wanted else ''}"
+        msg = f"{place}: {_described(error)}"
         raise OutsideError(msg) from error
 
 
@@ -111,7 +109,7 @@ def _is_outside(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(PREFIX)
 
 
-def _place(error: BaseException) -> str | None:
+def place_of(error: BaseException) -> str | None:
     """The last line of outside code that the error came through; None if it came through none."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         if _is_outside(frame):
@@ -133,4 +131,7 @@ def _described(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ends the program (SystemExit: {error.code})"
     text = error.msg if isinstance(error, SyntaxError) else " ".join(_text(error).split())
+    if isinstance(error, AttributeError) and error.name and error.obj is not None:
+        alike = get_close_matches(error.name, dir(error.obj), 1)
+        text += f"; did you mean {alike[0]}?" if alike else ""
     return f"{name}: {text[:MOST_CHARACTERS]}" if text else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -17,11 +18,15 @@ from torch import Tensor
 from lossbench.errors import LossbenchError
 from tasks.base import Ids, TapModel, Task
 from tasks.notices import notice
+from tasks.progress import report
 from tasks.training.device.steps import CaptureError, DeviceSteps, not_captured
 from tasks.training.device.task import DeviceTask
 from tasks.training.optimizers import optimizer, scheduler
 from tasks.training.processes.parallel import Part, copy_from_first, process_count, rows_of
 from tasks.training.step import Attachment, Streams, TrainingStep
+
+REPORTED_SECONDS = 2.0
+"""Between two reports of how far a training is."""
 
 
 class TrainingError(LossbenchError):
@@ -46,7 +51,11 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     steps = _captured(task, model, ordered, attachments, streams) if captures else None
     steps = steps or OrdinarySteps(task, model, ordered, attachments, streams)
     per_epoch = math.ceil(len(labeled) / recipe.batch)
+    said = time.monotonic()
     for epoch in range(recipe.epochs):
+        if time.monotonic() - said >= REPORTED_SECONDS:
+            report(f"training on {len(labeled):,} images, epoch {epoch + 1:,} of {recipe.epochs:,}")
+            said = time.monotonic()
         first_bad = int(steps.epoch(epoch / recipe.epochs))
         if first_bad >= 0:
             at = epoch * per_epoch + first_bad

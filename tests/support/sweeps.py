@@ -24,6 +24,11 @@ class Heard:
         self.events: list[Event] = []
         self._then = then
 
+    @property
+    def rounds(self) -> list[tuple[int, int, str]]:
+        """The run, the number of rounds and the state of each event that is no report of a preparation."""
+        return [(each.job, each.rounds, each.state) for each in self.events if each.state in {"running", "done"}]
+
     def put(self, event: Event) -> None:
         """Keep an event."""
         self.events.append(event)

@@ -92,6 +92,7 @@ def run(
     _check(spread)
     limit_threads()
     code.load()
+    from leaderboard.schema.records import read_record
     from lossbench.config_files import read_sweep
 
     whole, known = read_sweep(sweep)
@@ -116,8 +117,9 @@ def run(
     say(f"{plural(len(runs), 'run')}{of_them} {on_them}")
     records = _made(runs, place.paths, executor, spread.minutes)
     if len(records) < len(runs):
-        made = f"{len(records)} of {plural(len(runs), 'run')}"
-        say(f"Stopped after {spread.minutes:g} minutes: {made} are complete. To go on: {same_command()}")
+        kept = sum(len(read_record(path).rounds) for job in runs if (path := job.path(place.out)).exists())
+        done = f"{len(records)} of {plural(len(runs), 'run')} and {kept:,} of {plural(sum(job.rounds for job in runs), 'round')} are done"
+        say(f"Stopped after {spread.minutes:g} minutes: {done}. To go on: {same_command()}")
     elif part:
         build = f"lossbench leaderboard build {place.out / 'records'} --out {place.out / 'page'}"
         say(f"Shard {spread.shard} is complete. When all are: {build}")

@@ -72,8 +72,11 @@ def _show_verdicts(found: Verdicts) -> None:
     from lossbench.submissions.sandbox import describe_limits
 
     table = Table("check", "kind of task", "verdict", title=Text(f"{found.name} ({describe_limits()})"))
+    known: set[tuple[str, str]] = set()
     for each, kind, fault in found.verdicts:
-        table.add_row(Text(each), Text(kind), Text("fails", style="red") if fault else Text("passes", style="green"))
+        verdict = Text("fails, as before" if (kind, fault) in known else "fails", style="red")
+        table.add_row(Text(each), Text(kind), verdict if fault else Text("passes", style="green"))
+        known.add((kind, fault))
     console().print(table)
 
 

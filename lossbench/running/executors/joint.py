@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from lossbench.config import ConfigError
@@ -78,11 +79,10 @@ def _make(number: int, job: Job, paths: Paths, events: Sink, deadline: Deadline)
             recording.read()
         recording.record = from_first(lambda: recording.record)
         if recording.complete or not from_first(lambda: deadline.passed):
-            for record in rounds_of(job, paths, recording.record, recording.report):
+            ended = partial(from_first, lambda: deadline.passed)
+            for record in rounds_of(job, paths, recording.record, recording.report, ended):
                 if is_first():
                     recording.keep(record)
-                if from_first(lambda: deadline.passed):
-                    break
     if is_first():
         recording.end()
 

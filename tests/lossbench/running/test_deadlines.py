@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import Result, the_line
@@ -14,6 +15,7 @@ from rounding import alike
 from sample_configs import written
 from sweeps import Heard, leftovers, planned, run, timeless
 
+import lossbench.running.sweep as sweep_module
 from leaderboard.schema.records import read_record
 from lossbench.locks import locked
 from lossbench.running.executors import base
@@ -34,16 +36,33 @@ def test_a_run_ends_after_the_round_in_which_the_deadline_passes(
     sink = Heard(pass_it)
     assert run(sweep, out, sink=sink, deadline=Deadline.after(3600)) == []
     monkeypatch.undo()
-    assert [(each.job, each.rounds, each.state) for each in sink.events] == [(0, 1, "running"), (0, 2, "running")]
+    assert sink.rounds == [(0, 1, "running"), (0, 2, "running")]
     assert len(read_record(first).rounds) == 2
     assert not second.exists()
     assert leftovers(out) == []
 
     again = Heard()
     assert run(sweep, out, sink=again) == [first, second]
-    assert (again.events[0].job, again.events[0].rounds) == (0, 3), "what is recorded is not made again"
+    assert again.rounds[0] == (0, 3, "running"), "what is recorded is not made again"
     whole = run(sweep, tmp_path / "whole")
     assert alike([timeless(path) for path in (first, second)], [timeless(path) for path in whole])
+
+
+def test_no_round_begins_when_the_deadline_passes_while_the_task_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = sweep_module._task
+
+    def slowly(*given: Any) -> Any:
+        task = prepare(*given)
+        monkeypatch.setattr(base.time, "monotonic", lambda: math.inf)
+        return task
+
+    monkeypatch.setattr(sweep_module, "_task", slowly)
+    sink = Heard()
+    assert run(written(tmp_path), tmp_path / "out", sink=sink, deadline=Deadline.after(3600)) == []
+    assert sink.rounds == []
+    assert leftovers(tmp_path / "out") == []
 
 
 def test_complete_runs_are_told_of_though_the_deadline_has_passed(tmp_path: Path) -> None:
@@ -77,7 +96,9 @@ def test_the_command_says_how_far_it_is_and_how_to_go_on(lossbench_cli: Callable
     stopped = lossbench_cli(*words, "0")
     assert stopped.code == 0
     again = f"lossbench run {sweep} --out {out} --workers 1 --minutes 0"
-    assert stopped.output.splitlines()[1:] == [f"Stopped after 0 minutes: 0 of 2 runs are complete. To go on: {again}"]
+    assert stopped.output.splitlines()[1:] == [
+        f"Stopped after 0 minutes: 0 of 2 runs and 0 of 6 rounds are done. To go on: {again}"
+    ]
     assert not (out / "page").exists()
     made = lossbench_cli(*words, "60")
     assert (made.code, "Stopped" in made.output) == (0, False)

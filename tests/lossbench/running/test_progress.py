@@ -20,18 +20,20 @@ def job() -> Job:
 
 
 def test_finished_runs_and_long_preparations_are_lines(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0, 1, 31, 31, 45, 62, 62, 101])
+    times = iter([0, 1, 31, 31, 45, 62, 62, 70, 95, 95, 101])
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(times)))
     written = Console(file=StringIO(), width=40)
     with SweepProgress([job], written) as shown:
         for share in (1, 40, 60, 90):
             shown.put(Event(0, 0, f"decoding: {share} %"))
         shown.put(Event(0, 1, "running"))
+        shown.put(Event(0, 2, "running"))
         shown.put(Event(0, job.rounds, "done"))
     name = "tiny-classification random shared seed 3"
     assert written.file.getvalue().splitlines() == [
         f"{name}: decoding: 40 %",
         f"{name}: decoding: 90 %",
+        f"{name}: 2 of {job.rounds} rounds done",
         f"{name}: {job.rounds} rounds done; 1 of 1 runs",
     ]
 

@@ -30,7 +30,7 @@ def test_a_sweep_makes_a_record_per_run_and_makes_none_twice(tmp_path: Path) -> 
         "records/tiny/random-shared-s0.json",
         "records/tiny/random-shared-s1.json",
     ]
-    assert [(each.job, each.rounds, each.state) for each in first.events] == [
+    assert first.rounds == [
         *((0, rounds, "running") for rounds in (1, 2, 3)), (0, 3, "done"),
         *((1, rounds, "running") for rounds in (1, 2, 3)), (1, 3, "done"),
     ]  # fmt: skip

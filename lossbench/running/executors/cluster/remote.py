@@ -126,10 +126,9 @@ def _make(
         check_device(paths.device)
         outside.load()
         job: Job = pickle.loads(content)  # noqa: S301 - from the process that owns this task
-        for later in rounds_of(job, replace(paths, scratch=_own_folder(paths.scratch)), record, messages.put):
+        own = replace(paths, scratch=_own_folder(paths.scratch))
+        for later in rounds_of(job, own, record, messages.put, lambda: deadline.passed):
             messages.put(later)
-            if deadline.passed:
-                break
     finally:
         messages.put(None)
 
