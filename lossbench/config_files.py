@@ -71,7 +71,7 @@ def _protocol_of(sweep: Path, name: str) -> Protocol:
     for path in (*places, *shipped("configs/tasks").rglob(file_name)):
         if path.is_file() and path != own:
             return read_protocol(path)
-    msg = f"{sweep}: no protocol {name}: neither {file_name} beside it or in ../tasks, nor one that `lossbench list tasks` shows"
+    msg = f"{sweep}: no protocol {name}: neither {file_name} beside it or in ../tasks, nor one that `lossbench list protocols` shows"
     raise ConfigError(msg)
 
 

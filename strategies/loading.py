@@ -89,9 +89,7 @@ def strategy_class(reference: str | Source) -> type[Strategy]:
         return _from_source(source)
     known = {strategy.name: strategy for strategy in STRATEGIES}
     if source not in known:
-        msg = (
-            f"no strategy {source!r}; {suggestion(source, known)}; for one of your own, give its file, such as mine.py"
-        )
+        msg = f"no strategy {source!r} (one of your own needs its file, such as mine.py); {suggestion(source, known)}"
         raise StrategyError(msg)
     return known[source]
 

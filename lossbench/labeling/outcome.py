@@ -46,6 +46,8 @@ class Outcome:
     trained_on: int
     held_out: int
     """Labeled images that were not trained on."""
+    labels: dict[str, int]
+    """Of each class in all labeled images, the most frequent first."""
     set_aside: int
     """Labeled images that teach nothing, such as those without a class; they are not picked again."""
     duplicates: int

@@ -221,6 +221,7 @@ class LabelingRound:
             images=len(found.files),
             trained_on=len(division.training),
             held_out=len(division.held_out),
+            labels=dict(shown_classes(filter(None, found.labels), self.shape).most_common()),
             set_aside=len(division.set_aside),
             duplicates=left_out,
             metrics=metrics,

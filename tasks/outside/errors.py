@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -132,6 +132,6 @@ def _described(error: BaseException) -> str:
         return f"it ends the program (SystemExit: {error.code})"
     text = error.msg if isinstance(error, SyntaxError) else " ".join(_text(error).split())
     if isinstance(error, AttributeError) and error.name and error.obj is not None:
-        alike = get_close_matches(error.name, dir(error.obj), 1)
-        text += f"; did you mean {alike[0]}?" if alike else ""
+        with suppress(Exception):  # an object from outside may not list its names
+            text += f"; did you mean {get_close_matches(error.name, dir(error.obj), 1)[0]}?"
     return f"{name}: {text[:MOST_CHARACTERS]}" if text else name

@@ -118,7 +118,7 @@ SWEEP_FAULTS: list[tuple[str, str, str]] = [
     (
         'protocols = ["tiny"]',
         'protocols = ["tiny", "none"]',
-        r"no protocol none: neither none\.toml beside it or in \.\./tasks, nor one that `lossbench list tasks` shows",
+        r"no protocol none: neither none\.toml beside it or in \.\./tasks, nor one that `lossbench list protocols` shows",
     ),
     ('protocols = ["tiny"]', "protocols = []", r"protocols: Tuple should have at least 1 item"),
     ("seeds = [0, 1]", 'seeds = ["zero"]', r"seeds\.0: Input should be a valid integer"),

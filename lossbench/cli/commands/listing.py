@@ -30,7 +30,7 @@ Folder = Annotated[
 
 
 @app.command()
-def tasks(folder: Folder = None, kind_file: KindFiles = None) -> None:
+def protocols(folder: Folder = None, kind_file: KindFiles = None) -> None:
     """List the protocols: kind of task, labels, rounds."""
     load_kinds(kind_file)
     from rich.table import Column, Table
@@ -39,7 +39,7 @@ def tasks(folder: Folder = None, kind_file: KindFiles = None) -> None:
 
     names = ("protocol", "version", "kind", "labels", "rounds", "candidates")
     table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
-    for path in _files(folder, "tasks"):
+    for path in _files(folder, "tasks", "protocols"):
         protocol = read_protocol(path)
         labeled = protocol.budget.labeled
         table.add_row(
@@ -105,7 +105,7 @@ def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
     from lossbench.config_files import read_sweep
 
     table = Table(Column("sweep", no_wrap=True), "protocols", "strategies", "seeds", "tracks", "split", box=None)
-    for path in _files(folder, "sweeps"):
+    for path in _files(folder, "sweeps", "sweeps"):
         sweep, _ = read_sweep(path)
         lists = (sweep.protocols, sweep.strategies)
         table.add_row(
@@ -118,13 +118,13 @@ def sweeps(folder: Folder = None, kind_file: KindFiles = None) -> None:
     console().print(table)
 
 
-def _files(folder: Path | None, room: str) -> list[Path]:
+def _files(folder: Path | None, room: str, what: str) -> list[Path]:
     from lossbench.config_files import config_files
 
     place = folder or shipped(f"configs/{room}")
     if files := config_files(place):
         return files
-    msg = f"no {room} in {place}; give the folder that holds them"
+    msg = f"no {what} in {place}; give the folder that holds them"
     raise LossbenchError(msg)
 
 

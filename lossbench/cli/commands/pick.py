@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lossbench.labeling.plan import Request
 
 USUAL_ROUNDS = 5
+MOST_CLASSES = 10
+"""Of which the terminal shows how many labels they have."""
 EXAMPLES = """Examples:
 
 \b
@@ -51,7 +53,7 @@ class Images(NamedTuple):
         typer.Option(
             "--labeled",
             metavar="FILE",
-            help="Export of Label Studio or CVAT, or COCO, YOLO, VOC, CSV or class folders. Repeatable; the last one counts.",
+            help="Export of Label Studio or CVAT, or COCO, YOLO, VOC, CSV or class folders. Repeatable; of an image in two of them the last counts.",
         ),
     ] = None
     kind: Annotated[
@@ -294,6 +296,10 @@ def _show(outcome: Outcome, out: Path) -> None:
         f"{plural(outcome.images, 'image')}: {plural(outcome.trained_on, 'labeled image')} to train on{held_out}, "
         f"{plural(outcome.duplicates, 'near-duplicate')} left out"
     )
+    if outcome.labels:
+        counts = [f"{name} {number:,}" for name, number in outcome.labels.items()]
+        more = f", and {len(counts) - MOST_CLASSES} classes more" if len(counts) > MOST_CLASSES else ""
+        say(f"Labels: {', '.join(counts[:MOST_CLASSES])}{more}")
     if outcome.metrics:
         say("Held-out labels: " + ", ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items()))
     say(f"Picks: {out / PICKS} ({plural(len(outcome.picks), 'image')} by {outcome.settings.strategy})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
@@ -16,11 +17,14 @@ from tasks.datasets.tools.reading import read_annotations
 from tasks.errors import DataError, require
 from tasks.images.decoding import MOST_NAMED
 from tasks.images.files import ImageFile
+from tasks.notices import notice
 from tasks.settings import LabeledFolder
 
 EMPTY_IS_EXAMPLE = {"boxes"}
 """An image without objects shows a detector what the background is. Without other labels an image teaches nothing."""
 HASHED = 1 << 32
+ALIKE = 0.8
+"""Of the letters of two names, the share that agrees where one may be the other misspelled (`difflib`)."""
 NOT_WRITABLE = "must be renamed: files for tools hold neither control characters nor names that are not UTF-8"
 
 
@@ -183,7 +187,20 @@ def _classes(
         more = f"; and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
         fault = f"the labels show classes that are not listed: {'; '.join(texts)}{more}"
         raise DataError(fault, "add them to --classes, or correct the labels")
+    if not source.classes:
+        _say_what_may_be_misspelled(shown)
     return names
+
+
+def _say_what_may_be_misspelled(shown: Mapping[str, int]) -> None:
+    """Say which class has a single label and a name much like that of a class with more."""
+    common = {name.lower(): name for name, number in shown.items() if number > 1}
+    for name in (name for name, number in shown.items() if number == 1):
+        for other in get_close_matches(name.lower(), common, 1, cutoff=ALIKE):
+            notice(
+                f"the class {name!r} has one label; if it is {common[other]!r} misspelled, correct it "
+                "(with --classes only listed classes pass)"
+            )
 
 
 def _require_none(names: Sequence[str], what: str, noun: str, advice: str = "") -> None:

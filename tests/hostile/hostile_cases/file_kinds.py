@@ -78,7 +78,7 @@ STRATEGY = ("run", "sweeps/tiny.toml", "--strategy", "mine.py", "--workers", "1"
 PLACES: dict[str, tuple[Make, str, tuple[str, ...], int]] = {
     "a protocol": (files(TINY), "tasks/tiny.toml", RUN, 2),
     "a sweep": (files(TINY), "sweeps/tiny.toml", RUN, 2),
-    "a listed protocol": (files(TINY), "tasks/tiny.toml", ("list", "tasks", "{}/tasks"), 2),
+    "a listed protocol": (files(TINY), "tasks/tiny.toml", ("list", "protocols", "{}/tasks"), 2),
     "a strategy file": (files(TINY | {"mine.py": ""}), "mine.py", STRATEGY, 2),
     "a kind file": (files(TINY | {"kind.py": ""}), "kind.py", (*RUN, "--kind-file", "kind.py"), 2),
     "a checked strategy": (files({"mine.py": ""}), "mine.py", ("submission", "check", "mine.py"), 2),

@@ -170,7 +170,7 @@ def loading() -> Iterator[Case]:
             yield strategy(f"measure selection, {name}", code, wanted, MEASURE)
     for name, (code, wanted) in KINDS.items():
         contents = {"tasks/tiny.toml": VALID, "kind.py": code}
-        words = ("list", "tasks", "tasks", "--kind-file", "kind.py")
+        words = ("list", "protocols", "tasks", "--kind-file", "kind.py")
         yield Case(f"a kind file with {name}", files(contents), words, wanted)
 
 

@@ -26,7 +26,7 @@ COMMANDS = [
     "run",
     "pick",
     "list taps",
-    "list tasks",
+    "list protocols",
     "list strategies",
     "list sweeps",
     "data check",

@@ -20,12 +20,12 @@ def test_protocols_are_listed_with_what_they_cost(
     lossbench_cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = lossbench_cli("list", "tasks")
+    result = lossbench_cli("list", "protocols")
     assert result.code == 0
     rows = result.output.splitlines()[1:]
     assert [row.split()[0] for row in rows] == [path.stem for path in config_files(CONFIGS / "tasks")]
     written(tmp_path)
-    (_, row) = lossbench_cli("list", "tasks", tmp_path / "tasks").output.splitlines()
+    (_, row) = lossbench_cli("list", "protocols", tmp_path / "tasks").output.splitlines()
     assert row.split() == ["tiny", "1", "classification", "12", "to", "24", "3", "30"]
 
 
@@ -57,8 +57,8 @@ def test_sweeps_are_listed_with_protocols_strategies_and_seeds(
 
 
 def test_a_folder_without_protocols_is_one_line(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:
-    line = the_line(lossbench_cli("list", "tasks", tmp_path))
-    assert line == f"no tasks in {tmp_path}; give the folder that holds them"
+    line = the_line(lossbench_cli("list", "protocols", tmp_path))
+    assert line == f"no protocols in {tmp_path}; give the folder that holds them"
 
 
 def test_data_says_what_is_missing_where(lossbench_cli: Callable[..., Result], tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_a_round_says_what_it_did(lossbench_cli: Callable[..., Result]) -> None:
     assert "round-1 exists already" in the_line(lossbench_cli("pick", *given, "--out", "round-1"))
 
 
+def test_the_labels_of_each_class_are_counted_and_a_misspelled_one_is_said(
+    lossbench_cli: Callable[..., Result],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = Path("labels.csv").read_text(encoding="utf-8")
+    Path("labels.csv").write_text(table.replace(",disk", ",Dissk", 1), encoding="utf-8")
+    result = lossbench_cli("pick", *GIVEN, *MARGIN, "--out", "round-1")
+    assert result.code == 0, result.errors
+    assert "Labels: bar 12, disk 11, Dissk 1\n" in result.output
+    assert caplog.text.count("the class 'Dissk' has one label; if it is 'disk' misspelled, correct it") == 1
+
+
 def test_where_there_is_no_terminal_a_long_round_says_what_it_does(
     lossbench_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,9 +161,9 @@ QUICKSTART = CONFIGS / "sweeps" / "quickstart.toml"
 FAULTS: list[tuple[list[str | Path], str]] = [
     (
         [QUICKSTART, "--strategy", "nothing"],
-        "no strategy 'nothing'; there are random, .* give its file",
+        r"no strategy 'nothing' \(one of your own needs its file, such as mine\.py\); there are random, ",
     ),
-    ([QUICKSTART, "--strategy", "entropi"], "no strategy 'entropi'; did you mean entropy"),
+    ([QUICKSTART, "--strategy", "entropi"], r"no strategy 'entropi' \(.*\); did you mean entropy"),
     ([QUICKSTART, "--strategy", "nothing.py"], "no strategy file nothing.py"),
     (
         [QUICKSTART, "--protocol", "nothing"],

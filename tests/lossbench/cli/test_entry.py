@@ -127,7 +127,7 @@ def alive(number: int) -> bool:
         ("submission create mine", True),
         ("submission check mine.py", True),
         ("measure selection x --strategy mine.py", True),
-        ("list tasks --kind-file kind.py", True),
+        ("list protocols --kind-file kind.py", True),
         ("diagnose x.json --trust-config", True),
         ("submission verify mine", False),
         ("--help", False),
