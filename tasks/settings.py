@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -90,6 +91,14 @@ class Recipe(Settings):
             msg = "RMSprop has no fused kernel; remove `fused`"
             raise ValueError(msg)
         return self
+
+    def batches(self, images: int) -> int:
+        """The number of batches in an epoch over so many images.
+
+        They have nearly equal sizes, none above `batch`; but of an odd number of images in batches of two, one has three, as a
+        single image has no statistics for batch normalization.
+        """
+        return min(math.ceil(images / self.batch), max(images // 2, 1))
 
 
 class SceneSettings(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -36,9 +35,9 @@ class TrainingError(LossbenchError):
 def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachment], streams: Streams) -> None:
     """Train a model, and what is attached to it, in place by the task's recipe.
 
-    An epoch runs through all labeled images in batches of nearly equal size, none above the recipe's. On a GPU they are
-    of equal size, and the last one ends with images from the start of its epoch's order. Where several processes make a
-    run, each computes its part of every batch.
+    An epoch runs through all labeled images in batches of nearly equal size (`Recipe.batches`). On a GPU they are of equal
+    size, and the last one ends with images from the start of its epoch's order. Where several processes make a run, each
+    computes its part of every batch.
 
     Raises:
         TrainingError: a loss was not finite; says at which step of how many.
@@ -50,7 +49,7 @@ def fit(task: Task, model: TapModel, labeled: Ids, attachments: Sequence[Attachm
     captures = on_gpu(task) and process_count() == 1
     steps = _captured(task, model, ordered, attachments, streams) if captures else None
     steps = steps or OrdinarySteps(task, model, ordered, attachments, streams)
-    per_epoch = math.ceil(len(labeled) / recipe.batch)
+    per_epoch = recipe.batches(len(labeled))
     said = time.monotonic()
     for epoch in range(recipe.epochs):
         if time.monotonic() - said >= REPORTED_SECONDS:
@@ -71,7 +70,7 @@ class OrdinarySteps:
     ) -> None:
         recipe = task.recipe
         self._task, self._ordered, self._streams = task, ordered, streams
-        self._per_epoch = math.ceil(len(ordered) / recipe.batch)
+        self._per_epoch = recipe.batches(len(ordered))
         learned = (model, *(attachment.module for attachment in attachments))
         optimizers = [optimizer(recipe, module.parameters()) for module in learned]
         self._step = TrainingStep(task, model, attachments, optimizers, streams.dropout)

@@ -55,7 +55,7 @@ def planned_epochs(task: DeviceTask[Any, Any], ordered: Ids, streams: Streams) -
         streams: of the training.
     """
     recipe = task.recipe
-    per_epoch = math.ceil(len(ordered) / recipe.batch)
+    per_epoch = recipe.batches(len(ordered))
     size = math.ceil(len(ordered) / per_epoch)
     rates = scheduled_rates(recipe, per_epoch)
     for _ in range(recipe.epochs):

@@ -63,9 +63,18 @@ def test_taps_that_are_not_finite_stop_the_training(classification: Task) -> Non
         fit(task, model, np.arange(11), [Attachment(objective, module, detached=True)], streams())
 
 
+def test_no_image_is_alone_in_its_batch() -> None:
+    for batch in (2, 3, 4, 7):
+        recipe = Recipe(epochs=1, batch=batch, optimizer="sgd", learning_rate=0.1)
+        sizes = [len(ids) for n in range(2, 60) for ids in np.array_split(np.arange(n), recipe.batches(n))]
+        assert min(sizes) >= 2
+        assert max(sizes) == max(batch, 3)
+    assert recipe.batches(1) == 1
+
+
 @FAST_ON_ONE_KIND
-def test_a_batch_of_one_and_an_odd_batch_are_trained_on(kind: str, task: Task, tmp_path: Path) -> None:
-    for count in (2, 3, 17):
+def test_an_odd_number_of_images_and_a_single_one_are_trained_on(kind: str, task: Task, tmp_path: Path) -> None:
+    for count in (1, 2, 3, 17):
         changed = copy.copy(task)
         changed.settings = with_recipe(task.settings, {"batch": 2})
         needs = TrainingPlan.of(LearningLossMSE(), LossPrediction(), "shared")
