@@ -145,11 +145,11 @@ def _fault(ids: NDArray[Any], ctx: Context) -> str | None:
         return f"{ids.size} ids; the budget is {ctx.budget}"
     if twice := ids.size - np.unique(ids).size:
         return f"{twice} ids twice"
-    places = "; ids are ctx.candidates[places], not places" if ids.max() < len(ctx.candidates) else ""
+    advice = "; give ctx.candidates[positions], not positions" if ids.max() < len(ctx.candidates) else ""
     if labeled := np.isin(ids, ctx.labeled).sum():
-        return f"{labeled} ids that are labeled already{places}"
+        return f"{labeled} ids that are labeled already{advice}"
     if strange := (~np.isin(ids, ctx.candidates)).sum():
-        return f"{strange} ids that are no candidates{places}"
+        return f"{strange} ids that are no candidates{advice}"
     return None
 
 

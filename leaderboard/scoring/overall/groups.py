@@ -67,8 +67,8 @@ def groups(sections: Sequence[Section]) -> list[Group]:
     """The groups of the sections that count for answers and ranks, by kind and regime.
 
     These are the newest versions on the shared track that hold a strategy with enough runs for an answer, or else the newest
-    ones with runs of random, or else the newest, without variations of a protocol that is there, too. Rendered scenes count only for a kind and regime that has no
-    other data.
+    ones with runs of random, or else the newest, without variations of a protocol that is there, too. Rendered scenes count
+    only for a kind and regime that has no other data.
     """
     shared = [section for section in sections if section.key.track == "shared"]
     newest: dict[str, int] = {}

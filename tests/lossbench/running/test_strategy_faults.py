@@ -30,7 +30,7 @@ FAULTS = {
     + WANTED,
     "return Selection(torch.ones(6, requires_grad=True))": r"returned ids that are no vector of integers .*" + WANTED,
     "return highest(ctx, torch.full((len(ctx.candidates),), torch.nan))": r"mine on tiny, round 0: NaN in 30 of 30 scores \(.*mine\.py, line 9, in select\)",
-    "return Selection(ctx.labeled[: ctx.budget])": r"round 0: the strategy returned 6 ids that are labeled already; ids are",
+    "return Selection(ctx.labeled[: ctx.budget])": r"round 0: the strategy returned 6 ids that are labeled already; give ctx",
     "return Selection(None)": r"the strategy returned ids of shape \(\) and type object; a vector of integers is wanted",
 }
 
