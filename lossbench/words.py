@@ -17,6 +17,11 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def spelled_out(text: str) -> str:
+    """A text of strangers for a terminal: control characters, which could paint over what stands there, are spelled out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Up to three names like one that is not known; all of them where none is like it."""
     names = list(known)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lossbench.processes import command_words, said_first
+from lossbench.words import spelled_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,7 @@ def complain(line: str) -> None:
 
     Control characters, which a file's name may hold, are spelled out. Of a very long line the middle is left out.
     """
-    safe = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    safe = spelled_out(line)
     if len(safe) > LONGEST_LINE:
         safe = f"{safe[: LONGEST_LINE // 2]} ... {safe[-LONGEST_LINE // 2 :]}"
     if said_first():

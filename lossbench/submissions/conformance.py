@@ -24,7 +24,7 @@ from lossbench.running.selecting import Choice, Trials, checked, selection_conte
 from lossbench.running.streams import stream
 from strategies import Context, Selection, Strategy
 from tasks.base import Ids, Task
-from tasks.kinds import build_task, kind_named, known_kinds
+from tasks.kinds import KINDS, build_task, kind_named, known_kinds
 from tasks.outside.errors import blaming_outside
 from tasks.training.clock import Clock
 from tasks.training.learner import Learner
@@ -214,6 +214,15 @@ class Verdict(NamedTuple):
     """What is wrong; empty if the check passed."""
 
 
+def check_names() -> set[tuple[str, str]]:
+    """Every check with each kind of task that Lossbench has, as in `Verdict`."""
+    return {(_name(check), kind.name) for check in CHECKS for kind in KINDS}
+
+
+def _name(check: Check) -> str:
+    return check.__name__.replace("_", " ")
+
+
 def run_checks(strategy: Strategy, folder: Path) -> Iterator[Verdict]:
     """Run every check on every known kind of task, one after another.
 
@@ -224,7 +233,7 @@ def run_checks(strategy: Strategy, folder: Path) -> Iterator[Verdict]:
     for kind in known_kinds():
         trial = _prepare_trial(strategy, kind.name, folder)
         for check in CHECKS:
-            yield Verdict(check.__name__.replace("_", " "), kind.name, _run_check(check, trial))
+            yield Verdict(_name(check), kind.name, _run_check(check, trial))
 
 
 def _prepare_trial(strategy: Strategy, kind: str, folder: Path) -> Trial:

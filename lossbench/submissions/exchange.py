@@ -13,11 +13,12 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from leaderboard.schema.records import Count, Name, Part, Seconds, Text, Track, read_bytes
 from lossbench.config import Protocol
 from lossbench.submissions.sandbox import SandboxError
+from lossbench.words import spelled_out
 from strategies import Strategy, load_strategy
 from tasks.base import Ids, Task
 from tasks.outside.files import Source
@@ -25,6 +26,8 @@ from tasks.outside.files import Source
 QUESTION, ANSWER, MODELS, TIMEOUT = "question.pickle", "answer.json", "models", "timeout.txt"
 """Names in the folder of a strategy's process; the last says where a check was when its time was over."""
 MAX_FAULT_CHARACTERS = 2000
+Foreign = Annotated[str, Field(max_length=MAX_FAULT_CHARACTERS), AfterValidator(spelled_out)]
+"""What a strategy's process says, for a terminal."""
 AnyAnswer = TypeVar("AnyAnswer", bound=Part)
 
 
@@ -99,9 +102,7 @@ class Verdicts(Part):
 
     name: Name
     """Name of the strategy."""
-    verdicts: tuple[tuple[Text, Text, Annotated[str, Field(max_length=MAX_FAULT_CHARACTERS)]], ...] = Field(
-        max_length=1000
-    )
+    verdicts: tuple[tuple[Text, Text, Foreign], ...] = Field(max_length=1000)
     """Check, kind of task, and fault; the fault is empty if the check passed."""
 
 

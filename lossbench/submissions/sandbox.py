@@ -1,7 +1,7 @@
 """Runs Python code in a separate process with limits on time, memory and file size.
 
-Where the platform allows, it has no network (`network_can_be_cut`), and opens only files that it needs
-(`files_can_be_hidden`). The process gets its own folder and an environment without credentials. Where the platform allows less, malicious code can
+Where the platform allows, it has no network and leaves no process behind (`network_can_be_cut`), and opens only files that it
+needs (`files_can_be_hidden`). Memory is limited for each process. The process gets its own folder and an environment without credentials. Where the platform allows less, malicious code can
 read, write and delete all files that the user can. A fault of the kernel or of Python can open the sandbox everywhere. Run
 foreign code only on a machine without valuable data.
 """
@@ -26,6 +26,7 @@ from typing import BinaryIO
 from lossbench.errors import LossbenchError
 from lossbench.running.deaths import ending
 from lossbench.submissions.confinement import landlock_version
+from lossbench.words import spelled_out
 
 TAIL_BYTES = 2000
 """How much of the end of a process's output is returned."""
@@ -102,10 +103,10 @@ def run_python(arguments: Sequence[str], folder: Path, limits: Limits | None = N
             raise SandboxError(msg) from None
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # ends the child processes, too
+                os.killpg(process.pid, signal.SIGKILL)  # ends the child processes, too, that have not left its session
         tail = _tail(output)
     if code:
-        said = " ".join(tail.split())
+        said = spelled_out(" ".join(tail.split()))
         msg = f"the process {ending(code, 0)}{f': {said}' if said else ''}"
         raise SandboxError(msg)
     return tail

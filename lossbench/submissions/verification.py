@@ -29,11 +29,19 @@ from lossbench.running.machine import commit, describe
 from lossbench.running.progress import SweepProgress
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import Comparison, compare, differences
-from lossbench.submissions.conformance import CHECK_SECONDS
+from lossbench.submissions.confinement import landlock_version
+from lossbench.submissions.conformance import CHECK_SECONDS, check_names
 from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer, write_question
 from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, protocols_in, record_faults, require_one_file
 from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
-from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, own_folder, run_module
+from lossbench.submissions.sandbox import (
+    Limits,
+    SandboxError,
+    files_can_be_hidden,
+    network_can_be_cut,
+    own_folder,
+    run_module,
+)
 from tasks.cores import own_cores
 from tasks.outside.files import Source
 from tasks.training.loop import TrainingError
@@ -48,6 +56,12 @@ MAX_MESSAGES = 100
 """How many faults and notes a badge holds at most."""
 OWN_MODULE = "in this track its own module changes the model, which cannot be trained without the strategy's code"
 OPEN_FILES = "this platform has no Landlock: the strategy's process could read files that hold labels, and change files of this user"
+CUT_OFF_FILES = (
+    "this platform's Landlock is older than version 3: the strategy's process could empty files of this user"
+)
+LIVING_PROCESSES = (
+    "this platform has no user namespaces: the strategy's process had network, and could leave processes behind"
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +93,11 @@ class Verifier:
         """
         _check_name(self.name)
         known, code = protocols_in(self.protocols), commit()  # first: writing files changes what `commit` returns
+        before = digest(submission.folder, reruns=False)
         protocols = self._repeated(known)
         submitted = [record for record in submission.records().records if record.protocol in protocols]
         faults = record_faults(submission, known) + list(_missing_records(submitted, protocols))
-        notes = [] if files_can_be_hidden() else [OPEN_FILES]
+        notes = [*platform_notes()]
         comparisons: list[Comparison] = []
         if not faults:
             try:
@@ -91,6 +106,8 @@ class Verifier:
                 comparisons = self._compared(submission, submitted, reruns)
             except (SandboxError, RecordError, TrainingError) as error:
                 faults.append(f"the rerun failed: {error}")
+        if digest(submission.folder, reruns=False) != before:
+            faults.append("its code, `meta.toml` or records changed while it was verified")
         badge = self._outcome(submission, comparisons, faults, notes, code)
         badge = signed(badge, self.signer) if self.signer else badge
         write_badge(badge, submission.folder)
@@ -197,6 +214,16 @@ class Verifier:
             run_sweep(reruns, paths, Local(workers), progress)
 
 
+def platform_notes() -> Iterator[str]:
+    """What a strategy's process could do on this platform that it cannot on others."""
+    if not files_can_be_hidden():
+        yield OPEN_FILES
+    elif landlock_version() < 3:  # noqa: PLR2004 - the version that knows truncation
+        yield CUT_OFF_FILES
+    if not network_can_be_cut():
+        yield LIVING_PROCESSES
+
+
 def _check_name(name: str) -> None:
     """Raise a ConfigError if a verifier's name cannot stand on a badge."""
     if not re.fullmatch(r"\S(.{0,198}\S)?", name) or not name.isprintable():
@@ -264,7 +291,11 @@ def check_in_sandbox(
                 raise
             msg = f"a check took longer than {seconds} s{stopped}; --limit SECONDS allows more"
             raise SandboxError(msg) from None
-        return read_answer(Verdicts, folder)
+        found = read_answer(Verdicts, folder)
+    if missing := check_names() - {(check, kind) for check, kind, _ in found.verdicts}:
+        msg = f"the strategy's process ended before {len(missing)} of {len(check_names())} checks, such as {' on '.join(min(missing))}"
+        raise SandboxError(msg)
+    return found
 
 
 def _stopped_at(path: Path) -> str:

@@ -44,15 +44,19 @@ class Local:
 
 def _in_workers(planned: Sequence[Job], paths: Paths, workers: int, events: Sink, deadline: Deadline) -> None:
     warm_up(sorted({job.protocol.task.kind for job in planned}), paths.device)
-    context = worker_context(paths.device)
-    shared: SimpleQueue[Event] = context.SimpleQueue()
-    start = (shared, OutsideCode.loaded())
-    processes = [Worker(lambda: ProcessPoolExecutor(1, context, _start_worker, start)) for _ in range(workers)]
+    context, outside = worker_context(paths.device), OutsideCode.loaded()
+    queues: list[SimpleQueue[Event]] = []
+
+    def pool() -> ProcessPoolExecutor:
+        queues.append(context.SimpleQueue())  # its own: a process that dies while it writes never gives back the lock
+        return ProcessPoolExecutor(1, context, _start_worker, (queues[-1], outside))
 
     def listen() -> None:
-        while not shared.empty():
-            events.put(shared.get())
+        for queue in queues:
+            while not queue.empty():
+                events.put(queue.get())
 
+    processes = [Worker(pool) for _ in range(workers)]
     groups = [Group(job.protocol.name, job.seed) for job in planned]
     work = partial(_run_in_worker, paths, deadline)
     spread(work, planned, groups, processes, listen, [job.title for job in planned])

@@ -110,14 +110,19 @@ class Worker:
     def close(self) -> None:
         """End the process. The next run starts another."""
         if self._pool is not None:
-            kill = threading.Timer(SECONDS_TO_END, self._process.kill if self._process is not None else lambda: None)
-            kill.daemon = True
-            kill.start()  # code from outside may have left a thread, or ignore signals
+            kill = self.kill_later()
             self._pool.shutdown(
                 cancel_futures=True
             )  # waits for the process; nobody else may wait, or exit codes get lost
             kill.cancel()
             self._pool = None
+
+    def kill_later(self) -> threading.Timer:
+        """Kill the process in ten seconds: code from outside may have left a thread, or ignore signals."""
+        kill = threading.Timer(SECONDS_TO_END, self._process.kill if self._process is not None else lambda: None)
+        kill.daemon = True
+        kill.start()
+        return kill
 
 
 def spread(
@@ -157,8 +162,10 @@ def spread(
             worker.terminate()
         raise
     finally:
-        for worker in workers:
+        kills = [worker.kill_later() for worker in workers]  # of all at once; they are closed one after another
+        for worker, kill in zip(workers, kills, strict=True):
             worker.close()
+            kill.cancel()
     return [runs.results[number] for number in range(len(items))]
 
 

@@ -14,9 +14,9 @@ from leaderboard.schema.badges import Badge
 from leaderboard.schema.records import read_record, record_path
 from lossbench.config import ConfigError
 from lossbench.submissions.comparison import differences
-from lossbench.submissions.exchange import Declaration, read_answer
+from lossbench.submissions.exchange import Declaration, Verdicts, read_answer
 from lossbench.submissions.folder import REPLAY, Submission, add_records, create_submission
-from lossbench.submissions.sandbox import SandboxError, files_can_be_hidden
+from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, run_python
 from lossbench.submissions.verification import Verifier, check_in_sandbox
 from tasks.outside.files import Source
 
@@ -217,6 +217,25 @@ def test_where_files_are_open_the_badge_says_so(
     assert badge.state == "self-reported", "nothing was repeated"
 
 
+@pytest.mark.slow
+def test_what_changes_while_it_is_verified_is_not_signed(
+    submitted: Callable[[str], Submission], protocols: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = submitted(strategy_file(HONEST))
+
+    def planned(*_: object) -> tuple[list[object], list[str]]:
+        meta = submission.folder / "meta.toml"
+        meta.write_text(meta.read_text(encoding="utf-8").replace("your name", "another"), encoding="utf-8")
+        return [], []
+
+    monkeypatch.setattr(Verifier, "_planned", planned)
+    badge = verified(submission, protocols)
+    assert (badge.state, badge.faults) == (
+        "failed",
+        ("its code, `meta.toml` or records changed while it was verified",),
+    )
+
+
 @pytest.mark.parametrize("who", ["", " ", "a\nb", "x" * 201, "me ", "\x1b[31mme"])
 def test_who_is_checked_before_anything_runs(who: str, protocols: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
@@ -232,6 +251,14 @@ def test_a_declaration_is_validated(tmp_path: Path) -> None:
         (tmp_path / "answer.json").write_text(content, encoding="utf-8")
         with pytest.raises(SandboxError, match="left no valid answer"):
             read_answer(Declaration, tmp_path)
+
+
+def test_what_a_strategys_process_says_cannot_paint_over_the_terminal(tmp_path: Path) -> None:
+    said = {"name": "mine", "verdicts": [["it picks", "pose", "\x1b[2Kverified\n::error::"]]}
+    (tmp_path / "answer.json").write_text(json.dumps(said), encoding="utf-8")
+    assert read_answer(Verdicts, tmp_path).verdicts[0][2] == r"\x1b[2Kverified\n::error::"
+    with pytest.raises(SandboxError, match=r"ended with exit code 3: \\x1b\[2K verified$"):
+        run_python(["-c", "import sys; print('\\x1b[2K verified'); sys.exit(3)"], tmp_path, Limits(seconds=60))
 
 
 @pytest.mark.slow
@@ -253,8 +280,18 @@ def test_a_check_in_which_the_strategy_exits_names_the_fault(tmp_path: Path) -> 
     assert any("line" in fault and "it ends the program (SystemExit: 0)" in fault for fault in faults), faults
 
 
+FORGED = """
+import os, pathlib
+if pathlib.Path("timeout.txt").exists():
+    pathlib.Path("answer.json").write_text('{"name": "last", "verdicts": []}')
+    os._exit(0)
+"""
 DEADLY = {
     "an exit": (strategy_file("import os\nos._exit(0)"), "ended without an answer"),
+    "an exit after forged verdicts": (
+        FORGED + strategy_file(HONEST),
+        "the strategy's process ended before 32 of 32 checks, such as global generators are unchanged on classification",
+    ),
     "an error in smoke": (
         strategy_file(HONEST, members="@classmethod\ndef smoke(cls):\n    return 1 / 0"),
         "in smoke: ZeroDivisionError: division by zero",

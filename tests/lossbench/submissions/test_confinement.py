@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
+import socket
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from lossbench.submissions import sandbox
+from lossbench.submissions.confinement import MACHINES
 from lossbench.submissions.sandbox import (
     Limits,
     SandboxError,
@@ -78,8 +82,36 @@ def test_files_outside_are_closed(statement: str, box: Path) -> None:
 def test_a_clone_shows_its_packages_and_nothing_else(box: Path) -> None:
     root = Path(sandbox.__file__).parents[2]
     confined(f"open({str(root / 'tasks/base.py')!r}).read()", box)
-    with pytest.raises(SandboxError, match="Permission denied"):
-        confined(f"open({str(root / 'pyproject.toml')!r})", box)
+    confined(f"open({str(root / 'leaderboard/schema/records.py')!r}).read()", box)
+    records = next((root / "leaderboard/records/test").rglob("*.json"))
+    submitted = next((root / "leaderboard/submissions").rglob("*.json"))
+    for closed in (root / "pyproject.toml", records, submitted):
+        with pytest.raises(SandboxError, match="Permission denied"):
+            confined(f"open({str(closed)!r})", box)
+
+
+@pytest.mark.slow
+@hides_files
+@pytest.mark.skipif(platform.machine() not in MACHINES, reason="this processor's system calls are not known")
+@pytest.mark.parametrize(
+    ("statement", "closed"),
+    [
+        ("import socket; socket.socket(socket.AF_UNIX).connect('../service')", True),
+        ("import socket; socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b'x', '../service')", True),
+        (
+            "import ctypes; libc = ctypes.CDLL(None, use_errno=True); libc.syscall(425, 1, 0) + 1 or open('/etc/shadow')",
+            True,
+        ),
+        ("import socket; one, other = socket.socketpair(); one.send(b'x'); other.recv(1)", False),
+        ("import subprocess; subprocess.run(['true'], check=True)", False),
+    ],
+)
+def test_services_of_the_machine_cannot_be_talked_to(statement: str, closed: bool, box: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(os.path.relpath(box.parent / "service"))  # the path of a socket is short
+        service.listen(1)
+        with pytest.raises(SandboxError, match="Permission denied") if closed else nullcontext():
+            confined(statement, box)
 
 
 def test_what_cannot_be_limited_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ class Driver:
             except self._ray.exceptions.RayTaskError as error:
                 self._failed(self._end(generator), error)
             except self._ray.exceptions.TaskCancelledError:
-                self._end(generator)
+                self._end(generator).recording.end()
             except self._ray.exceptions.RayError as error:
                 self._lost(self._end(generator), error)
             else:
