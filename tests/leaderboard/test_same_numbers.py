@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "leaderboard/records"
 REFERENCE = Path(__file__).with_name("same_numbers.json")
 PLAN = "reproduction"
 COVERED = [name for name in TABLES if name != "ranks"]
-"""Ranks have no sections; tests/leaderboard/scoring/test_ranks.py has their hand values."""
+"""Ranks have no sections; tests/leaderboard/scoring/overall/test_ranks.py has their hand values."""
 
 Sums = dict[str, dict[str, list[float]]]
 """By section and column: how many numbers, their sum, and their sum weighted by their place from 1 on."""

@@ -32,7 +32,7 @@ def test_sound_records_are_all_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "EOF"),
+        ("", "Expecting value"),
         ('{"task": 1', "Expecting"),
         ('{"task": "a", "task": "b"}', "duplicate key 'task'"),
         ("[" * 100_000, "recursion"),
@@ -51,7 +51,7 @@ def test_a_damaged_file_is_named_and_left_out(content: str, fault: str, tmp_path
     assert found.records == [make_record()]
     (line,) = found.damages
     assert line.startswith(str(bad))
-    assert fault.lower() in line.lower() or "valid" in line
+    assert fault.lower() in line.lower()
     assert "\n" not in line
 
 

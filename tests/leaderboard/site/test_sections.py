@@ -129,6 +129,31 @@ def test_where_smaller_is_better_the_smallest_area_comes_first() -> None:
     assert first.improvement == 1.0
 
 
+def test_scores_of_which_smaller_ones_are_better_say_the_same_as_their_negatives() -> None:
+    error = MetricInfo(name="error", unit="%", larger_is_better=False)
+    curves = {"random": (5.0, 6.0, 7.0), "ours": (5.0, 7.5, 8.0)}
+    gaps = (0.0, 0.2, -0.1)
+
+    def records(sign: float, **changes: object) -> list[Record]:
+        found = [
+            make_record((sign * 12.0,), strategy="full-pool", reference=True, seed=seed, **changes) for seed in range(2)
+        ]
+        for name, curve in curves.items():
+            for seed, gap in enumerate(gaps):
+                scores = tuple(sign * (score + place * gap) for place, score in enumerate(curve))
+                found.append(make_record(scores, strategy=name, seed=seed, **changes))
+        return found
+
+    larger, smaller = only(records(1)), only(records(-1, metric=error))
+    assert smaller.penalties.wins.tolist() == larger.penalties.wins.tolist() == [[0.0, 1.0], [0.0, 0.0]]
+    ours, same = standing(larger, "ours"), standing(smaller, "ours")
+    assert same.reach == ours.reach
+    assert 100 < ours.reach.mean < 300
+    assert same.gain == pytest.approx(ours.gain)
+    assert ours.gain.mean > 0
+    assert (same.rank, same.reached, same.improvement) == (ours.rank, ours.reached, ours.improvement) == (1, 3, 1.0)
+
+
 def test_penalties_by_hand() -> None:
     # round 0 is shared; in round 1 ours is above by 1, 1.1 and 0.9, in round 2 by -1, 0 and 1
     random = [make_record((5.0, 6.0, 7.0), seed=seed) for seed in range(3)]

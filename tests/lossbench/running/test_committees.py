@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from tiny_learners import MakeTask
 from tiny_tasks import FAST_ON_ONE_KIND
 
 from lossbench.config import LossPrediction
@@ -17,6 +18,7 @@ from strategies.base import highest
 from strategies.random import Random
 from strategies.true_loss import TrueLoss
 from tasks.base import Task
+from tasks.settings import Stress
 from tasks.training.clock import Clock
 
 
@@ -105,6 +107,21 @@ def test_an_oracle_tells_the_score_that_the_next_round_then_has_on_the_validatio
     assert Trier.scores[0] == second.metrics[task.metric.name]
     assert len(first.picked) == 6
     assert len(list(tmp_path.glob("*.safetensors"))) == 3, "what was only tried is not kept"
+
+
+def test_groups_of_the_labeled_images_are_those_of_the_labels_that_were_given(
+    tiny_task: MakeTask, tmp_path: Path
+) -> None:
+    Onlooker.shown.clear()
+    noisy = tiny_protocol("pose").model_copy(update={"stress": Stress(label_noise=0.4)})
+    run = Run(tiny_task("pose"), noisy, Onlooker(), 0, "shared", "test", tmp_path)
+    list(run.rounds())
+    for ctx in Onlooker.shown:
+        given = ctx.labeled_groups()
+        assert torch.equal(given, run.asked.groups(ctx.labeled, run.first_labels))
+        assert not torch.equal(given, run.task.groups(ctx.labeled, run.first_labels))
+    last = Onlooker.shown[-1]
+    assert not torch.equal(last.labeled_groups(), run.asked.groups(last.labeled, last.labeled))
 
 
 @FAST_ON_ONE_KIND

@@ -72,6 +72,15 @@ def labeled(folder: Path, files: list[str], rows: list[str]) -> dict[str, Annota
     return dict(zip(found.names, found.labels, strict=True))
 
 
+def test_of_an_image_in_two_exports_the_last_counts(tmp_path: Path) -> None:
+    labeled(tmp_path, ["1.png", "2.png"], ["2.png,cat"])
+    for name, animal in (("first", "cat"), ("last", "dog")):
+        (tmp_path / f"{name}.csv").write_text(f"file,label\n1.png,{animal}\n")
+    for exports, animal in ((["first.csv", "last.csv"], "dog"), (["last.csv", "first.csv"], "cat")):
+        source = LabeledFolder.model_validate({"images": "photos", "labels": exports})
+        assert [label and label.choices for label in load_labeled(source, tmp_path, "choices").labels] == [(animal,)]
+
+
 def test_labels_are_of_the_image_whose_path_ends_most_like_theirs(tmp_path: Path) -> None:
     found = labeled(tmp_path, ["1.png", "a/1.png", "b/2.png"], ["photos/a/1.png,cat", "1.png,dog", "2,cat"])
     assert {name: label.choices for name, label in found.items() if label} == {

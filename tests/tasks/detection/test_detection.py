@@ -13,6 +13,7 @@ from perfect_detections import perfect
 from PIL import Image
 from ssd_examples import CLASSES, SCENES, reader, targets
 from torch import Tensor
+from torchvision.ops import box_iou
 from voc_files import POOL, TEST, built, devkit, element, xml
 
 from tasks.detection.task import DetectionTask
@@ -52,6 +53,13 @@ def test_weight_on_objects_is_a_share(task: DetectionTask) -> None:
     nothing = SsdRaw(torch.zeros_like(raw.scores), raw.offsets)
     share = task.metrics(iter([nothing]), ids)["weight_on_objects"]  # some anchors, all alike
     assert 0 < share < 0.3
+    weights, boxes = task.unlabeled.posteriors(nothing).weight, task.unlabeled.boxes(nothing)
+    shares = []
+    for weight, corners, objects in zip(weights, boxes, task.annotations[ids], strict=True):
+        if len(objects.boxes):
+            overlaps = box_iou(corners, torch.from_numpy(objects.boxes).float() * task.unlabeled.size)
+            shares.append(float(weight[overlaps.amax(1) >= 0.5].sum()))
+    assert share == pytest.approx(np.mean(shares))
 
 
 def test_difficult_objects_are_no_targets(task: DetectionTask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from pose_outputs import as_raw, places_of
 from torch import Tensor
 
-from tasks.base import Features, TapModel
+from lossbench.running.evaluation import evaluate
+from tasks.base import Features, TapModel, as_annotations
 from tasks.datasets.names import MPII_JOINTS, MPII_MIRRORED
 from tasks.models.hourglass import StackedHourglass
 from tasks.models.settings import HourglassSettings
 from tasks.pose.heatmaps import peaks
 from tasks.pose.task import PoseTask
+from tasks.training.learner import Learner
 
 RIGHT_ANKLE, LEFT_ANKLE = MPII_JOINTS.index("right ankle"), MPII_JOINTS.index("left ankle")
 
@@ -73,6 +76,36 @@ def test_flip_test_averages_the_mirrored_heatmaps(scenes: Callable[..., PoseTask
     one[:, :, RIGHT_ANKLE, 2, 0] = 2.0
     assert flipping.judged(Canned(images, one), ids, torch.zeros_like(raw))[0, 1, LEFT_ANKLE, 2, 7] == 1
     assert task.judged(Canned(images, one), ids, raw) is raw
+
+
+def test_a_flip_test_decides_the_score(scenes: Callable[..., PoseTask]) -> None:
+    flipping = scenes(flip_test=True)
+    ids, model = flipping.test_ids[:8], flipping.build_model().eval()
+    found = evaluate(flipping, Learner(flipping.unlabeled, model), ids)
+    with torch.no_grad():
+        raw = model(flipping.unlabeled.images(ids)).raw
+        averaged = flipping.judged(model, ids, raw)
+    assert not torch.allclose(averaged, raw)
+    names = flipping.metrics(iter([raw]), ids).keys()
+    assert {name: found[name] for name in names} == pytest.approx(flipping.metrics(iter([averaged]), ids), nan_ok=True)
+    assert any(
+        found[name] != pytest.approx(value, nan_ok=True) for name, value in flipping.metrics(iter([raw]), ids).items()
+    )
+
+
+def test_alike_poses_are_in_one_group(task: PoseTask) -> None:
+    one = task.annotations[0]
+    there = np.ones_like(one.visible)
+    low, high = (one._replace(joints=np.full_like(one.joints, place), visible=there) for place in (0.2, 0.8))
+    hidden = low._replace(
+        joints=np.full_like(one.joints, 0.9), visible=~there
+    )  # at the center, wherever its joints are said to be
+    middle = low._replace(joints=np.full_like(one.joints, 0.5))
+    posed = copy.copy(task)
+    posed.annotations = as_annotations([low, high, low, middle, hidden, high])
+    member = posed.groups(np.arange(6), np.arange(6)).int().argmax(1).tolist()
+    assert member[0] == member[2] != member[1] == member[5]
+    assert member[3] == member[4] not in {member[0], member[1]}
 
 
 def test_groups_are_clusters_of_the_reference(task: PoseTask) -> None:
