@@ -42,11 +42,11 @@ def test_it_learns_from_predictions_what_taps_do_not_show() -> None:
     """Losses are one minus the largest probability; the taps are noise."""
     generator = torch.Generator().manual_seed(0)
 
-    def batch() -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-        log_probs = (3 * torch.randn(64, 1, 5, generator=generator)).log_softmax(2)
-        ones = torch.ones(64, 1)
+    def batch(count: int = 64) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        log_probs = (3 * torch.randn(count, 1, 5, generator=generator)).log_softmax(2)
+        ones = torch.ones(count, 1)
         statistics = uncertainty_statistics(Posteriors(log_probs, ones, ones.long()))
-        return (torch.randn(64, 8, generator=generator), statistics), 1 - log_probs.exp().amax((1, 2))
+        return (torch.randn(count, 8, generator=generator), statistics), 1 - log_probs.exp().amax((1, 2))
 
     accuracies = {}
     for objective, read in ((PredictionObjective(width=16), 2), (ListwiseObjective(width=16), 1)):
@@ -58,7 +58,7 @@ def test_it_learns_from_predictions_what_taps_do_not_show() -> None:
             optimizer.zero_grad()
             objective.loss(module, inputs[:read], losses, 0.0).backward()
             optimizer.step()
-        inputs, losses = batch()
+        inputs, losses = batch(2048)
         accuracies[read] = ranking_accuracy(module.eval()(inputs[:read]).detach(), losses)
     assert accuracies[2] > 0.9
     assert 0.4 < accuracies[1] < 0.6

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ from lossbench.diagnosis.contact_sheets import COLUMNS, predictions_sheet
 from lossbench.paths import Paths
 from lossbench.running.executors.local import Local
 from lossbench.running.jobs import Event, jobs
+from lossbench.running.loop import Run
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.conformance import CHECKS, Check, Trial, tiny_protocol
-from strategies import Strategy
+from strategies import Context, Selection, Strategy
 from strategies.entropy import Entropy
 from strategies.random import Random
 from tasks import kinds
@@ -157,6 +159,25 @@ def test_a_diagnosis_shows_predictions_below_the_labels(
     sheet = predictions_sheet(task, trained("dots", Random()), task.test_ids)
     assert sheet.shape == (3, *(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (2, COLUMNS)))
     assert not torch.equal(sheet[:, : sheet.shape[1] // 2], sheet[:, sheet.shape[1] // 2 :])
+
+
+class Trier(Strategy):
+    """Asks what the first candidates would give."""
+
+    name: ClassVar[str] = "trier"
+    cheats: ClassVar[bool] = True
+    scores: ClassVar[list[float]] = []
+
+    def select(self, ctx: Context) -> Selection:
+        assert ctx.oracle is not None
+        self.scores.append(ctx.oracle.score_after(ctx.candidates[: ctx.budget]))
+        return Selection(ctx.candidates[: ctx.budget])
+
+
+def test_an_oracle_gives_larger_scores_for_smaller_errors(tiny_task: Callable[[str], Task], tmp_path: Path) -> None:
+    Trier.scores.clear()
+    _, second, _ = Run(tiny_task("dots"), tiny_protocol("dots"), Trier(), 0, "shared", "validation", tmp_path).rounds()
+    assert Trier.scores[0] == -second.metrics["MAE"] < 0
 
 
 def test_a_file_can_be_loaded_again(dots: TaskKind) -> None:
