@@ -19,22 +19,23 @@ class NotebookProgress:
         from IPython.display import display  # pyright: ignore[reportMissingImports] - notebooks have it
 
         self._job = job
-        self._done = 0
+        self._done, self._preparing = 0, ""
         self._line = display(self, display_id=True)
 
     def put(self, event: Event, /) -> None:
-        """Show how many rounds are done."""
+        """Show how many rounds are done, and what is prepared."""
         self._done = event.rounds
+        self._preparing = "" if event.state in {"running", "done"} else f" ({event.state})"
         self._line.update(self)
 
     def _repr_html_(self) -> str:
         job = self._job
         title = html.escape(f"{job.protocol.name}, {job.name}, {job.track}, seed {job.seed}")
         bar = f'<progress value="{self._done}" max="{job.rounds}"></progress>'
-        return f"{bar} {title}: {self._done} of {job.rounds} rounds"
+        return f"{bar} {title}: {self._done} of {job.rounds} rounds{html.escape(self._preparing)}"
 
     def __repr__(self) -> str:
-        return f"{self._job.name}: {self._done} of {self._job.rounds} rounds"
+        return f"{self._job.name}: {self._done} of {self._job.rounds} rounds{self._preparing}"
 
 
 @contextmanager

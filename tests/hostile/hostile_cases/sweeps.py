@@ -140,7 +140,7 @@ def syntax() -> Iterator[Case]:
 
 def folders() -> Iterator[Case]:
     """Folders and names that hold no configuration."""
-    for command in ("tasks", "sweeps"):
+    for command in ("protocols", "sweeps"):
         words = ("list", command, "{}/configs")
         yield Case(f"list {command} of an empty folder", file("configs/readme.txt", "none"), words, ("configs",))
         yield Case(f"list {command} of no folder", file("other", ""), words, ("configs",))

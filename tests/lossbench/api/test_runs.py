@@ -254,11 +254,15 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Display:
 def test_a_notebook_shows_progress(tiny: Path, out: Path, notebook: Display) -> None:
     lossbench.run(tiny, First, out=out)
     assert [text.rsplit(": ", 1)[1] for text in notebook.shown] == [
-        f"{number} of 3 rounds" for number in (0, 1, 2, 3, 3)
+        "0 of 3 rounds",
+        "0 of 3 rounds (round 0, picking 6 of 30 images)",
+        "1 of 3 rounds",
+        "1 of 3 rounds (round 1, picking 6 of 30 images)",
+        *(f"{number} of 3 rounds" for number in (2, 3, 3)),
     ]
     assert '<progress value="3" max="3">' in notebook.shown[-1]
     lossbench.run(tiny, First, out=out, progress=False)
-    assert len(notebook.shown) == 5
+    assert len(notebook.shown) == 7
 
 
 def test_without_a_terminal_nothing_is_printed_unless_wanted(
