@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 
 from leaderboard.schema.badges import Badge, State, digest, signed, write_badge
-from leaderboard.schema.records import Record, RecordError, read_bytes, read_record, record_path, write_record
+from leaderboard.schema.records import Record, RecordError, read_record, record_path, write_record
 from leaderboard.schema.signatures import Signer
 from lossbench.config import ConfigError, Protocol
 from lossbench.paths import Paths
@@ -30,24 +29,19 @@ from lossbench.running.progress import SweepProgress
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.comparison import Comparison, compare, differences
 from lossbench.submissions.confinement import landlock_version
-from lossbench.submissions.conformance import CHECK_SECONDS, check_names
-from lossbench.submissions.exchange import TIMEOUT, Code, Verdicts, read_answer, write_question
-from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, protocols_in, record_faults, require_one_file
-from lossbench.submissions.replay import PROGRAM, Rerun, can_be_replayed, declared
+from lossbench.submissions.exchange import Code
+from lossbench.submissions.folder import REPLAY, STRATEGY, Submission, protocols_in, record_faults
+from lossbench.submissions.replay import Rerun, can_be_replayed, declared
 from lossbench.submissions.sandbox import (
-    Limits,
     SandboxError,
     files_can_be_hidden,
     network_can_be_cut,
     own_folder,
-    run_module,
 )
 from tasks.cores import own_cores
 from tasks.outside.files import Source
 from tasks.training.loop import TrainingError
 
-CHECK_LIMITS = Limits(seconds=1800)
-"""Of all conformance checks together."""
 MOST_AT_ONCE = 2
 """Reruns that are made at the same time, where there are as many cores: each holds the images of a task in memory."""
 REQUIRED_SEEDS = (0, 1)
@@ -264,45 +258,3 @@ def _missing_records(submitted: Sequence[Record], protocols: dict[str, Protocol]
                 yield f"no record of {name}, shared, seed {seed}; run `lossbench submission create`"
         if name not in {record.protocol for record in submitted}:
             yield f"no record of {name}"
-
-
-def check_in_sandbox(
-    strategy: Path, parameters: dict[str, Any] | None = None, seconds: int = CHECK_SECONDS
-) -> Verdicts:
-    """Run the conformance checks on a strategy in a sandbox.
-
-    Args:
-        strategy: the strategy's file.
-        parameters: hyper-parameters that differ from its defaults.
-        seconds: limit of each check.
-
-    Raises:
-        ConfigError: the strategy is not one file.
-        SandboxError: the strategy could not be loaded, exceeded a limit, or no valid results were written.
-    """
-    require_one_file(strategy)
-    limits = Limits(max(CHECK_LIMITS.seconds, 2 * seconds))
-    with own_folder() as folder:
-        write_question(Code(Source(Path(STRATEGY), strategy.read_bytes()), parameters or {}), folder)
-        try:
-            run_module(PROGRAM, ["check", str(folder), str(seconds)], folder, limits)
-        except SandboxError:
-            if not (stopped := _stopped_at(folder / TIMEOUT)):
-                raise
-            msg = f"a check took longer than {seconds} s{stopped}; --limit SECONDS allows more"
-            raise SandboxError(msg) from None
-        found = read_answer(Verdicts, folder)
-    if missing := check_names() - {(check, kind) for check, kind, _ in found.verdicts}:
-        msg = f"the strategy's process ended before {len(missing)} of {len(check_names())} checks, such as {' on '.join(min(missing))}"
-        raise SandboxError(msg)
-    return found
-
-
-def _stopped_at(path: Path) -> str:
-    """Where a check was when its time was over, as a phrase; empty if none took too long."""
-    try:
-        trace = read_bytes(path).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
-    line = re.search(rf'File ".{{0,200}}{re.escape(STRATEGY)}", line (\d{{1,6}})', trace)
-    return f", in line {line[1]} of {STRATEGY}" if line else ", outside of the strategy's file" if trace else ""

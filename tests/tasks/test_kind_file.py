@@ -6,11 +6,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from trying_strategies import Trier
 
 from leaderboard.schema.records import Record, read_record
 from leaderboard.scoring.board import Board
@@ -24,7 +24,7 @@ from lossbench.running.jobs import Event, jobs
 from lossbench.running.loop import Run
 from lossbench.running.sweep import run_sweep
 from lossbench.submissions.conformance import CHECKS, Check, Trial, tiny_protocol
-from strategies import Context, Selection, Strategy
+from strategies import Strategy
 from strategies.entropy import Entropy
 from strategies.random import Random
 from tasks import kinds
@@ -159,19 +159,6 @@ def test_a_diagnosis_shows_predictions_below_the_labels(
     sheet = predictions_sheet(task, trained("dots", Random()), task.test_ids)
     assert sheet.shape == (3, *(GAP_PIXELS + count * (CELL_PIXELS + GAP_PIXELS) for count in (2, COLUMNS)))
     assert not torch.equal(sheet[:, : sheet.shape[1] // 2], sheet[:, sheet.shape[1] // 2 :])
-
-
-class Trier(Strategy):
-    """Asks what the first candidates would give."""
-
-    name: ClassVar[str] = "trier"
-    cheats: ClassVar[bool] = True
-    scores: ClassVar[list[float]] = []
-
-    def select(self, ctx: Context) -> Selection:
-        assert ctx.oracle is not None
-        self.scores.append(ctx.oracle.score_after(ctx.candidates[: ctx.budget]))
-        return Selection(ctx.candidates[: ctx.budget])
 
 
 def test_an_oracle_gives_larger_scores_for_smaller_errors(tiny_task: Callable[[str], Task], tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from lossbench.paths import shipped
 
 if TYPE_CHECKING:
     from leaderboard.schema.signatures import Signer
+    from lossbench.submissions.exchange import Verdicts
     from lossbench.submissions.folder import Submission
-    from lossbench.submissions.verification import Verdicts
 
 ELSEWHERE = "name a folder with --submissions DIR"
 app = group("Check, create and verify submissions to the leaderboard.")
@@ -39,9 +39,9 @@ def check(
     ] = 120,
 ) -> None:
     """Run the conformance checks on a strategy in a sandbox. Exit code 1 where one fails."""
+    from lossbench.submissions.checking import check_in_sandbox
     from lossbench.submissions.folder import Submission, protocols_in, record_faults
     from lossbench.submissions.reviews import review, reviewers_of
-    from lossbench.submissions.verification import check_in_sandbox
 
     if not path.exists() or not (path.is_dir() or path.is_file()):
         msg = f"{path} is neither the file of a strategy nor the folder of a submission"

@@ -10,8 +10,8 @@ import pytest
 from command_line import Result, the_line
 from sample_configs import SWEEP, TASK
 
+from lossbench.submissions.exchange import Verdicts
 from lossbench.submissions.folder import Submission, protocols_in, record_faults
-from lossbench.submissions.verification import Verdicts
 
 CODE = """
 from typing import ClassVar
@@ -76,13 +76,13 @@ def test_what_is_to_be_mended_is_listed(
 ) -> None:
     verdicts = (("it picks", "pose", ""), ("it is fast", "pose", "it took an hour"))
     monkeypatch.setattr(
-        "lossbench.submissions.verification.check_in_sandbox", lambda *_: Verdicts(name="mine", verdicts=verdicts)
+        "lossbench.submissions.checking.check_in_sandbox", lambda *_: Verdicts(name="mine", verdicts=verdicts)
     )
     result = lossbench_cli("submission", "check", strategy)
     assert result.code == 1
     assert result.output.splitlines()[-1] == "to mend: it took an hour (it is fast, pose)"
     monkeypatch.setattr(
-        "lossbench.submissions.verification.check_in_sandbox", lambda *_: Verdicts(name="mine", verdicts=verdicts[:1])
+        "lossbench.submissions.checking.check_in_sandbox", lambda *_: Verdicts(name="mine", verdicts=verdicts[:1])
     )
     result = lossbench_cli("submission", "check", strategy)
     assert (result.code, result.output.splitlines()[-1]) == (0, "All 1 checks pass.")

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from tiny_learners import MakeTask
 from tiny_tasks import FAST_ON_ONE_KIND
+from trying_strategies import Trier
 
 from lossbench.config import LossPrediction
 from lossbench.running.kept.models import ModelCache, TrainingPlan
@@ -81,20 +82,6 @@ def test_a_cheating_strategy_gets_true_losses(task: Task, kind: str, tmp_path: P
     losses = task.unlabeled.losses(outputs.raw, task.targets(ctx.candidates))
     best = ctx.candidates[losses.argsort(descending=True, stable=True)[:6].numpy()]
     assert list(first.picked) == best.tolist()
-
-
-class Trier(Strategy):
-    """Asks what the first candidates would give."""
-
-    name: ClassVar[str] = "trier"
-    cheats: ClassVar[bool] = True
-    scores: ClassVar[list[float]] = []
-
-    def select(self, ctx: Context) -> Selection:
-        assert ctx.oracle is not None
-        picks = ctx.candidates[: ctx.budget]
-        self.scores.append(ctx.oracle.score_after(picks))
-        return Selection(picks)
 
 
 @FAST_ON_ONE_KIND

@@ -13,11 +13,12 @@ from attacking_strategies import HONEST, strategy_file
 from leaderboard.schema.badges import Badge
 from leaderboard.schema.records import read_record, record_path
 from lossbench.config import ConfigError
+from lossbench.submissions.checking import check_in_sandbox
 from lossbench.submissions.comparison import differences
 from lossbench.submissions.exchange import Declaration, Verdicts, read_answer
 from lossbench.submissions.folder import REPLAY, Submission, add_records, create_submission
 from lossbench.submissions.sandbox import Limits, SandboxError, files_can_be_hidden, run_python
-from lossbench.submissions.verification import Verifier, check_in_sandbox
+from lossbench.submissions.verification import Verifier
 from tasks.outside.files import Source
 
 hides_files = pytest.mark.skipif(not files_can_be_hidden(), reason="this platform has no Landlock")

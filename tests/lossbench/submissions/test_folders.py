@@ -8,6 +8,7 @@ import pytest
 from submitted_strategies import code
 
 from lossbench.config import ConfigError
+from lossbench.submissions.checking import check_in_sandbox
 from lossbench.submissions.folder import (
     META,
     STRATEGY,
@@ -18,7 +19,6 @@ from lossbench.submissions.folder import (
     submissions,
 )
 from lossbench.submissions.reviews import review, reviewers_of
-from lossbench.submissions.verification import check_in_sandbox
 
 REPOSITORY = Path(__file__).parents[3]
 

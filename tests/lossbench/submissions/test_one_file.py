@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lossbench.config import ConfigError
+from lossbench.submissions.checking import check_in_sandbox
 from lossbench.submissions.folder import create_submission
-from lossbench.submissions.verification import check_in_sandbox
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from signed_submissions import NAME, new_key, private_file, public_line, signed_
 
 from leaderboard.schema.badges import FILE, Badge, digest, signed, write_badge
 from leaderboard.schema.signatures import Signer, signature_fault
+from lossbench.submissions.exchange import Verdicts
 from lossbench.submissions.folder import RECORDS, REPLAY, STRATEGY, Submission
 from lossbench.submissions.reviews import VOID, review
-from lossbench.submissions.verification import Verdicts, Verifier
+from lossbench.submissions.verification import Verifier
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def test_check_names_the_state_of_the_badge_and_its_faults(
 ) -> None:
     place = signed_place(tmp_path)
     verdicts = Verdicts(name=NAME, verdicts=(("it picks", "pose", ""),))
-    monkeypatch.setattr("lossbench.submissions.verification.check_in_sandbox", lambda *_: verdicts)
+    monkeypatch.setattr("lossbench.submissions.checking.check_in_sandbox", lambda *_: verdicts)
     result = lossbench_cli("submission", "check", place.folder)
     assert (result.code, result.output.splitlines()[-2]) == (0, "badge: verified"), result.output
     place.edit_badge(who="bob")

@@ -14,10 +14,11 @@ from tiny_tasks import KINDS
 from leaderboard.schema.badges import Badge, read_badge
 from leaderboard.schema.records import Record, read_record, record_path, write_record
 from lossbench.config import ConfigError
+from lossbench.submissions.checking import check_in_sandbox
 from lossbench.submissions.comparison import compare, differences
 from lossbench.submissions.folder import RECORDS, REPLAY, Submission, protocols_in, record_faults
 from lossbench.submissions.reviews import review, reviewers_of
-from lossbench.submissions.verification import Verifier, check_in_sandbox
+from lossbench.submissions.verification import Verifier
 
 
 def verified(submission: Submission, protocols: Path) -> Badge:
