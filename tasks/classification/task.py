@@ -89,12 +89,10 @@ class ClassificationTask(DeviceTask[Tensor, Tensor]):
         return on_device(self.annotations[ids], self.unlabeled.device)
 
     def drawn(self, ids: Ids, rng: np.random.Generator, *, padded: bool = False) -> Drawn:  # noqa: ARG002
-        """Random shifts by whole pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
+        """Random shifts, of whole pixels at 32 pixels, and horizontal flips; of a frozen trunk, flips alone where they are stored."""
         if not self.unlabeled.reads_images:
             return ids, rng.integers(0, self.settings.stored_views, len(ids)), self.annotations[ids]
-        steps = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True)
-        side = self.settings.model.pixels
-        shifts = np.round(steps * side / CROP_PIXELS) / side
+        shifts = rng.integers(-CROP_PADDING, CROP_PADDING, (2, len(ids)), endpoint=True) / CROP_PIXELS
         ones = np.ones(len(ids))
         transforms = augment.compose(augment.windows(shifts[0], shifts[1], ones, ones), augment.flips(rng, len(ids)))
         return ids, transforms, self.annotations[ids]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,8 @@ import torch
 from torch.nn import functional
 from torchvision.models import resnet18
 
-from lossbench.submissions.conformance import tiny_protocol
 from tasks.base import Outputs, Task
 from tasks.datasets.scenes import render_object_scene
-from tasks.kinds import build_task
 from tasks.models.resnet import Classifier, ResNet18Stages
 from tasks.models.settings import ResNetSettings
 
@@ -156,14 +153,3 @@ def test_pool_images_come_first_and_keep_their_order(task: Task) -> None:
         assert task.annotations[ids].tolist() == [scene.label for scene in scenes]
         expected = np.stack([scene.image.transpose(2, 0, 1) for scene in scenes])
         assert np.array_equal(task.unlabeled.frames(ids).numpy(), expected)
-
-
-def test_images_are_shifted_by_whole_pixels(tmp_path: Path) -> None:
-    for pixels in (28, 48, 32):
-        settings = tiny_protocol("classification").task
-        model = settings.model.model_copy(update={"pixels": pixels})
-        task = build_task(settings.model_copy(update={"model": model}), tmp_path, tmp_path, torch.device("cpu"))
-        _, transforms, _ = task.drawn(np.arange(12), np.random.default_rng(0))
-        shifts = transforms[:, 1, 2] * pixels
-        np.testing.assert_allclose(shifts, shifts.round(), atol=1e-9)
-        assert len(np.unique(shifts.round())) > 3
