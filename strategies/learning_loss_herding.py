@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossnet import ListwiseObjective, RankingObjective, SummaryLossNet
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
-from strategies.kernels.herding import WIDEST, Gains, coverage, herding_picks, smallest_distance
+from strategies.kernels.herding import WIDEST, herding_picks, smallest_distance
 from strategies.kernels.information import (
     coefficient_of_variation,
     margin,
@@ -84,9 +84,7 @@ class LearningLossHerding(Strategy):
         with ctx.learner.clock.phase("pick"):
             weights = shares_of_lower(losses) ** coefficient_of_variation(uncertainties)
             radius = smallest_distance(labeled) or WIDEST
-            covered = coverage(points, labeled, radius)
-            gains = Gains(points, weights / len(points), covered, radius, ctx.rng)
-            rows, scores = herding_picks(gains, ctx.budget)
+            rows, scores = herding_picks(points, weights, labeled, radius, ctx.budget, ctx.rng)
             return Selection(candidates[rows.cpu().numpy()], scores.cpu())
 
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from strategies.base import Context, Kind, Selection, Strategy, unit_embeddings
-from strategies.kernels.herding import Gains, coverage, herding_picks
+from strategies.kernels.herding import herding_picks
 from tasks.settings import MOST_IMAGES, Number, Whole
 
 
@@ -43,7 +43,7 @@ class MaxHerding(Strategy):
         points = unit_embeddings(ctx, np.concatenate([ctx.labeled, candidates]))
         with ctx.learner.clock.phase("pick"):
             labeled, points = points.tensor_split([len(ctx.labeled)])
-            covered = coverage(points, labeled, self.radius)
-            gains = Gains(points, torch.full_like(covered, 1 / len(points)), covered, self.radius, ctx.rng)
-            rows, scores = herding_picks(gains, ctx.budget)
+            rows, scores = herding_picks(
+                points, torch.ones_like(points[:, 0]), labeled, self.radius, ctx.budget, ctx.rng
+            )
             return Selection(candidates[rows.cpu().numpy()], scores.cpu())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from strategies.base import Context, Kind, Selection, Strategy, finite, unit_embeddings, unit_rows
 from strategies.kernels.calibration import held_out_temperature
-from strategies.kernels.herding import WIDEST, Gains, coverage, herding_picks, smallest_distance
+from strategies.kernels.herding import WIDEST, herding_picks, smallest_distance
 from strategies.kernels.information import margin
 from tasks.base import Ids, Posteriors
 from tasks.settings import MOST_IMAGES, Whole
@@ -57,9 +57,7 @@ class UHerding(Strategy):
             labeled, uncertainty = points[:0], torch.ones_like(points[:, 0])
         with ctx.learner.clock.phase("pick"):
             radius = smallest_distance(labeled) or WIDEST
-            covered = coverage(points, labeled, radius)
-            gains = Gains(points, uncertainty / len(points), covered, radius, ctx.rng)
-            rows, scores = herding_picks(gains, ctx.budget)
+            rows, scores = herding_picks(points, uncertainty, labeled, radius, ctx.budget, ctx.rng)
             return Selection(candidates[rows.cpu().numpy()], scores.cpu())
 
     def _read(

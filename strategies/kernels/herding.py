@@ -102,7 +102,29 @@ class Gains:
         return gaussian(distances.add_(one.offsets.unsqueeze(1)).clamp_(min=0), self._radius)
 
 
-def herding_picks(gains: Gains, picks: int) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
+def herding_picks(
+    points: Float[Tensor, "n d"],
+    weights: Float[Tensor, " n"],
+    labeled: Float[Tensor, "l d"],
+    radius: float,
+    picks: int,
+    rng: np.random.Generator,
+) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
+    """The picks that add most to the weighted coverage of all points, as `greedy_picks` gives them.
+
+    Args:
+        points: to be covered, and to be picked.
+        weights: of the points, at least 0.
+        labeled: what covers them at the start.
+        radius: of the kernel.
+        picks: how many.
+        rng: draws the sample that estimates gains where there are many points.
+    """
+    covered = coverage(points, labeled, radius)
+    return greedy_picks(Gains(points, weights / len(points), covered, radius, rng), picks)
+
+
+def greedy_picks(gains: Gains, picks: int) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
     """Pick points one by one, always one of the largest gain (Bae et al. 2024, MaxHerding).
 
     Gains only decrease, so one from an earlier pick is an upper bound: only those with the largest bounds are computed

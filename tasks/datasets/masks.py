@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tasks.errors import require, require_path
-from tasks.images.decoding import decode_mask, image_size, is_image
+from tasks.images.decoding import decode_mask, image_size
 from tasks.images.files import ImageFile, path_of
+from tasks.images.folders import images_among
 
 VOID = 255
 """In label maps, a pixel without a class: neither trained nor evaluated."""
@@ -60,7 +61,7 @@ def load_folder(images: Path, masks: Path, suffix: str | None = None) -> MaskedI
     """
     require_path(images, "the folder of images")
     require_path(masks, "the folder of masks")
-    files = sorted(path for path in images.iterdir() if is_image(path))
+    files = images_among(sorted(images.iterdir()), images)
     require(files, f"no image in {images}", "put JPEG, PNG, BMP or WebP files there")
     name, count = Counter(path.stem for path in files).most_common(1)[0]
     require(count == 1, f"{images} has {count} images named {name}", "keep one of them, as a mask has one image")

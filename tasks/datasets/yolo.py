@@ -12,7 +12,8 @@ import yaml
 from lossbench.files import decoded_text, shown
 from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
 from tasks.errors import DataError, read_data, require, require_path
-from tasks.images.decoding import SUFFIXES, image_size, is_image
+from tasks.images.decoding import SUFFIXES, image_size
+from tasks.images.folders import files_below, images_among
 
 BOX_NUMBERS = 4
 """Of a line after its class: center and size. Outlines have more: x and y of each of their points."""
@@ -133,7 +134,7 @@ def listed_images(root: Path, given: object, where: str) -> tuple[Path, ...]:
     inside = root / str(given).removeprefix("../")  # Roboflow writes ../train for a folder beside the file
     place = require_path(inside if inside.exists() and not outside.exists() else outside, f"{where}, {given},")
     if place.is_dir():
-        return tuple(sorted(file for file in place.rglob("*") if is_image(file)))
+        return tuple(images_among(files_below(place), place))
     lines = _lines(place, where)
     return tuple(
         place.parent / line.strip() if line.startswith("./") else root / line.strip() for line in lines if line.strip()

@@ -37,7 +37,8 @@ def pretrained(
         part: name of the submodule whose weights are returned; the whole model by default.
     """
     machine = f"{task.unlabeled.device.type} {torch.get_num_threads()}"
-    decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())} {machine}"
+    pixels = task.unlabeled.content(np.arange(task.pool_size))  # files may be others under the same names
+    decisive = f"{VERSION} {settings.model_dump_json()} {sorted(task.fingerprints.items())} {pixels} {machine}"
     key = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     path = cache / "trunks" / f"{key}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)

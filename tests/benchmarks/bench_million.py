@@ -21,7 +21,7 @@ from strategies.cdal import Mixtures, cdal_picks
 from strategies.kernels.clustering import k_means, k_means_plus_plus, nearest_to_centers
 from strategies.kernels.fisher import FisherBatch, fisher_picks
 from strategies.kernels.geometry import greedy_k_center
-from strategies.kernels.herding import Gains, coverage, herding_picks
+from strategies.kernels.herding import herding_picks
 from strategies.kernels.information import disagreement, entropy, expected_residual, least_confidence, margin
 from strategies.typiclust import typical_picks
 from tasks.base import Posteriors
@@ -82,9 +82,7 @@ def uncertainty(_: Tensor) -> Tensor:
 def herding(points: Tensor) -> Tensor:
     """Of UHerding and MaxHerding, on their 35,000 candidates."""
     some, labeled = points[::28][:35_000], points[1:L].clone()
-    covered = coverage(some, labeled, 0.5)
-    gains = Gains(some, torch.full_like(covered, 1 / len(some)), covered, 0.5, np.random.default_rng(0))
-    return herding_picks(gains, K)[0]
+    return herding_picks(some, torch.ones(len(some)), labeled, 0.5, K, np.random.default_rng(0))[0]
 
 
 def bait(points: Tensor) -> Tensor:

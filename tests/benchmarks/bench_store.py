@@ -32,7 +32,7 @@ from lossbench.running.machine import reset_peak_memory
 from strategies.kernels.clustering import LEAST_POINTS, MOST_PRODUCTS, k_means, k_means_plus_plus, nearest_to_centers
 from strategies.kernels.draws import OuterProducts
 from strategies.kernels.geometry import Space, greedy_k_center
-from strategies.kernels.herding import KERNEL_NUMBERS, Gains, coverage, herding_picks
+from strategies.kernels.herding import KERNEL_NUMBERS, herding_picks
 from strategies.kernels.information import margin
 from strategies.kernels.rows import largest_first
 from tasks import memory
@@ -93,8 +93,7 @@ def herding(points: Tensor, picks: int) -> Tensor:
     rng = np.random.default_rng(0)
     rows = torch.from_numpy(rng.choice(len(points), min(HERDED, len(points)), replace=False))
     some, labeled = gathered(points, rows), points[: picks // 10].clone()
-    covered = coverage(some, labeled, 0.5)
-    return rows[herding_picks(Gains(some, torch.full_like(covered, 1 / len(some)), covered, 0.5, rng), picks)[0]]
+    return rows[herding_picks(some, torch.ones(len(some)), labeled, 0.5, picks, rng)[0]]
 
 
 def learned(images: int, picks: int) -> float:

@@ -15,6 +15,7 @@ from tasks.datasets.classes.classified import ClassifiedImages, check_classes, h
 from tasks.datasets.splits import require_apart
 from tasks.errors import DataError, require, require_file, require_path
 from tasks.images.decoding import SUFFIXES, is_image
+from tasks.images.folders import files_below, say_unread_images
 from tasks.images.squares import decoded
 from tasks.notices import notice
 
@@ -118,11 +119,15 @@ def _in_class_folders(root: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     require(folders, f"{root} has no folder of a class", "make one folder for each class and put its images there")
     files: list[Path] = []
     labels: list[str] = []
+    unread: list[str] = []
     for folder in folders:
-        inside = sorted(path for path in folder.rglob("*") if is_image(path))
+        below = files_below(folder)
+        unread += [path.name for path in below if not is_image(path)]
+        inside = [path for path in below if is_image(path)]
         require(inside, f"{folder} has no image", f"put files there ({', '.join(SUFFIXES)}), or remove the folder")
         files += inside
         labels += [folder.name] * len(inside)
+    say_unread_images(root, unread)
     return tuple(files), tuple(labels)
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from lossbench.words import plural
 from tasks.images.decoding import SUFFIXES
+from tasks.images.folders import UNREAD, say_unread_images
 from tasks.notices import notice
-
-UNREAD = (".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
-"""Of files that hold images in other forms, in lower case."""
 
 
 def image_files(folder: Path, shards: tuple[str, ...] = ()) -> dict[str, Path]:
@@ -27,7 +24,7 @@ def image_files(folder: Path, shards: tuple[str, ...] = ()) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     beside: list[str] = []
-    unread: Counter[str] = Counter()
+    unread: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(place).relative_to(folder)
@@ -37,14 +34,10 @@ def image_files(folder: Path, shards: tuple[str, ...] = ()) -> dict[str, Path]:
             if name.lower().endswith(SUFFIXES):
                 found[(inside / name).as_posix()] = Path(place, name)
             elif name.lower().endswith(UNREAD):
-                unread[Path(name).suffix.lower()] += 1
+                unread.append(name)
             elif name.lower().endswith(shards):
                 beside.append(name)
-    if unread:
-        count = plural(unread.total(), "image")
-        notice(
-            f"{folder}: {count} in forms that are not read ({', '.join(sorted(unread))}); convert them to JPEG or PNG"
-        )
+    say_unread_images(folder, unread)
     if found:
         say_unread_shards(beside)
     return dict(sorted(found.items()))

@@ -13,14 +13,14 @@ from tiny_contexts import normal
 from torch import Tensor
 
 from strategies.kernels import herding
-from strategies.kernels.herding import Gains, coverage, gaussian, herding_picks, smallest_distance
+from strategies.kernels.herding import Gains, coverage, gaussian, greedy_picks, smallest_distance
 
 
 def picks_of(
     points: Tensor, weights: Tensor, covered: Tensor, radius: float, picks: int
 ) -> tuple[list[int], list[float]]:
     """The picks and their gains."""
-    rows, gains = herding_picks(Gains(points, weights, covered, radius, np.random.default_rng(0)), picks)
+    rows, gains = greedy_picks(Gains(points, weights, covered, radius, np.random.default_rng(0)), picks)
     return rows.tolist(), gains.tolist()
 
 
