@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lossbench.words import plural
-from tasks.errors import DataError, require
+from tasks.errors import require
 from tasks.images.files import ImageFile, path_of
 from tasks.notices import notice
 
@@ -66,15 +66,16 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
         DataError: a box is not finite, lies further outside, or has no area in single precision.
     """
     limits = np.array(size * 2, dtype=np.float64)
-    beyond = np.maximum(-corners, corners - limits).max(1, initial=0.0)
+    beyond: Float[np.ndarray, " b"] = np.maximum(-corners, corners - limits).max(1, initial=0.0)
     kept = corners.clip(0, limits)
     boxes = (kept / limits).astype(np.float32) if len(kept) else kept.astype(np.float32)
-    for box, distance, (left, top, right, bottom) in zip(corners, beyond, boxes, strict=True):
-        text = ", ".join(f"{value:g}" for value in box)
-        if not distance <= MOST_BEYOND + ROUNDING:  # also NaN
-            fault = f"{where}: the box from ({text}) lies outside its image of {size[0]}x{size[1]} pixels"
-            raise DataError(fault, "correct it; its numbers are left, top, right and bottom here")
-        require(right > left and bottom > top, f"{where}: the box from ({text}) has no area", "correct or remove it")
+    outside = ~(beyond <= MOST_BEYOND + ROUNDING)  # also NaN
+    flat = np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
+    for row in np.flatnonzero(outside | flat):
+        box = f"{where}: the box from ({', '.join(f'{value:g}' for value in corners[row])})"
+        beyond_it = f"{box} lies outside its image of {size[0]}x{size[1]} pixels"
+        require(not outside[row], beyond_it, "correct it; its numbers are left, top, right and bottom here")
+        require(not flat[row], f"{box} has no area", "correct or remove it")
     return Border(kept, boxes, int((beyond > ROUNDING).sum()))
 
 

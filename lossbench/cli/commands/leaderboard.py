@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -17,6 +14,7 @@ from lossbench.cli.option_groups import with_option_groups
 from lossbench.cli.options import KindFiles, Out, Records, load_kinds, writable
 from lossbench.cli.output import say
 from lossbench.errors import LossbenchError
+from lossbench.garbage import without_garbage_collection
 from lossbench.paths import Paths, shipped
 
 if TYPE_CHECKING:
@@ -85,7 +83,7 @@ def build(
     """Build the page from records. Damaged ones are left out and named; what has not changed is taken from the page before."""
     from leaderboard.site.page import build_page
 
-    with _without_garbage_collection():
+    with without_garbage_collection():
         board = _board(sources)
         say(*(f"left out: {line}" for line in board.damages))
         page = build_page(board, out, f"{snapshot:%Y-%m-%d}" if snapshot else "", docs)
@@ -176,18 +174,6 @@ def _records(given: Path | None) -> Path:
         msg = f"no folder of records {folder}"
         raise LossbenchError(msg)
     return folder
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Nothing is searched for unused cycles of objects, which took 4 % of a build and freed no memory."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _submissions(given: Path | None, records: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossbench.files import first_fault, parsed_json
+from lossbench.garbage import without_garbage_collection
 from tasks.datasets.objects import check_names
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import image_size
@@ -93,6 +94,7 @@ class CocoFile(Generic[A, C]):
         return path
 
 
+@without_garbage_collection()
 def read_entries(path: Path, annotation: type[A], category: type[C]) -> CocoFile[A, C]:
     """Read a file of COCO's form.
 

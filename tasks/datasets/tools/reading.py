@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lossbench.garbage import without_garbage_collection
 from tasks.datasets.tools.annotated import Annotations
 from tasks.datasets.tools.coco import read_coco_annotations
 from tasks.datasets.tools.cvat import read_cvat
@@ -24,6 +25,7 @@ START = 4096
 """Bytes by which the form of a file is told."""
 
 
+@without_garbage_collection()
 def read_annotations(path: Path, images: Path | None = None) -> Annotations:
     """Read the labels of an export; its form is told by its content.
 

@@ -16,6 +16,8 @@ from tasks.images.decoding import MOST_PIXELS
 
 FEWEST_CORNERS = 3
 """Of an outline."""
+WIDE = 1e-6
+"""Share of an image's side that is a difference in single precision, too."""
 coco_mask: Any = typed_mask
 """Its annotations know one of the forms alone that it takes."""
 Mask = dict[str, Any]
@@ -60,10 +62,21 @@ def outlined(outlines: Sequence[Sequence[float]], size: tuple[int, int] | None, 
         require(
             fits, f"{where}: an outline has {len(outline)} numbers", "x and y of three corners or more belong there"
         )
-        points = np.array(outline, dtype=np.float64).reshape(-1, 2)
-        inside(np.concatenate([points.min(0), points.max(0)])[None], (width, height), where)
-        cut.append(points.clip(0, (width, height)).ravel().tolist())
+        cut.append(_within(outline, (width, height), where))
     return coco_mask.merge(coco_mask.frPyObjects(cut, height, width))
+
+
+def _within(outline: Sequence[float], size: tuple[int, int], where: str) -> list[float]:
+    """An outline, cut at the border of its image, which it may reach beyond by a pixel."""
+    across, down = outline[::2], outline[1::2]
+    left, top, right, bottom = min(across), min(down), max(across), max(down)
+    width, height = size
+    plain = left >= 0 and right <= width and top >= 0 and bottom <= height and math.isfinite(sum(outline))
+    if plain and right - left > WIDE * width and bottom - top > WIDE * height:
+        return list(outline)  # most are so; numpy would take most of the time of reading a large export
+    points = np.array(outline, dtype=np.float64).reshape(-1, 2)
+    inside(np.concatenate([points.min(0), points.max(0)])[None], size, where)
+    return points.clip(0, size).ravel().tolist()
 
 
 def encoded(pixels: Bool[np.ndarray, "h w"]) -> Mask:
