@@ -126,3 +126,18 @@ def test_every_chart_has_an_alternative_text(page: Page, site: Path) -> None:
             assert drawing.get_attribute("aria-label") == spec["description"]
         for panel in page.locator("svg.panel").all():
             assert panel.get_attribute("aria-label"), path.name
+
+
+def test_a_dark_page_is_printed_in_dark_ink_on_white(page: Page, site: Path) -> None:
+    page.emulate_media(color_scheme="dark")
+    opened(page, site, TASK)
+    page.emulate_media(media="print", color_scheme="dark")
+
+    def colors(selector: str, name: str) -> set[str]:
+        script = "(found, name) => found.map((each) => getComputedStyle(each)[name])"
+        return set(page.locator(selector).evaluate_all(script, name))
+
+    assert colors("body", "backgroundColor") == {"rgb(255, 255, 255)"}
+    texts = ".role-axis-label text, .role-axis-title text, .role-legend-label text, .role-legend-title text"
+    assert colors(texts, "fill") == {"rgb(59, 67, 76)"}
+    assert colors(".role-axis-grid line", "stroke") == {"rgb(227, 231, 235)"}
