@@ -36,6 +36,7 @@ EVERY = "all"
 Seeds = Annotated[tuple[Seed, ...], Once]
 Contrast = Annotated[tuple[FileName, FileName], Distinct]
 Tap = Annotated[Whole, Field(ge=0, le=99)]
+Sentence = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1000)]
 ProtocolName = Annotated[str, Field(pattern=NAME, max_length=60)]
 
 
@@ -158,6 +159,8 @@ class Sweep(Settings):
     """Seeds under which a model is also trained on all eligible images, as the upper reference of the curves."""
     contrasts: Annotated[tuple[Contrast, ...], Once] = ()
     """Planned comparisons, as pairs of strategies (first minus second). Only these have p-values on the leaderboard."""
+    disclosure: Sentence | None = None
+    """What was known before the comparisons were named, or changed after; it is shown beside their p-values."""
 
 
 def field_names(model: type[BaseModel]) -> set[str]:

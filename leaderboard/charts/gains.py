@@ -28,6 +28,9 @@ from leaderboard.scoring.entries import BASELINE
 from leaderboard.scoring.sections import Section
 from leaderboard.scoring.statistics import interval
 
+PUBLISHED_DASHES = ([1, 3], [7, 3, 1, 3])
+"""Of the lines of the first and the second published source."""
+
 
 def gains(section: Section, strategies: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """The score minus random's under the same seeds, a row per strategy and label count.
@@ -85,8 +88,8 @@ def gain_chart(
 ) -> Spec | None:
     """Gains over random by labels: lines for means, bands for 95 % intervals from four seeds on.
 
-    Published gains are dotted lines with crosses, if `is_drawable`. Their label counts are often much larger, so the axis of labels is
-    logarithmic if there are any.
+    Published gains are lines with crosses, if `is_drawable`: dotted, and of a second source dotted and dashed. Their label counts are
+    often much larger, so the axis of labels is logarithmic if there are any.
 
     Args:
         section: the section.
@@ -129,10 +132,10 @@ def gain_chart(
 
 def _published_layers(rows: list[dict[str, Any]], encoding: Spec, tooltip: list[Spec]) -> list[Spec]:
     channels = {channel: encoding[channel] for channel in ("x", "y", "color")}
-    channels |= {"detail": names("source"), "strokeDash": {"value": [1, 3]}}
-    with_tooltip = channels | {"tooltip": [*tooltip, names("source")]}
-    base = visible_rows(rows)
-    return [
-        layer(base, "line", channels, strokeWidth=1.5),
-        layer(base, "point", with_tooltip, size=14, shape="cross", filled=True, opacity=1),
-    ]
+    with_tooltip = channels | {"tooltip": [*tooltip, names("source")], "strokeDash": {"value": [1, 0]}}
+    layers = []
+    for number, source in enumerate(dict.fromkeys(row["source"] for row in rows)):
+        dash = PUBLISHED_DASHES[number % len(PUBLISHED_DASHES)]
+        of_source = visible_rows([row for row in rows if row["source"] == source])
+        layers.append(layer(of_source, "line", channels | {"strokeDash": {"value": dash}}, strokeWidth=1.5))
+    return [*layers, layer(visible_rows(rows), "point", with_tooltip, size=14, shape="cross", filled=True, opacity=1)]

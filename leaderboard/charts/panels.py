@@ -29,6 +29,7 @@ class Line(NamedTuple):
     last: float
     """The gain at the last label count."""
     reference: bool
+    seeds: int
 
 
 class Panel(NamedTuple):
@@ -70,7 +71,9 @@ def gain_panel(section: Section, strategies: Sequence[str], style_of: Mapping[st
     if not rows:
         return None
     curves = {name: [*own] for name, own in groupby(rows, key=lambda row: row["strategy"])}
-    lines = [Line(name, own[-1]["mean"], section.by_name[name].reference) for name, own in curves.items()]
+    lines = [
+        Line(name, own[-1]["mean"], section.by_name[name].reference, own[-1]["seeds"]) for name, own in curves.items()
+    ]
     lines.sort(key=lambda line: -section.sign * line.last)
     x = Scale(section.labels[0], section.labels[-1], LEFT, WIDTH - RIGHT)
     y = _gain_scale([row for row in rows if not section.by_name[row["strategy"]].reference] or rows)

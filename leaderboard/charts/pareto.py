@@ -25,6 +25,9 @@ from leaderboard.scoring.sections import Section
 LEAST_SECONDS = 0.05
 """Shorter selections are drawn at this value of the logarithmic axis: random's true microseconds would leave the others a corner."""
 
+LEAST_SPACE = 0.06
+"""Share of the front's height between two names: a line of text."""
+
 
 def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool = False) -> Spec | None:
     """The gain in area over random by the seconds of selection per round, on the section's hardware.
@@ -42,13 +45,14 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
         return None
     looks = style_encoding(style_of)
     title = f"area minus {BASELINE}"
+    unit = f"{title}, {section.metric_title}"
     seconds = quantity(
         "seconds",
         title="selection, seconds a round",
         axis={"format": "~g", "grid": False},
         scale={"type": "log", "nice": False, "padding": PADDING_PIXELS},
     )
-    gain = quantity("mean", title=title)
+    gain = quantity("mean", title=unit)
     tooltip = [
         names("strategy"),
         quantity("taken", title="seconds", format=".3~g"),
@@ -57,7 +61,7 @@ def pareto_chart(section: Section, style_of: dict[str, Style], *, show_all: bool
     base, place = visible_rows(rows), {"x": seconds, "y": gain, "color": looks["color"]}
     best = _front([row for row in rows if row["ranked"]], section.sign)
     front = {"data": {"values": best}}
-    named = {"data": {"values": [row for row in best if row["strategy"] != BASELINE]}}
+    named = {"data": {"values": _apart([row for row in best if row["strategy"] != BASELINE])}}
     steps = {"x": seconds, "y": gain, "order": quantity("seconds")}
     # No point lies on the better and cheaper side of the front, so that names stand free there.
     beside = {"align": "right", "dx": -7, "dy": -8 * section.sign, "fontSize": 11}
@@ -88,7 +92,8 @@ def _rows(section: Section) -> list[dict[str, Any]]:
             else interval_row(standing.to_baseline, f"+.{section.decimals}f")
         )
         for standing in section.standings
-        if not math.isnan(standing.costs.select)
+        if standing.strategy not in section.twins
+        and not math.isnan(standing.costs.select)
         and (standing.strategy == BASELINE or not math.isnan(standing.to_baseline.mean))
     ]
 
@@ -102,3 +107,13 @@ def _front(rows: list[dict[str, Any]], sign: float) -> list[dict[str, Any]]:
             best = sign * row["mean"]
             front.append(row)
     return front
+
+
+def _apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those rows of the front whose names have room: of two with nearly the same gain, the better one."""
+    kept: list[dict[str, Any]] = []
+    span = abs(rows[-1]["mean"] - rows[0]["mean"]) if rows else 0.0
+    for row in reversed(rows):
+        if not kept or abs(kept[-1]["mean"] - row["mean"]) >= LEAST_SPACE * span:
+            kept.append(row)
+    return kept[::-1]

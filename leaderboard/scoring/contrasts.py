@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     """The planned seeds. Runs under other seeds are ignored."""
     contrasts: tuple[tuple[str, str], ...]
     """Pairs of strategies: the area of the first minus that of the second is tested."""
+    disclosure: str = ""
+    """What was known before the comparisons were named, or changed after; empty if nothing was."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 
 import numpy as np
 
@@ -105,6 +105,24 @@ class Section:
     def by_name(self) -> Mapping[str, Entry]:
         """The entries by the names of their strategies."""
         return {entry.strategy: entry for entry in self.entries}
+
+    @cached_property
+    def twins(self) -> Mapping[str, str]:
+        """Strategies whose runs are also those of another one, by name: equal picks and scores under every seed.
+
+        Some strategies are another one by definition on some kinds of task. The other one has as many runs or more.
+        """
+        ranked = [entry for entry in self.entries if not entry.reference and entry.strategy != BASELINE]
+        runs = {
+            entry.strategy: {record.seed: (record.picked, record.score) for record in entry.records}
+            for entry in sorted(ranked, key=lambda entry: (-len(entry.records), entry.strategy))
+        }
+        found: dict[str, str] = {}
+        for name, own in runs.items():
+            firsts = takewhile(lambda other, name=name: other != name, runs)
+            if first := next((other for other in firsts if own.items() <= runs[other].items()), None):
+                found[name] = first
+        return found
 
     def standing(self, strategy: str) -> Standing | None:
         """The standing of a strategy; None if it has no run."""

@@ -34,7 +34,7 @@ from leaderboard.site.links import (
 )
 from leaderboard.site.pieces import File, Piece, key, write_pieces
 from leaderboard.site.strategy import strategy_view
-from leaderboard.site.tables import number, seconds, seed_line
+from leaderboard.site.tables import number, p_value, ranked_seeds, seconds, seed_line
 from leaderboard.site.task import task_view
 from lossbench.files import part_of
 from lossbench.locks import locked
@@ -196,7 +196,13 @@ def _environment(board: Board, style_of: dict[str, Style], docs: str) -> Environ
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "plural": _plural, "commit": overview.short}
+    environment.filters |= {
+        "number": number,
+        "p_value": p_value,
+        "seconds": seconds,
+        "plural": _plural,
+        "commit": overview.short,
+    }
     environment.tests["number"] = lambda value: value is not None and not math.isnan(value)
     environment.globals |= {
         "board": board,
@@ -213,7 +219,7 @@ def _environment(board: Board, style_of: dict[str, Style], docs: str) -> Environ
         "sheet_link": sheet_link,
         "source_link": source_link,
         "examples_link": examples_link,
-        "seed_line": lambda section: seed_line([standing.seeds for standing in section.standings]),
+        "seed_line": lambda section: seed_line(ranked_seeds(section)),
         "cost_text": overview.cost_text,
     }
     return environment

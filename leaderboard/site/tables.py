@@ -16,6 +16,7 @@ from leaderboard.scoring.sections import Section, incomplete, sections
 ABSENT = "\N{EN DASH}"
 DECIMALS = 3
 """The largest number of decimal places in a table, so that it fits 80 columns. The site shows more."""
+SMALLEST_P = 0.0001
 MOST_COLUMNS = 6
 """The most label counts in a table; of more rounds some are left out, never the first or the last."""
 
@@ -38,6 +39,11 @@ def seconds(value: float) -> str:
     return number(value, next((decimals for limit, decimals in ((1, 3), (10, 2), (100, 1)) if value < limit), 0))
 
 
+def p_value(value: float) -> str:
+    """Format a p-value with four decimals; a smaller one is said to be smaller, and none is 0."""
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else number(value, 4)
+
+
 def rough_seconds(value: float) -> str:
     """Format seconds with two significant digits, from 100 on as a whole number."""
     return f"{value:.2g}" if value < 100 else f"{value:,.0f}"  # noqa: PLR2004 - no exponents
@@ -58,6 +64,11 @@ def seed_line(counts: Sequence[int]) -> str:
     return f"{amount} {'is' if most == 1 else 'are'} too few for a sound ranking."
 
 
+def ranked_seeds(section: Section) -> list[int]:
+    """The number of seeds of every ranked strategy; of every one, if none is ranked."""
+    return [standing.seeds for standing in section.standings if standing.rank or not section.ranked]
+
+
 def task_tables(records: Sequence[Record]) -> list[Table]:
     """A table per section: a row per strategy, a column per label count, means over the seeds."""
     partial = incomplete(records)
@@ -67,7 +78,7 @@ def task_tables(records: Sequence[Record]) -> list[Table]:
 
 
 def _task_table(section: Section, incomplete_runs: int) -> Table:
-    caption = seed_line([standing.seeds for standing in section.standings])
+    caption = seed_line(ranked_seeds(section))
     if incomplete_runs:
         caption += f" {incomplete_runs} incomplete run{'s' if incomplete_runs > 1 else ''} left out."
     decimals = min(section.decimals, DECIMALS)

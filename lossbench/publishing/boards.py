@@ -116,4 +116,4 @@ def comparisons_of(name: str, sweep: Sweep, protocols: Sequence[Protocol]) -> li
     if not sweep.contrasts or sweep.split != "test":
         return []
     versions = tuple((protocol.name, protocol.version) for protocol in protocols)
-    return [Plan(name, versions, sweep.tracks, sweep.seeds, sweep.contrasts)]
+    return [Plan(name, versions, sweep.tracks, sweep.seeds, sweep.contrasts, sweep.disclosure or "")]

@@ -18,7 +18,7 @@ from leaderboard.scoring.sections import Section, Standing, sections
 from leaderboard.scoring.statistics import NO_INTERVAL, Interval, interval, paired
 from leaderboard.scoring.variations import variations, varied_strategies
 from leaderboard.site.export import pictures
-from leaderboard.site.tables import ABSENT, number
+from leaderboard.site.tables import ABSENT, number, p_value
 from lossbench.publishing.worth import worth
 
 PAGE = "docs/reproduction.md"
@@ -103,8 +103,8 @@ def contrasts(board: Board, *sweeps: str) -> Rows:
                 f"{contrast.strategy} minus {contrast.baseline}",
                 contrast.seeds,
                 mean_and_interval(contrast.difference, sign=True),
-                number(contrast.p, 4),
-                number(contrast.corrected, 4),
+                p_value(contrast.p),
+                p_value(contrast.corrected),
             )
             for contrast in board.contrasts
             if contrast.plan in sweeps

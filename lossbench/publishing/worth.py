@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from leaderboard.scoring.board import Board
 from leaderboard.scoring.entries import BASELINE
-from leaderboard.scoring.overall.answers import Answer, answers
+from leaderboard.scoring.overall.answers import Answer, Choice, answers
 from leaderboard.scoring.overall.groups import SPANS
 from leaderboard.site.tables import number, rough_seconds
 from lossbench.words import plural
@@ -36,7 +36,7 @@ def worth(board: Board, *protocols: str) -> list[Sequence[object]]:
 
 def _cell(answer: Answer) -> str:
     choices = [
-        f"{choice.strategy} {number(choice.gain.mean, 3, sign=True)}"
+        f"{choice.strategy}{_twins(choice)} {number(choice.gain.mean, 3, sign=True)}"
         + (f" ({rough_seconds(choice.costs.select)} s)" if choice.costs else "")
         for choice in answer.best[:MOST_CHOICES]
     ]
@@ -44,6 +44,10 @@ def _cell(answer: Answer) -> str:
         choices.append(f"and {len(answer.best) - MOST_CHOICES} more")
     told = ", ".join(choices) or (BASELINE if answer.shown else "too few runs")
     return f"{answer.labels[0]:,} to {answer.labels[1]:,}: {told}{'' if choices else _early(answer)}"
+
+
+def _twins(choice: Choice) -> str:
+    return f" (and {', '.join(choice.twins)}, which picks the same)" if choice.twins else ""
 
 
 def _early(answer: Answer) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, Costs
+from leaderboard.scoring.entries import BASELINE, FEWEST_SEEDS, Costs, Hardware
 from leaderboard.scoring.overall.groups import SPANS
 from leaderboard.scoring.overall.ranks import areas_of
 from leaderboard.scoring.sections import Section
@@ -26,6 +26,8 @@ class Choice(NamedTuple):
     """The number of paired runs."""
     costs: Costs | None
     """None if no runs are on the machines whose seconds are compared."""
+    twins: tuple[str, ...] = ()
+    """Other strategies that picked the same images in this section; they are no choices of their own."""
 
 
 class Answer(NamedTuple):
@@ -57,14 +59,16 @@ def answers(section: Section) -> list[Answer]:
 
 def _answer(section: Section, number: int, span: str) -> Answer:
     sign = section.sign
-    names = [entry.strategy for entry in section.entries if not entry.reference and entry.strategy != BASELINE]
+    ranked = [entry.strategy for entry in section.entries if not entry.reference and entry.strategy != BASELINE]
+    names = [name for name in ranked if name not in section.twins]
     rivals = {name: _choice(section, name, number) for name in names}
     known = {
         name: choice
         for name, choice in rivals.items()
         if choice.seeds >= FEWEST_SEEDS and not math.isnan(choice.gain.lower)
     }
-    early = [choice for name, choice in rivals.items() if name not in known and sign * choice.gain.mean > 0]
+    few = (_choice(section, name, number, _same_machines(section, name)) for name in names if name not in known)
+    early = [choice for choice in few if sign * choice.gain.mean > 0]
     winners = {name: _best_winner(section, name, number, [*known, BASELINE]) for name in known}
     order = sorted(known.values(), key=lambda choice: -sign * choice.gain.mean)
     unbeaten = [choice for choice in order if not winners[choice.strategy]]
@@ -89,11 +93,24 @@ def is_clear(difference: Interval, sign: float = 1.0) -> bool:
     return min(sign * difference.lower, sign * difference.upper) > 0
 
 
-def _choice(section: Section, name: str, number: int) -> Choice:
-    differences = _differences(section, name, BASELINE, number)
+def _choice(section: Section, name: str, number: int, seeds: Container[int] | None = None) -> Choice:
+    """A strategy in a third of the budget; by some of its seeds alone, if they are given."""
+    differences = _differences(section, name, BASELINE, number, seeds)
     costs = section.by_name[name].costs(section.hardware)
     known = not math.isnan(costs.select) and costs.fit > 0
-    return Choice(name, interval(differences), len(differences), costs if known else None)
+    twins = tuple(twin for twin, first in section.twins.items() if first == name)
+    return Choice(name, interval(differences), len(differences), costs if known else None, twins)
+
+
+def _same_machines(section: Section, name: str) -> set[int]:
+    """The seeds of a strategy whose runs were made on the same class of machines as random's: others start from other scores."""
+    if BASELINE not in section.by_name:
+        return set()
+    own, other = (
+        {record.seed: Hardware.of(record.machine) for record in section.by_name[each].records}
+        for each in (name, BASELINE)
+    )
+    return {seed for seed, hardware in own.items() if other.get(seed) == hardware}
 
 
 def _best_winner(section: Section, name: str, number: int, rivals: Sequence[str]) -> str:
@@ -104,9 +121,11 @@ def _best_winner(section: Section, name: str, number: int, rivals: Sequence[str]
     return max(clear, key=lambda rival: (clear[rival], rival), default="")
 
 
-def _differences(section: Section, first: str, second: str, number: int) -> NDArray[np.float64]:
+def _differences(
+    section: Section, first: str, second: str, number: int, seeds: Container[int] | None = None
+) -> NDArray[np.float64]:
     """The paired differences of two strategies in a third of the budget; empty if one of them was not run."""
     if first not in section.by_name or second not in section.by_name:
         return np.zeros(0)
     own, other = (areas_of(section.by_name[name], number) for name in (first, second))
-    return paired(own, other)
+    return paired({seed: area for seed, area in own.items() if seeds is None or seed in seeds}, other)

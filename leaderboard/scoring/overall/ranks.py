@@ -84,8 +84,12 @@ def ranking(sections: Sequence[Section], span: int | None = None) -> Ranking:
 
 
 def _table(section: Section, names: Sequence[str], span: int | None) -> Float[NDArray[np.float64], "r p"]:
-    """The areas of a section, a row per seed and a column per strategy, larger is better; NaN where there is no run."""
-    areas = {name: areas_of(section.by_name[name], span) for name in names if name in section.by_name}
+    """The areas of a section, a row per seed and a column per strategy, larger is better; NaN where there is no run.
+
+    Of strategies that made the same runs one counts: the other's would be counted twice.
+    """
+    own = [name for name in names if name in section.by_name and name not in section.twins]
+    areas = {name: areas_of(section.by_name[name], span) for name in own}
     seeds = sorted({seed for own in areas.values() for seed in own})
     rows = [
         [section.sign * areas[name].get(seed, np.nan) if name in areas else np.nan for name in names] for seed in seeds

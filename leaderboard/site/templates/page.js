@@ -8,7 +8,7 @@ function config() {
   const [ink, rule] = dark.matches ? ["#c3cad2", "#333a42"] : ["#3b434c", "#e3e7eb"];
   const text = { labelColor: ink, titleColor: ink };
   const axis = { ...text, domainColor: ink, tickColor: ink, gridColor: rule, labelFontSize: 12, titleFontSize: 12,
-    titleFontWeight: 500, labelOverlap: "greedy" };
+    titleFontWeight: 500, labelOverlap: "greedy", labelSeparation: 6 };
   return { background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis, legend: text };
 }
 

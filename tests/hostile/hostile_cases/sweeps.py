@@ -57,6 +57,7 @@ VALUES: dict[str, tuple[object, ...]] = {
     ),
     "tracks": ([], "shared", 1, ["Shared"], ["all"], [""], [1], [["shared"]], {"a": 1}),
     "split": ("train", "", 1, ["test"], True, "TEST"),
+    "disclosure": (0, ["seed 0"], "x" * 5000),
     "full_pool_seeds": (0, [-1], [0.5], [2**64], ["0"], [True]),
     "parameters": (
         1,

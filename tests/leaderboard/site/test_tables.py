@@ -10,7 +10,7 @@ from fake_records import make_record
 from rich.console import Console
 
 from leaderboard.schema.records import Record
-from leaderboard.site.tables import number, seconds, seed_line, task_tables
+from leaderboard.site.tables import number, p_value, seconds, seed_line, task_tables
 
 
 def printed(records: list[Record]) -> str:
@@ -51,6 +51,15 @@ def test_of_many_rounds_a_table_leaves_some_out() -> None:
 )
 def test_few_seeds_are_called_few(counts: list[int], line: str) -> None:
     assert seed_line(counts) == line
+
+
+def test_no_p_value_is_zero() -> None:
+    assert [p_value(value) for value in (2 / 2**20, 0.0001, 0.5, float("nan"))] == [
+        "< 0.0001",
+        "0.0001",
+        "0.5000",
+        "\N{EN DASH}",
+    ]
 
 
 def test_numbers_are_formatted_with_a_minus_sign_and_a_dash_for_nan() -> None:

@@ -109,3 +109,21 @@ def test_the_cost_stands_beside_that_of_training() -> None:
 def test_clear_of_zero(bounds: tuple[float, float], sign: float, clear: bool) -> None:
     assert is_clear(Interval(0.2, *bounds), sign) is clear
     assert is_clear(Interval(0.2, math.nan, math.nan), sign) is False
+
+
+def test_of_strategies_with_the_same_runs_one_is_a_choice() -> None:
+    areas = [55.0, 56.1, 57.0, 58.0, 59.0]
+    found = answer([*RANDOM, *runs("first", areas), *runs("again", areas[:4]), *runs("other", [*areas[:4], 59.5])])
+    (choice, other) = sorted(found.best, key=lambda choice: choice.strategy)
+    assert (choice.strategy, choice.twins) == ("first", ("again",))
+    assert (other.strategy, other.twins) == ("other", ())
+    assert found.early == ()
+
+
+def test_runs_of_other_machines_than_randoms_are_not_ahead() -> None:
+    elsewhere = RANDOM[0].machine.model_copy(update={"processor": "EPYC"})
+    mixed = [*runs("ours", [55.0, 56.1]), *runs("ours", [0, 0, 59.0], machine=elsewhere)[2:]]
+    (choice,) = answer([*RANDOM, *mixed]).early
+    assert (choice.strategy, choice.seeds) == ("ours", 2)
+    assert choice.gain.mean == pytest.approx(5.05)
+    assert answer([*RANDOM, *runs("ours", [55.0, 56.1], machine=elsewhere)]).early == ()

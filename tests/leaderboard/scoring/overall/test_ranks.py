@@ -130,3 +130,12 @@ def test_references_and_sections_without_random_are_not_ranked() -> None:
     assert ranking(sections(runs("ours", [1.0] * 8))).places == ()
     assert ranking([]).places == ()
     assert ranking(sections([*runs("random", [50.0] * 8, reference=True), *runs("ours", [1.0] * 8)])).places == ()
+
+
+def test_of_strategies_with_the_same_runs_one_counts() -> None:
+    rng = np.random.default_rng(0)
+    random, first = (rng.normal(50, 1, FEWEST_RUNS).tolist() for _ in range(2))
+    alone = places([*runs("random", random), *runs("first", first)])
+    both = places([*runs("random", random), *runs("first", first), *runs("second", first)])
+    assert both["first"] == alone["first"]
+    assert (both["second"].rank, both["second"].runs) == (0, 0)
