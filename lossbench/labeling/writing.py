@@ -65,6 +65,13 @@ def check_free(folder: Path, cache: Path | None = None) -> None:
         raise ConfigError(msg)
 
 
+def check_outside(folder: Path, images: Path) -> None:
+    """Raise a ConfigError if the folder of a round would lie among the images: its pictures would be images of the next round."""
+    if images.is_dir() and folder.resolve().is_relative_to(images.resolve()):
+        msg = f"{folder} would lie in {images}, and its pictures would count as images there; give a folder elsewhere with --out"
+        raise ConfigError(msg)
+
+
 def write_protocol(protocol: Protocol, folder: Path) -> None:
     """Write the protocol of a simulation into its folder.
 

@@ -239,7 +239,7 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     from lossbench.labeling.makers import helpers
     from lossbench.labeling.plan import plan_round
     from lossbench.labeling.round import LabelingRound
-    from lossbench.labeling.writing import IMAGES, Addresses, check_free, write_round
+    from lossbench.labeling.writing import IMAGES, Addresses, check_free, check_outside, write_round
     from lossbench.running.sweep import prepare
     from tasks.notices import each_line_once
     from tasks.progress import listening
@@ -249,6 +249,8 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     prepare()
     with each_line_once(), status("reading labels") as now, listening(now):
         settings = plan_round(request)
+        if source := settings.task.data.labeled:
+            check_outside(out, Path(source.images))
         one = LabelingRound(settings, cache, torch.device(where.device))
         with helpers(settings, cache, where.device, where.workers, where.cluster):
             outcome = one.run()

@@ -121,16 +121,16 @@ def _choices(text: str, pattern: str) -> list[str]:
 
 
 def _in_shards(shards: Mapping[str, Place]) -> dict[str, ImageFile]:
-    """The images of all shards."""
+    """The images of all shards by name, those of a shard in its own order: so that its parts are read one after another."""
     images: dict[str, ImageFile] = {}
     with ThreadPoolExecutor(THREADS) as pool:
         # Who hears reports is in the context, which threads do not have by themselves.
         asked = [pool.submit(copy_context().run, _listed, place) for place in shards.values()]
         lists = {shard: each.result() for shard, each in zip(shards, asked, strict=True)}
     _check_distinct(shards, lists)
-    for shard, found in lists.items():
-        images |= {f"{shard}/{name}": image for name, image in found.items()}
-    return dict(sorted(images.items()))
+    for shard in sorted(lists):
+        images |= {f"{shard}/{name}": image for name, image in lists[shard].items()}
+    return images
 
 
 @lru_cache(maxsize=MOST_SHARDS)

@@ -107,6 +107,7 @@ def test_a_simulation_keeps_the_hyper_parameters_and_the_protocol_that_are_there
     [
         ("runs", None, "the cache runs/cache would lie in the round's folder runs"),
         (".", "../cache", ". is the working folder, which a round cannot replace"),
+        ("../photos/round-1", "../cache", "../photos/round-1 would lie in "),
     ],
 )
 def test_a_folder_that_cannot_hold_a_round_is_refused_before_anything_is_computed(

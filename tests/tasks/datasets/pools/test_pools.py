@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from photo_folders import photographs
+from pyarrow import parquet
 from shards import parquet_shard, sharded, tar_shard
 
 from tasks.datasets.pools import finding, places
 from tasks.datasets.pools.finding import find_images
+from tasks.datasets.pools.parquet import GROUPS_IN_MEMORY, _row_group
 from tasks.datasets.pools.places import Place
 from tasks.errors import DataError
 from tasks.images.decoding import decode_squares, image_size
@@ -112,6 +114,18 @@ def test_rows_without_names_are_numbered(images: dict[str, bytes]) -> None:
     found = find_images("plain.parquet", Path())
     assert list(found)[:2] == ["plain.parquet/00.png", "plain.parquet/01.png"]
     assert [encoded(image) for image in found.values()] == list(images.values())
+
+
+def test_images_of_a_shard_keep_its_order_so_that_a_row_group_is_read_once(images: dict[str, bytes]) -> None:
+    names = [f"{7 * number % COUNT:02}.png" for number in range(COUNT)]
+    parquet_shard(Path("mixed.parquet"), list(images.values()), names)
+    found = find_images("mixed.parquet", Path())
+    assert list(found) == [f"mixed.parquet/{name}" for name in names]
+    groups = parquet.ParquetFile("mixed.parquet").num_row_groups
+    assert groups > GROUPS_IN_MEMORY
+    _row_group.cache_clear()
+    assert [encoded(image) for image in found.values()] == list(images.values())
+    assert _row_group.cache_info().misses == groups
 
 
 def test_a_store_belongs_to_the_content_of_a_shard(images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
