@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from lossbench.garbage import without_garbage_collection
@@ -14,6 +15,7 @@ from tasks.datasets.tools.voc import FOLDER, read_voc_annotations
 from tasks.datasets.tools.yolo import CLASSES, read_yolo_annotations
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import is_image
+from tasks.images.files import state_of
 
 FORMS = (
     "Label Studio's JSON or JSON-MIN, COCO's JSON, CVAT for images 1.1 (XML), YOLO's data.yaml, a CSV or Parquet file with the "
@@ -23,6 +25,8 @@ DATA_YAML = "data.yaml"
 """Name of the YAML file of a YOLO set that is given as a folder."""
 START = 4096
 """Bytes by which the form of a file is told."""
+KEPT = 4
+"""Exports that were read last and are kept in memory."""
 
 
 @without_garbage_collection()
@@ -43,6 +47,14 @@ def read_annotations(path: Path, images: Path | None = None) -> Annotations:
     require(path.exists(), f"there are no labels {path}", "give the path of an export")
     if path.is_dir():
         return _folder(path, images)
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        return read_yolo_annotations(path, images)
+    return _of_file(path, state_of(path))
+
+
+@lru_cache(maxsize=KEPT)
+def _of_file(path: Path, _: str) -> Annotations:
+    """What a file says that needs no others. A round asks for it more than once; its state tells whether it was written again."""
     if path.suffix.lower() in {".csv", ".parquet"}:
         return read_label_table(path)
     content = read_data(path, "the export")
@@ -54,8 +66,6 @@ def read_annotations(path: Path, images: Path | None = None) -> Annotations:
     if start.startswith(b"<"):
         require(b"<annotation>" not in start, f"{path} is one annotation of VOC", "give the folder of all of them")
         return read_cvat(path)
-    if path.suffix.lower() in {".yaml", ".yml"}:
-        return read_yolo_annotations(path, images)
     raise _unknown(path)
 
 

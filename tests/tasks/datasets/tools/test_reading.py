@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -121,3 +122,13 @@ def test_what_is_no_export_is_one_line(name: str, content: bytes, wanted: str, t
 def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there are no labels .*none.json; give the path of an export"):
         read_annotations(tmp_path / "none.json")
+
+
+def test_a_file_is_read_once_until_it_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("file,label\na.jpg,car\n", encoding="utf-8")
+    first = read_annotations(path)
+    assert read_annotations(path) is first
+    path.write_text("file,label\na.jpg,bus\n", encoding="utf-8")
+    os.utime(path, ns=(0, 0))
+    assert read_annotations(path).images[0].choices == ("bus",)
