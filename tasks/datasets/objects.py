@@ -19,6 +19,8 @@ from tasks.notices import notice
 MOST_BEYOND = 1.0
 """Pixels by which a box may reach beyond its image: tools that count pixels differently write so, and it is cut."""
 ROUNDING = 1e-4
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML, CSV or a list of one name a line cannot hold, and what Python makes of names that are not UTF-8."""
 
@@ -77,6 +79,20 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
         require(not outside[row], beyond_it, "correct it; its numbers are left, top, right and bottom here")
         require(not flat[row], f"{box} has no area", "correct or remove it")
     return Border(kept, boxes, int((beyond > ROUNDING).sum()))
+
+
+def clipped(box: Box, size: tuple[int, int]) -> Box:
+    """The part of a box inside an image of this width and height; the whole box if there is none, to be refused as it is.
+
+    Nobody can correct the corners of an upright box around a turned one, which reach out where the object itself may not.
+    """
+    left, top, right, bottom = (
+        max(box[0], 0.0),
+        max(box[1], 0.0),
+        min(box[2], float(size[0])),
+        min(box[3], float(size[1])),
+    )
+    return (left, top, right, bottom) if left < right and top < bottom else box
 
 
 def say_cut(cut: int, where: str = "") -> None:

@@ -10,13 +10,15 @@ import numpy as np
 import yaml
 
 from lossbench.files import decoded_text, shown
-from tasks.datasets.objects import Objects, ObjectSplit, check_names, inside, say_cut
+from tasks.datasets.objects import Objects, ObjectSplit, check_names, clipped, inside, say_cut
 from tasks.errors import DataError, read_data, require, require_path
 from tasks.images.decoding import SUFFIXES, image_size
 from tasks.images.folders import files_below, images_among
 
 BOX_NUMBERS = 4
 """Of a line after its class: center and size. Outlines have more: x and y of each of their points."""
+CORNERS = 4
+"""Of a turned box."""
 
 
 class YoloSet(NamedTuple):
@@ -169,14 +171,30 @@ def objects_of(text: Path, classes: int, size: tuple[int, int]) -> tuple[list[in
             len(numbers) == BOX_NUMBERS or outline, f"{where} has {len(words)} numbers", "a class and four belong there"
         )
         require(0 <= label < classes, f"{where} has the class {label}", f"classes are 0 to {classes - 1}")
-        if outline:
-            points = numbers.reshape(-1, 2)
-            box = np.concatenate([points.min(0), points.max(0)])
-        else:
-            box = np.concatenate([numbers[:2] - numbers[2:] / 2, numbers[:2] + numbers[2:] / 2])
         labels.append(label)
-        corners.append(box * (size * 2))
+        corners.append(_around(numbers.reshape(-1, 2) * size, size) if outline else _box(numbers) * (size * 2))
     return labels, np.array(corners).reshape(-1, 4)
+
+
+def _box(numbers: np.ndarray) -> np.ndarray:
+    """Corners of a box from its center and size, in shares of the image as these are."""
+    return np.concatenate([numbers[:2] - numbers[2:] / 2, numbers[:2] + numbers[2:] / 2])
+
+
+def _around(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The upright box around an outline, in pixels; around a turned box the part of it inside the image."""
+    left, top, right, bottom = (*points.min(0).tolist(), *points.max(0).tolist())
+    box = (left, top, right, bottom)
+    return np.array(clipped(box, size) if _is_turned(points) else box)
+
+
+def _is_turned(points: np.ndarray) -> bool:
+    """Whether an outline is a rectangle whose sides are not upright, within a pixel: sets of turned boxes have these."""
+    if len(points) != CORNERS or not np.isfinite(points).all():
+        return False
+    sides = points - np.roll(points, 1, axis=0)
+    same = np.abs(points[0] + points[2] - points[1] - points[3]).max() < 1
+    return bool(same and np.abs(sides).min(1).max() >= 1)
 
 
 def _lines(path: Path, description: str) -> list[str]:

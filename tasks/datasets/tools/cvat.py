@@ -34,7 +34,7 @@ TASK = "lossbench"
 def read_cvat(path: Path) -> Annotations:
     """Read boxes, outlines, masks, points, skeletons and tags.
 
-    A turned box is read as the upright box around it. Points that share a `group_id`, and those of one skeleton, are of one
+    A turned box is read as the upright box around it, within the image. Points that share a `group_id`, and those of one skeleton, are of one
     person; what is `outside` is not marked, and what is `occluded` is. Regions are in the order of `z_order`. CVAT does not tell
     images that are not done from those that show nothing: both are read as showing nothing, so export jobs that are finished.
     The class list has the joints of a skeleton instead of its name. One line counts shapes that are not read: lines,
@@ -117,7 +117,7 @@ class _Shapes:
     def _box(self, element: ET.Element, where: str) -> None:
         left, top, right, bottom = _numbers(element, ("xtl", "ytl", "xbr", "ybr"), where)
         (degrees,) = _numbers(element, ("rotation",), where) if element.get("rotation") else (0.0,)
-        box = upright((left, top, right, bottom), degrees, ((left + right) / 2, (top + bottom) / 2))
+        box = upright((left, top, right, bottom), degrees, ((left + right) / 2, (top + bottom) / 2), self._size)
         self._boxes.append(LabeledBox(_label(element, where), *box))
 
     def _polygon(self, element: ET.Element, where: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pycocotools import mask as typed_mask
 
-from tasks.datasets.objects import inside
+from tasks.datasets.objects import Box, clipped, inside
 from tasks.errors import DataError, require
 from tasks.images.decoding import MOST_PIXELS
 
@@ -24,15 +24,14 @@ Mask = dict[str, Any]
 """As `LabeledRegion.mask`."""
 
 
-def upright(
-    box: tuple[float, float, float, float], degrees: float, pivot: tuple[float, float]
-) -> tuple[float, float, float, float]:
-    """The upright box around a box that is turned clockwise.
+def upright(box: Box, degrees: float, pivot: tuple[float, float], size: tuple[int, int] | None) -> Box:
+    """The upright box around a box that is turned clockwise; if it is turned, the part of it inside the image.
 
     Args:
-        box: left, top, right, bottom before it is turned.
+        box: left, top, right, bottom before it is turned, in pixels.
         degrees: by which it is turned.
         pivot: x and y of the point that stays where it is.
+        size: width and height of the image, where they are known.
     """
     if not degrees:
         return box
@@ -40,7 +39,8 @@ def upright(
     corners = [(x - pivot[0], y - pivot[1]) for x in (box[0], box[2]) for y in (box[1], box[3])]
     across = [pivot[0] + x * cosine - y * sine for x, y in corners]
     down = [pivot[1] + x * sine + y * cosine for x, y in corners]
-    return min(across), min(down), max(across), max(down)
+    around = min(across), min(down), max(across), max(down)
+    return around if size is None else clipped(around, size)
 
 
 def outlined(outlines: Sequence[Sequence[float]], size: tuple[int, int] | None, where: str) -> Mask:

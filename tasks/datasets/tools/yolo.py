@@ -27,7 +27,7 @@ CLASSES = "classes.txt"
 
 
 def read_yolo_annotations(path: Path, images: Path | None = None) -> Annotations:
-    """Read the boxes of all splits; outlines are read as their boxes.
+    """Read the boxes of all splits; outlines are read as their boxes, turned boxes as those around them, within the image.
 
     An image without a text file shows nothing, as in YOLO's trainers; one that is in two splits counts once. The size of an image is
     that of its file. An image is named by its path from the folder of its split in `images`, or from `images` where another split has

@@ -85,6 +85,26 @@ def test_an_outline_is_read_as_its_box(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_all(path).objects[2].boxes, [[0.25, 0.2, 0.75, 0.8]], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("corners", "wanted"),
+    [
+        ("-0.25 0.5 0.25 0.1 0.75 0.5 0.25 0.9", [0, 0.1, 0.75, 0.9]),  # a diamond
+        ("-0.25 0.1 0.75 0.1 0.75 0.9 -0.25 0.9", None),  # upright
+        ("-0.25 0.5 0.25 0.1 0.75 0.5 0.25 0.7", None),  # no rectangle
+        ("-0.25 0.5 0.25 0.1 0.75 inf 0.25 0.9", None),
+        ("-0.75 0.5 -0.5 0.1 -0.25 0.5 -0.5 0.9", None),  # all of it outside
+    ],
+)
+def test_a_turned_box_ends_at_the_border(corners: str, wanted: list[float] | None, tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (tmp_path / "labels/train/c.txt").write_text(f"1 {corners}\n")
+    if wanted is None:
+        with pytest.raises(DataError, match="lies outside its image"):
+            read_all(path)
+    else:
+        np.testing.assert_allclose(read_all(path).objects[2].boxes, [wanted], atol=1e-6)
+
+
 def test_images_may_stand_in_lists_and_be_elsewhere(tmp_path: Path) -> None:
     write_yolo(tmp_path / "set")
     (tmp_path / "set/train.txt").write_text("./images/train/a.jpg\nimages/train/b.jpg\n\n")

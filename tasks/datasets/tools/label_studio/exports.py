@@ -59,8 +59,8 @@ class _Task(BaseModel):
 def read_label_studio(path: Path) -> Annotations:
     """Read an export of either form.
 
-    Choices, rectangles, polygons, brush strokes and points are read, a turned rectangle as the upright box around it; one line
-    counts what else there is. Images count as skipped that have no annotation, or cancelled ones alone; an annotation without
+    Choices, rectangles, polygons, brush strokes and points are read, a turned rectangle as the upright box around it, within the
+    image; one line counts what else there is. Images count as skipped that have no annotation, or cancelled ones alone; an annotation without
     regions says that the image shows nothing. Of several annotations of an image the one counts that is marked as ground
     truth, or else the one that was changed last. JSON-MIN does not hold cancelled annotations, nor who is ground truth.
 

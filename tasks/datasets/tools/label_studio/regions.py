@@ -112,7 +112,7 @@ class _Regions:
             )
             left, top = x * width / 100, y * height / 100
             corners = (left, top, left + wide * width / 100, top + high * height / 100)
-            box = upright(corners, degrees, (left, top))
+            box = upright(corners, degrees, (left, top), (width, height))
             self.boxes += [LabeledBox(label, *box) for label in labels]
         elif kind == "point":
             x, y = _numbers(value, ("x", "y"), region)

@@ -66,6 +66,15 @@ def test_boxes_masks_and_tags_are_read(tmp_path: Path, caplog: pytest.LogCapture
     assert "1 shape of the kind polyline" in caplog.text
 
 
+def test_the_box_around_a_turned_box_ends_at_the_border(tmp_path: Path) -> None:
+    turned = '<box label="car" xtl="0" ytl="10" xbr="20" ybr="30" rotation="45"/>'  # its corners are 14.1 from (10, 20)
+    (box,) = read_one(tmp_path, turned).boxes
+    half = 200**0.5
+    np.testing.assert_allclose(box[1:5], [0, 20 - half, 10 + half, 30], atol=1e-9)
+    (box,) = read(tmp_path, turned, 'name="a.jpg"').images[0].boxes  # to be cut when the image is opened
+    np.testing.assert_allclose(box[1:5], [10 - half, 20 - half, 10 + half, 20 + half], atol=1e-9)
+
+
 def test_a_skeleton_is_a_person_and_so_is_a_group(tmp_path: Path) -> None:
     image = read_one(
         tmp_path,

@@ -109,6 +109,15 @@ def test_a_turned_rectangle_becomes_the_upright_box_around_it(tmp_path: Path) ->
     np.testing.assert_allclose(found.boxes[0][1:5], [20 - 3, 12, 20 + wide, 12 + high + 6 * 3**0.5 / 2], atol=1e-9)
 
 
+def test_the_box_around_a_turned_rectangle_ends_at_the_border(tmp_path: Path) -> None:
+    # 10 x 10 pixels from (0, 10), turned by 45 degrees around its first corner: half of it lies left of the image
+    found = read_one(tmp_path, rectangle(x=0, y=100 / 3, width=25, height=100 / 3, rotation=45))
+    half = 10 / 2**0.5
+    np.testing.assert_allclose(found.boxes[0][1:5], [0, 10, half, 10 + 2 * half], atol=1e-9)
+    with pytest.raises(DataError, match=r"the box from \(-3.* lies outside its image of 40x30"):
+        read_one(tmp_path, rectangle(x=-5, y=40, width=2, height=10, rotation=30))
+
+
 def test_skipped_and_empty_annotations_are_what_they_are_there(tmp_path: Path) -> None:
     found = read(
         tmp_path,
