@@ -14,6 +14,7 @@ from tasks.datasets.objects import UNWRITABLE, check_names
 from tasks.datasets.pools.finding import find_images, folder_of
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, Shape
 from tasks.datasets.tools.reading import read_annotations
+from tasks.datasets.tools.shapes import boxes_around
 from tasks.errors import DataError, require
 from tasks.images.decoding import MOST_NAMED
 from tasks.images.files import ImageFile
@@ -84,13 +85,14 @@ def is_held_out(name: str, share: float) -> bool:
 def is_example(label: AnnotatedImage | None, shape: Shape) -> bool:
     """Whether a model can be trained on an image with these labels.
 
-    An image with outlines, masks or points and no box shows objects whose boxes nobody drew: it is no background.
+    To a detector an outline or a mask is its bounding box. An image with points alone shows objects whose boxes nobody drew, and
+    one with a class alone may have been put aside as a bad one: neither is background.
     """
     if label is None:
         return False
     if getattr(label, shape):
         return True
-    return shape in EMPTY_IS_EXAMPLE and not (label.regions or label.points)
+    return shape in EMPTY_IS_EXAMPLE and (bool(label.regions) or not (label.points or label.choices))
 
 
 def shown_classes(labels: Iterable[AnnotatedImage], shape: Shape) -> Counter[str]:
@@ -128,6 +130,7 @@ def _read(
     listed: dict[str, None] = {}
     for export in source.labels:
         annotations = read_annotations(root / export, folder_of(source.images, root))
+        annotations = _in_boxes(annotations, source.classes) if shape == "boxes" else annotations
         _check_shape(annotations, shape, export)
         listed |= dict.fromkeys(annotations.listed(shape))
         absent: list[str] = []
@@ -143,6 +146,17 @@ def _read(
         advice = f"names there are such as {next(iter(paths))}"
         _require_none(absent, f"labeled in {export} and not in {source.images}", "image", advice)
     return labels, tuple(listed)
+
+
+def _in_boxes(annotations: Annotations, classes: Sequence[str]) -> Annotations:
+    """The labels of an export with a box around each region that has none, of these classes or, if there are none, of all."""
+    if annotations.outlines_in_boxes:
+        return annotations
+    boxed = []
+    for image in annotations.images:
+        wanted = [region for region in image.regions if not classes or region.label in classes]
+        boxed.append(image._replace(boxes=image.boxes + boxes_around(wanted)))
+    return annotations._replace(images=tuple(boxed))
 
 
 def _check_shape(annotations: Annotations, shape: Shape, export: str) -> None:

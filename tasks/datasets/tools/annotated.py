@@ -53,6 +53,11 @@ class AnnotatedImage(NamedTuple):
     regions: tuple[LabeledRegion, ...] = ()
     """Where two overlap, the later one is in front."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was labeled in it."""
+        return not (self.choices or self.boxes or self.points or self.regions)
+
 
 class Annotations(NamedTuple):
     """The content of an export."""
@@ -62,7 +67,9 @@ class Annotations(NamedTuple):
     class_names: tuple[str, ...] = ()
     """The classes or joints that the export lists, also those that no image shows; empty where it lists none."""
     skipped: int = 0
-    """Images of the export without a finished annotation: skipped, cancelled or not yet done. They count as unlabeled."""
+    """Images of the export without a finished annotation, or with nothing but shapes that are not read. They count as unlabeled."""
+    outlines_in_boxes: bool = False
+    """Whether the object of each region has a box among the boxes, too, as in COCO's form."""
     by_shape: Mapping[Shape, tuple[str, ...]] = {}
     """Those of `class_names` that are for labels of a shape, where the export says so."""
 

@@ -14,7 +14,7 @@ from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.tools.label_studio.exports import named_by
-from tasks.datasets.tools.shapes import Mask, coco_mask, from_runs, known_size, outlined
+from tasks.datasets.tools.shapes import Mask, boxes_around, coco_mask, from_runs, known_size, outlined
 from tasks.datasets.tools.writing import write_json
 from tasks.errors import require
 from tasks.settings import Number, Whole
@@ -68,8 +68,8 @@ class _Annotation(Table):
 def read_coco_annotations(path: Path) -> Annotations:
     """Read boxes, masks and joints.
 
-    An image without annotations shows nothing, as COCO has no other way to say so. A crowd gives a region and no box; an image
-    with nothing but crowds counts as skipped. Joints of visibility 0 are not marked. A width or height of 0, -1 or nothing is
+    An image without annotations shows nothing, as COCO has no other way to say so. An object without a box has the one around its
+    outline or mask. A crowd gives a region and no box; an image with nothing but crowds counts as skipped. Joints of visibility 0 are not marked. A width or height of 0, -1 or nothing is
     not known, and then only boxes and joints can be read; whether a size is that of the file is for the caller to check. Ids may
     have gaps. Of a category with joints the points have the names of joints, and boxes and regions its own name.
 
@@ -108,7 +108,9 @@ def read_coco_annotations(path: Path) -> Annotations:
     joints = tuple(dict.fromkeys(name for each in categories.values() for name in each.keypoints))
     whole = tuple(each.name for each in categories.values())
     annotated = checked(path, found, tuple(names), len(images) - len(found))
-    return annotated._replace(by_shape={"boxes": whole, "regions": whole, "points": joints or whole})
+    return annotated._replace(
+        outlines_in_boxes=True, by_shape={"boxes": whole, "regions": whole, "points": joints or whole}
+    )
 
 
 def _only_crowds(annotations: Sequence[tuple[str, _Annotation]]) -> bool:
@@ -133,7 +135,9 @@ def _image(
             left, top, width, height = each.bbox
             boxes.append(LabeledBox(category.name, left, top, left + width, top + height))
         if each.segmentation:
-            regions.append(LabeledRegion(category.name, _mask(each.segmentation, image.size, where)))
+            region = LabeledRegion(category.name, _mask(each.segmentation, image.size, where))
+            regions.append(region)
+            boxes += () if each.bbox or each.iscrowd else boxes_around([region])
         person = len({point.person for point in points})
         points += _joints(each.keypoints or (), category, person, where)
     return AnnotatedImage(image.name, image.size, (), tuple(boxes), tuple(points), tuple(regions))

@@ -38,18 +38,23 @@ def read_cvat(path: Path) -> Annotations:
     person; what is `outside` is not marked, and what is `occluded` is. Regions are in the order of `z_order`. CVAT does not tell
     images that are not done from those that show nothing: both are read as showing nothing, so export jobs that are finished.
     The class list has the joints of a skeleton instead of its name. One line counts shapes that are not read: lines,
-    ellipses, cuboids. Whether an image has the size that the export says is for the caller to check.
+    ellipses, cuboids; an image with nothing else counts as skipped. Whether an image has the size that the export says is for the caller to check.
 
     Raises:
         DataError: the file is missing or of another form, a shape is malformed, or one of the faults of `checked`.
     """
     root = xml_root(path, "annotations", "an export of CVAT", FORM)
     require(root.find("track") is None, f"{path} holds tracks of a video", FORM)
-    images, unread = [], Counter[str]()
+    images, skipped, unread = [], 0, Counter[str]()
     for number, element in enumerate(root.findall("image")):
         name = (element.get("name") or "").strip()
         require(name, f"{path}: image {number} has no name", FORM)
-        images.append(_Shapes(name, _size(element, f"{path}, {name}"), f"{path}, {name}").read(element, unread))
+        before = unread.total()
+        image = _Shapes(name, _size(element, f"{path}, {name}"), f"{path}, {name}").read(element, unread)
+        if image.is_empty and unread.total() > before:
+            skipped += 1
+        else:
+            images.append(image)
     for kind, count in unread.items():
         notice(f"{path}: {plural(count, 'shape')} of the kind {kind} cannot be read, and are left out")
     labels = [
@@ -58,7 +63,7 @@ def read_cvat(path: Path) -> Annotations:
     names = dict.fromkeys((each.findtext("name") or "").strip() for each in labels)
     if names:
         check_names(list(names), str(path))
-    return checked(path, images, tuple(names))._replace(by_shape=_by_shape(labels))
+    return checked(path, images, tuple(names), skipped)._replace(by_shape=_by_shape(labels))
 
 
 def _by_shape(labels: Sequence[ET.Element]) -> dict[Shape, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as typed_mask
 
 from tasks.datasets.objects import Box, clipped, inside
+from tasks.datasets.tools.annotated import LabeledBox, LabeledRegion
 from tasks.errors import DataError, require
 from tasks.images.decoding import MOST_PIXELS
 
@@ -77,6 +78,16 @@ def _within(outline: Sequence[float], size: tuple[int, int], where: str) -> list
     points = np.array(outline, dtype=np.float64).reshape(-1, 2)
     inside(np.concatenate([points.min(0), points.max(0)])[None], size, where)
     return points.clip(0, size).ravel().tolist()
+
+
+def boxes_around(regions: Iterable[LabeledRegion]) -> tuple[LabeledBox, ...]:
+    """The upright box around the pixels of each region; a region without pixels has none."""
+    found = ((region.label, coco_mask.toBbox(region.mask).tolist()) for region in regions)
+    return tuple(
+        LabeledBox(label, left, top, left + width, top + height)
+        for label, (left, top, width, height) in found
+        if width and height
+    )
 
 
 def encoded(pixels: Bool[np.ndarray, "h w"]) -> Mask:

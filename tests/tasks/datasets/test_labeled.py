@@ -47,8 +47,9 @@ REGION = LabeledRegion("car", {"size": [4, 4], "counts": b"0"})
     ("label", "boxes", "regions"),
     [
         (AnnotatedImage("a.png"), True, False),
-        (AnnotatedImage("a.png", choices=("day",)), True, False),
-        (AnnotatedImage("a.png", regions=(REGION,)), False, True),
+        (AnnotatedImage("a.png", choices=("bad image",)), False, False),
+        (AnnotatedImage("a.png", choices=("day",), regions=(REGION,)), True, True),
+        (AnnotatedImage("a.png", regions=(REGION,)), True, True),
         (AnnotatedImage("a.png", points=(LabeledPoint("hand", 1, 1),)), False, False),
         (AnnotatedImage("a.png", boxes=(LabeledBox("car", 0, 0, 2, 2),), regions=(REGION,)), True, True),
         (None, False, False),
@@ -58,6 +59,33 @@ def test_an_image_with_objects_that_have_no_boxes_is_no_background(
     label: AnnotatedImage | None, boxes: bool, regions: bool
 ) -> None:
     assert (is_example(label, "boxes"), is_example(label, "regions")) == (boxes, regions)
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted"),
+    [
+        ([], [("car", 1, 1, 9, 9), ("car", 20, 10, 40, 30), ("road", 2, 3, 6, 5)]),
+        (["car"], [("car", 1, 1, 9, 9), ("car", 20, 10, 40, 30)]),
+    ],
+)
+def test_to_a_detector_outlines_and_masks_are_their_boxes(
+    classes: list[str], wanted: list[tuple[object, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "photos/a.png")
+    shapes = """<box label="car" xtl="1" ytl="1" xbr="9" ybr="9"/><polygon label="car" points="20,10;40,10;40,30;20,30"/>
+        <mask label="road" rle="0, 8" left="2" top="3" width="4" height="2" z_order="1"/>
+        <mask label="road" rle="4" left="2" top="3" width="2" height="2" z_order="2"/>"""
+    image = f'<image id="0" name="a.png" width="60" height="40">{shapes}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
+    source = LabeledFolder.model_validate({"images": "photos", "labels": ["a.xml"]})
+    found = load_labeled(source.model_copy(update={"classes": tuple(classes)}), tmp_path, "boxes")
+    (label,) = found.labels
+    assert label is not None
+    assert [box[:5] for box in label.boxes] == wanted
+    assert len(labeled_objects(found)[0].boxes) == len(wanted)
+    regions = load_labeled(source, tmp_path, "regions")
+    assert [len(label.boxes) for label in regions.labels if label] == [1]
 
 
 def labeled(folder: Path, files: list[str], rows: list[str]) -> dict[str, AnnotatedImage | None]:

@@ -60,8 +60,8 @@ def read_label_studio(path: Path) -> Annotations:
     """Read an export of either form.
 
     Choices, rectangles, polygons, brush strokes and points are read, a turned rectangle as the upright box around it, within the
-    image; one line counts what else there is. Images count as skipped that have no annotation, or cancelled ones alone; an annotation without
-    regions says that the image shows nothing. Of several annotations of an image the one counts that is marked as ground
+    image; one line counts what else there is. Images count as skipped that have no annotation, or cancelled ones alone, or nothing
+    that is read; an annotation without anything says that the image shows nothing. Of several annotations of an image the one counts that is marked as ground
     truth, or else the one that was changed last. JSON-MIN does not hold cancelled annotations, nor who is ground truth.
 
     `file` in a task's data names the image; where there is none, the address of the image does, without what Label Studio put
@@ -89,7 +89,12 @@ def read_label_studio(path: Path) -> Annotations:
         if not finished:
             skipped += 1
             continue
-        images.append(annotated(name, max(finished, key=lambda each: each.rank).result, f"{path}, {name}", unread))
+        before, last = unread.total(), max(finished, key=lambda each: each.rank)
+        image = annotated(name, last.result, f"{path}, {name}", unread)
+        if image.is_empty and unread.total() > before:
+            skipped += 1
+        else:
+            images.append(image)
     for kind, count in unread.items():
         notice(f"{path}: {plural(count, 'annotation')} of the type {kind} cannot be read, and are left out")
     return checked(path, images, (), skipped)

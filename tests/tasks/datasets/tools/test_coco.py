@@ -109,6 +109,17 @@ def test_a_crowd_is_a_region_and_no_box(tmp_path: Path) -> None:
     assert len(image.regions) == 1
 
 
+def test_an_object_with_a_box_and_an_outline_is_one_and_one_without_a_box_has_that_of_its_outline(
+    tmp_path: Path,
+) -> None:
+    outline = [[10.0, 5.0, 30.0, 5.0, 30.0, 25.0, 10.0, 25.0]]
+    found = read(tmp_path, one(bbox=[9, 4, 22, 22], segmentation=outline))
+    assert found.outlines_in_boxes
+    assert found.images[0].boxes == (("car", 9, 4, 31, 26, None),)
+    assert read(tmp_path, one(segmentation=outline)).images[0].boxes == (("car", 10, 5, 30, 25, None),)
+    assert read(tmp_path, one(segmentation=outline, iscrowd=1)).skipped == 1
+
+
 @pytest.mark.parametrize("side", [-1, 0, None])
 def test_a_size_that_is_not_known_is_none(side: int | None, tmp_path: Path) -> None:
     table = one(bbox=[1, 2, 900, 900])

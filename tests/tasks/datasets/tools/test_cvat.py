@@ -95,6 +95,17 @@ def test_an_image_without_shapes_shows_nothing(tmp_path: Path) -> None:
     assert found.listed("points") == ("head", "hand")
 
 
+def test_an_image_with_nothing_but_shapes_that_are_not_read_is_skipped(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """<ellipse label="car" cx="20" cy="20" rx="5" ry="5"/></image><image name="b.jpg">
+        <ellipse label="car" cx="20" cy="20" rx="5" ry="5"/><box label="car" xtl="1" ytl="1" xbr="2" ybr="2"/></image>
+        <image name="c.jpg">""",
+    )
+    assert [image.file for image in found.images] == ["b.jpg", "c.jpg"]
+    assert found.skipped == 1
+
+
 def test_what_is_written_is_read_rounded_to_hundredths(tmp_path: Path) -> None:
     images = [image._replace(file=f"{n}/{image.file}") for n, part in enumerate((boxed(), chosen(), pointed(), masked())) for image in part]  # fmt: skip
     write_cvat(tmp_path / "a.xml", images, (*NAMES, *JOINTS))

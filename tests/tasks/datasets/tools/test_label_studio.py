@@ -192,6 +192,14 @@ def test_what_is_not_read_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "2 annotations of the type textarea" in caplog.text
 
 
+def test_an_image_with_nothing_but_what_is_not_read_is_skipped(tmp_path: Path) -> None:
+    ellipse = region("ellipselabels", "e", x=50, y=50, radiusX=5, radiusY=5, ellipselabels=["car"])
+    found = read(
+        tmp_path, task(annotation(ellipse), image="a.jpg"), task(annotation(ellipse, rectangle()), image="b.jpg")
+    )
+    assert ([image.file for image in found.images], found.skipped) == (["b.jpg"], 1)
+
+
 MINIMAL: list[dict[str, Any]] = [
     {
         "image": "/data/upload/1/0123abcd-im1.jpg", "id": 1,
