@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -105,14 +106,20 @@ def say_cut(cut: int, where: str = "") -> None:
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """Raise a DataError where a class has no name, or one with control characters, or two names differ in case or white space alone."""
+    """Raise a DataError where a class has no name, or one with control characters, or two names differ in case, white space or Unicode form alone."""
     require(names, f"{where} has no classes", "name them")
     seen: dict[str, str] = {}
     for name in names:
-        plain = " ".join(name.casefold().split())
+        plain = " ".join(unicodedata.normalize("NFC", name).casefold().split())
         require(plain, f"{where} has a class without a name", "name it")
         require(not UNWRITABLE.search(name), f"{where}: the class {name!a} has control characters", "rename it")
         other = seen.setdefault(plain, name)
+        same = other != name and unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name)
+        require(
+            not same,
+            f"{where}: the class {name!r} is there in two Unicode forms, {other!a} and {name!a}",
+            "write it in one",
+        )
         require(other == name, f"{where}: the classes {other!r} and {name!r} differ in case or white space alone")
     name, count = Counter(names).most_common(1)[0]
     require(count == 1, f"{where} has the class {name!r} {count} times", "give each class one entry")

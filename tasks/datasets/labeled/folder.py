@@ -13,6 +13,7 @@ from lossbench.words import plural, suggestion
 from tasks.datasets.objects import UNWRITABLE, check_names
 from tasks.datasets.pools.finding import find_images, folder_of
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, Shape
+from tasks.datasets.tools.naming import ImageNames
 from tasks.datasets.tools.reading import read_annotations
 from tasks.datasets.tools.shapes import boxes_around
 from tasks.errors import DataError, require
@@ -120,12 +121,7 @@ def _read(
     source: LabeledFolder, root: Path, paths: Mapping[str, ImageFile], shape: Shape
 ) -> tuple[dict[str, AnnotatedImage], tuple[str, ...]]:
     """What the exports say of each image by its name in the folder, and all classes that they list."""
-    by_end: dict[str, list[str]] = {}
-    for name, image in paths.items():
-        last = name.rpartition("/")[2]
-        bare = PurePosixPath(last).stem if isinstance(image, Path) else last.partition(".")[0]
-        for key in {last, bare}:  # labels may give names without their endings, and of shards keys
-            by_end.setdefault(key, []).append(name)
+    names = ImageNames({name: _bare(name, image) for name, image in paths.items()})
     labels: dict[str, AnnotatedImage] = {}
     listed: dict[str, None] = {}
     for export in source.labels:
@@ -136,7 +132,7 @@ def _read(
         absent: list[str] = []
         meant: dict[str, str] = {}
         for image in annotations.images:
-            name = _name(image.file, paths, by_end, export)
+            name = _name(image.file, names, export)
             if name is None:
                 absent.append(image.file)
             else:
@@ -166,24 +162,19 @@ def _check_shape(annotations: Annotations, shape: Shape, export: str) -> None:
     require(not found or shape in found, fault, "give another export, or another --kind")
 
 
-def _name(file: str, paths: Mapping[str, ImageFile], by_end: Mapping[str, list[str]], export: str) -> str | None:
-    """The image that an export means: the same path, or the one whose path ends most like it; None if there is none."""
-    if file in paths:
-        return file
-    parts = file.replace("\\", "/").split("/")
-    fits = [name for name in by_end.get(parts[-1], ()) if _ends_alike([*name.split("/")[:-1], parts[-1]], parts)]
-    shared = [min(name.count("/") + 1, len(parts)) for name in fits]
-    fits = [name for name, length in zip(fits, shared, strict=True) if length == max(shared)]
+def _bare(name: str, image: ImageFile) -> str:
+    """The name of an image without its ending, or of a shard its key: labels may give no more."""
+    last = name.rpartition("/")[2]
+    return PurePosixPath(last).stem if isinstance(image, Path) else last.partition(".")[0]
+
+
+def _name(file: str, names: ImageNames, export: str) -> str | None:
+    """The image that an export means; None if there is none."""
+    fits = names.meant(file)
     if len(fits) > 1:
         fault = f"{export}: {file} may be {' or '.join(fits[:2])}"
         raise DataError(fault, "export paths that tell them apart, or rename one of the two")
     return fits[0] if fits else None
-
-
-def _ends_alike(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Whether the shorter of two paths is the end of the longer one."""
-    length = min(len(first), len(second))
-    return list(first[-length:]) == list(second[-length:])
 
 
 def _classes(

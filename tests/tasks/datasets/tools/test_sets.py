@@ -197,6 +197,10 @@ def test_tables_are_read(form: str, column: str, tmp_path: Path) -> None:
         ("file,label\n,car\n", "row 1 names no image"),
         ("file,label\na.jpg,car\na.jpg,bus\n", "a.jpg: the image is there twice"),
         ("file,label\na.jpg,car\nb.jpg,Car\n", "'Car' and 'car' differ in case"),
+        (
+            "file,label\na.jpg,caf\u00e9\nb.jpg,cafe\u0301\n",
+            r"in two Unicode forms, 'cafe\\u0301' and 'caf\\xe9'; write it in one",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_named(text: str, wanted: str, tmp_path: Path) -> None:
