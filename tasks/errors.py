@@ -32,14 +32,15 @@ def require(condition: object, fault: str, advice: str = "") -> None:
         raise DataError(fault, advice)
 
 
-def require_path(path: Path, description: str) -> Path:
+def require_path(path: Path, description: str, advice: str = "give the folder that holds it with --data DIR") -> Path:
     """Return the path if it exists; otherwise raise a DataError that names it.
 
     Args:
         path: a file or folder of a data set.
         description: what the path holds, as the start of the message: "the annotation file".
+        advice: what to do. `lossbench pick` has no data folder.
     """
-    require(path.exists(), f"{description} not found: {path}", "give the folder that holds it with --data DIR")
+    require(path.exists(), f"{description} not found: {path}", advice)
     return path
 
 

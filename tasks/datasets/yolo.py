@@ -134,7 +134,8 @@ def listed_images(root: Path, given: object, where: str) -> tuple[Path, ...]:
     require(isinstance(given, str), f"{where} is {shown(given)}", "write a folder, a text file or a list of them")
     outside = root / str(given)
     inside = root / str(given).removeprefix("../")  # Roboflow writes ../train for a folder beside the file
-    place = require_path(inside if inside.exists() and not outside.exists() else outside, f"{where}, {given},")
+    place = inside if inside.exists() and not outside.exists() else outside
+    require_path(place, f"{where}, {given},", "correct the path in the YAML file, or put the images there")
     if place.is_dir():
         return tuple(images_among(files_below(place), place))
     lines = _lines(place, where)

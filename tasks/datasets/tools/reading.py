@@ -16,6 +16,7 @@ from tasks.datasets.tools.yolo import CLASSES, read_yolo_annotations
 from tasks.errors import DataError, read_data, require
 from tasks.images.decoding import is_image
 from tasks.images.files import state_of
+from tasks.images.folders import files_below
 
 FORMS = (
     "Label Studio's JSON or JSON-MIN, COCO's JSON, CVAT for images 1.1 (XML), YOLO's data.yaml, a CSV or Parquet file with the "
@@ -74,7 +75,7 @@ def _folder(path: Path, images: Path | None) -> Annotations:
         return read_yolo_annotations(path / DATA_YAML, images)
     if (path / CLASSES).is_file():
         return read_yolo_annotations(path, images)
-    if (path / FOLDER).is_dir() or next(path.rglob("*.xml"), None):
+    if (path / FOLDER).is_dir() or any(file.suffix == ".xml" for file in files_below(path)):
         return read_voc_annotations(path)
     if any(each.is_dir() for each in path.iterdir()) and any(is_image(each) for each in path.rglob("*")):
         return read_class_folders(path)

@@ -9,6 +9,7 @@ from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledB
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.voc import annotation_root, corners_of
 from tasks.errors import require
+from tasks.images.folders import files_below
 
 FOLDER = "Annotations"
 """Of the XML files in a tree of VOC."""
@@ -27,7 +28,7 @@ def read_voc_annotations(folder: Path) -> Annotations:
         DataError: there is no XML file, one is malformed, or one of the faults of `checked`.
     """
     root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
-    files = sorted(root.rglob("*.xml"))
+    files = [file for file in files_below(root) if file.suffix == ".xml"]
     require(files, f"{folder} has no annotation of VOC, which are XML files")
     return checked(folder, (_image(file, root) for file in files))
 

@@ -56,7 +56,9 @@ def test_a_written_yolo_set_is_read_with_the_images_elsewhere(tmp_path: Path) ->
     for image, wanted in zip(found.images, boxed(), strict=True):
         assert image[:2] == wanted[:2]
         assert_same_boxes(image, wanted, 40e-6)
-    with pytest.raises(DataError, match=r"an image of the YOLO set not found: .*images/train/sub dir/ä&b.jpg"):
+    with pytest.raises(
+        DataError, match=r"an image of the YOLO set not found: .*images/train/sub dir/ä&b.jpg; put it there"
+    ):
         read_yolo_annotations(tmp_path / "out/data.yaml")
 
 
@@ -73,6 +75,85 @@ def test_a_set_with_a_list_of_classes_counts_images_with_text_files(tmp_path: Pa
     assert found.class_names == ("bus", "car")
     with pytest.raises(DataError, match=r"no image for .*a.txt in .*images"):
         read_yolo_annotations(tmp_path / "export")
+
+
+def flat(folder: Path, texts: list[str], photos: list[str]) -> list[str]:
+    """The images that are read of a set with a list of classes."""
+    for name in photos:
+        place = folder / "photos" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE).save(place, "PNG")
+    for name in texts:
+        place = folder / "export" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("0 0.5 0.5 0.2 0.2\n")
+    (folder / "export/classes.txt").write_text("car\n")
+    return [image.file for image in read_yolo_annotations(folder / "export", folder / "photos").images]
+
+
+@pytest.mark.parametrize(
+    ("texts", "photos", "wanted"),
+    [
+        (["labels/a.txt"], ["s1/a.jpg", "s2/b.jpg"], ["s1/a.jpg"]),
+        (["labels/1.txt"], ["1.Jpg"], ["1.Jpg"]),
+        (["labels/0123abcd-a.txt"], ["s1/a.jpg"], ["s1/a.jpg"]),
+        (["labels/1.txt", "labels/sub/1.txt"], ["1.jpg", "sub/1.jpg"], ["1.jpg", "sub/1.jpg"]),
+        (["labels/a.b.txt"], ["a.b.jpg"], ["a.b.jpg"]),
+        (["labels/1.txt", "labels/._1.txt", "labels/__MACOSX/labels/._1.txt"], ["1.jpg"], ["1.jpg"]),
+    ],
+)
+def test_a_text_file_is_of_the_one_image_of_its_name(
+    texts: list[str], photos: list[str], wanted: list[str], tmp_path: Path
+) -> None:
+    assert flat(tmp_path, texts, photos) == wanted
+
+
+@pytest.mark.parametrize(
+    ("texts", "photos", "wanted"),
+    [
+        (
+            ["labels/1.txt"],
+            ["1.jpg", "sub/1.jpg"],
+            r"labels/1.txt: its image may be 1.jpg or sub/1.jpg in .*photos; rename",
+        ),
+        (["labels/1.txt"], ["1.jpg", "1.png"], "may be 1.jpg or 1.png"),
+        (["labels/sub/1.txt"], ["sub/1.jpg", "sub/1.png"], "may be sub/1.jpg or sub/1.png"),
+        (["labels/2.txt"], ["1.jpg"], "no image for .*labels/2.txt in .*images or .*photos; put it there"),
+        (["Labels/1.txt"], ["1.jpg"], "no text file in .*labels; put them there"),
+    ],
+)
+def test_a_text_file_that_may_be_of_two_images_or_of_none_is_refused(
+    texts: list[str], photos: list[str], wanted: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=wanted) as caught:
+        flat(tmp_path, texts, photos)
+    assert "--data" not in str(caught.value)
+
+
+def test_images_of_a_set_may_lie_in_other_folders(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path, "names: [car, bus]\ntrain: images/train\n")
+    names = [f"images/train/{file}.jpg\n" for file in "ab"]
+    (tmp_path / "train.txt").write_text("".join(names))
+    path.write_text("names: [car, bus]\ntrain: train.txt\n")
+    (tmp_path / "photos/s1").mkdir(parents=True)
+    for file in "ab":
+        (tmp_path / f"images/train/{file}.jpg").rename(tmp_path / f"photos/s1/{file}.jpg")
+    found = read_yolo_annotations(path, tmp_path / "photos").images
+    assert [(image.file, objects(image)) for image in found] == [("s1/a.jpg", BOXES["a"]), ("s1/b.jpg", BOXES["b"])]
+    (tmp_path / "photos/s2").mkdir()
+    draw(tmp_path / "photos/s2", "a")
+    with pytest.raises(DataError, match=r"images/train/a.jpg: the image may be s1/a.jpg or s2/a.jpg"):
+        read_yolo_annotations(path, tmp_path / "photos")
+
+
+def test_a_set_without_any_text_file_is_refused(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (tmp_path / "labels/train").rename(tmp_path / "labels/Train")
+    assert [len(image.boxes) for image in read_yolo_annotations(path).images] == [0, 0, 0, 2, 1, 0]
+    (tmp_path / "labels").rename(tmp_path / "Labels")
+    wanted = r"own.yaml: none of 6 images has its text file, such as .*labels/train/a.txt; put the text files there"
+    with pytest.raises(DataError, match=wanted):
+        read_yolo_annotations(path)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +221,9 @@ SIZED = "<size><width>40</width><height>30</height></size>"
 def test_what_tools_write_for_voc_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     voc(tmp_path, "1.xml", (0, 0, 40, 30), f"<filename>C:\\photos\\1.jpg</filename>{SIZED}")
     voc(tmp_path, "sub/2.xml", (1, 1, 900, 800), "<filename>2.png</filename>")
+    for hidden in ("._1.xml", "__MACOSX/sub/._2.xml"):
+        (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"\x00\x05\x16\x07")
     voc(tmp_path, "sub/3.xml", (1, 1, 900, 800), SIZED.replace("40", "0"))
     found = read_voc_annotations(tmp_path)
     assert [(image.file, image.size, objects(image)) for image in found.images] == [
