@@ -203,7 +203,10 @@ def _labels(exports: Sequence[str], images: Path | None) -> list[AnnotatedImage]
     """The labels of each image; those of the last export that has it."""
     found: dict[str, AnnotatedImage] = {}
     for export in exports:
-        found |= {image.file: image for image in read_annotations(Path(export), images).images}
+        annotations = read_annotations(Path(export), images)
+        for file in annotations.skipped:
+            found.pop(file, None)
+        found |= {image.file: image for image in annotations.images}
     return list(found.values())
 
 

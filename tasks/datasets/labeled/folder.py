@@ -129,6 +129,7 @@ def _read(
         annotations = _in_boxes(annotations, source.classes) if shape == "boxes" else annotations
         _check_shape(annotations, shape, export)
         listed |= dict.fromkeys(annotations.listed(shape))
+        _withdraw(labels, annotations.skipped, names, export)
         absent: list[str] = []
         meant: dict[str, str] = {}
         for image in annotations.images:
@@ -142,6 +143,19 @@ def _read(
         advice = f"names there are such as {next(iter(paths))}"
         _require_none(absent, f"labeled in {export} and not in {source.images}", "image", advice)
     return labels, tuple(listed)
+
+
+def _withdraw(labels: dict[str, AnnotatedImage], skipped: Iterable[str], names: ImageNames, export: str) -> None:
+    """Remove what earlier exports say of images that this one skips; one line counts them."""
+    fits = [names.meant(file) for file in skipped] if labels else []
+    gone = {found[0] for found in fits if len(found) == 1} & labels.keys()
+    for name in gone:
+        del labels[name]
+    if gone:
+        notice(
+            f"{export}: {plural(len(gone), 'image')} of earlier exports without a label here, such as {min(gone)}, "
+            f"{'count' if len(gone) > 1 else 'counts'} as unlabeled"
+        )
 
 
 def _in_boxes(annotations: Annotations, classes: Sequence[str]) -> Annotations:

@@ -66,8 +66,9 @@ class Annotations(NamedTuple):
     """Those that somebody labeled, in the order of the export."""
     class_names: tuple[str, ...] = ()
     """The classes or joints that the export lists, also those that no image shows; empty where it lists none."""
-    skipped: int = 0
-    """Images of the export without a finished annotation, or with nothing but shapes that are not read. They count as unlabeled."""
+    skipped: tuple[str, ...] = ()
+    """Images of the export without a finished annotation, or with nothing but shapes that are not read, by their paths as in
+    `AnnotatedImage.file`. They count as unlabeled, whatever an earlier export says."""
     outlines_in_boxes: bool = False
     """Whether the object of each region has a box among the boxes, too, as in COCO's form."""
     by_shape: Mapping[Shape, tuple[str, ...]] = {}

@@ -14,7 +14,7 @@ from tasks.errors import require
 
 
 def checked(
-    path: Path, images: Iterable[AnnotatedImage], class_names: Sequence[str] = (), skipped: int = 0
+    path: Path, images: Iterable[AnnotatedImage], class_names: Sequence[str] = (), skipped: Iterable[str] = ()
 ) -> Annotations:
     """The content of an export, with boxes cut, and points moved to the border, that reach up to a pixel beyond their image.
 
@@ -22,7 +22,7 @@ def checked(
         path: of the export.
         images: as its file gives them.
         class_names: the classes or joints that it lists.
-        skipped: images without a finished annotation.
+        skipped: the images without a finished annotation.
 
     Raises:
         DataError: an image is there twice, class names differ in case or white space alone, or a box or point is not finite,
@@ -45,7 +45,7 @@ def checked(
     if labels:
         check_names(sorted(labels), str(path))
     say_cut(cut, str(path))
-    return Annotations(tuple(found), tuple(class_names), skipped)
+    return Annotations(tuple(found), tuple(class_names), tuple(skipped))
 
 
 def _in_image(image: AnnotatedImage, where: str) -> tuple[AnnotatedImage, int]:

@@ -101,13 +101,12 @@ def read_coco_annotations(path: Path) -> Annotations:
             f"{path}: the {where} is of category {each.category_id}, which is not listed",
         )
         by_image[each.image_id].append((where, each))
-    found = [
-        _image(each, by_image[each.id], categories, path) for each in images if not _only_crowds(by_image[each.id])
-    ]
+    skipped = {each.id: each.name for each in images if _only_crowds(by_image[each.id])}
+    found = [_image(each, by_image[each.id], categories, path) for each in images if each.id not in skipped]
     names = dict.fromkeys(name for each in categories.values() for name in each.keypoints or (each.name,))
     joints = tuple(dict.fromkeys(name for each in categories.values() for name in each.keypoints))
     whole = tuple(each.name for each in categories.values())
-    annotated = checked(path, found, tuple(names), len(images) - len(found))
+    annotated = checked(path, found, tuple(names), skipped.values())
     return annotated._replace(
         outlines_in_boxes=True, by_shape={"boxes": whole, "regions": whole, "points": joints or whole}
     )

@@ -45,14 +45,14 @@ def read_cvat(path: Path) -> Annotations:
     """
     root = xml_root(path, "annotations", "an export of CVAT", FORM)
     require(root.find("track") is None, f"{path} holds tracks of a video", FORM)
-    images, skipped, unread = [], 0, Counter[str]()
+    images, skipped, unread = [], [], Counter[str]()
     for number, element in enumerate(root.findall("image")):
         name = (element.get("name") or "").strip()
         require(name, f"{path}: image {number} has no name", FORM)
         before = unread.total()
         image = _Shapes(name, _size(element, f"{path}, {name}"), f"{path}, {name}").read(element, unread)
         if image.is_empty and unread.total() > before:
-            skipped += 1
+            skipped.append(name)
         else:
             images.append(image)
     for kind, count in unread.items():

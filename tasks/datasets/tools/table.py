@@ -28,13 +28,15 @@ def read_label_table(path: Path) -> Annotations:
     column = next((name for name in FILE_COLUMNS if name in table), None)
     wanted = column is not None and LABEL in table
     require(wanted, f"{path} has the columns {columns}", "columns are file or path, and label")
-    images = []
+    images, skipped = [], []
     for number, (file, label) in enumerate(zip(table[column], table[LABEL], strict=True), 1):
         name, text = _text(file), _text(label)
         require(name, f"{path}: row {number} names no image")
         if text:
             images.append(AnnotatedImage(name, choices=(text,)))
-    return checked(path, images, skipped=len(table) - len(images))
+        else:
+            skipped.append(name)
+    return checked(path, images, skipped=skipped)
 
 
 def read_class_folders(folder: Path) -> Annotations:

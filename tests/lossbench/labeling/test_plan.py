@@ -66,6 +66,13 @@ def test_more_labels_have_fewer_epochs(tmp_path: Path) -> None:
     assert epochs == [100, 30]
 
 
+def test_labels_that_a_later_export_withdraws_are_not_counted(tmp_path: Path) -> None:
+    many = label_table(tmp_path / "many.csv", [f"{number:03}.png" for number in range(201)])
+    (tmp_path / "later.csv").write_text("path,label\n000.png,\n")
+    task: Any = plan_round(Request("photos", (str(many), str(tmp_path / "later.csv")), table=WHO)).task
+    assert task.recipe.epochs == 100
+
+
 def test_what_the_user_says_of_the_model_replaces_the_usual_model(labels: str) -> None:
     table = WHO | {"task": {"model": {"kind": "resnet18", "width": 8}, "recipe": {"epochs": 3}}}
     task: Any = plan_round(Request("photos", (labels,), table=table)).task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,39 @@ def test_of_an_image_in_two_exports_the_last_counts(tmp_path: Path) -> None:
     for exports, animal in ((["first.csv", "last.csv"], "dog"), (["last.csv", "first.csv"], "cat")):
         source = LabeledFolder.model_validate({"images": "photos", "labels": exports})
         assert [label and label.choices for label in load_labeled(source, tmp_path, "choices").labels] == [(animal,)]
+
+
+def exported(*results: dict[str, object], cancelled: bool = False) -> str:
+    """An export of Label Studio with one annotation, of the image a/1.png."""
+    annotation = {"result": results, "was_cancelled": cancelled}
+    return json.dumps([{"data": {"image": "/data/local-files/?d=photos/a/1.png"}, "annotations": [annotation]}])
+
+
+CAT: dict[str, object] = {"type": "choices", "value": {"choices": ["cat"]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "kept"),
+    [
+        ("later.csv", "file,label\na/1.png,\n", False),
+        ("later.csv", "file,label\n1,\n", False),
+        ("later.csv", "file,label\nb/1.png,\nelsewhere.png,\n", True),
+        ("later.json", exported(CAT, cancelled=True), False),
+        ("later.json", exported({"type": "textarea", "value": {"text": ["blurred"]}}), False),
+        ("later.json", exported(CAT), True),
+    ],
+)
+def test_a_later_export_withdraws_a_label(
+    name: str, later: str, kept: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labeled(tmp_path, ["a/1.png", "2.png"], ["1.png,cat", "2.png,dog"])
+    (tmp_path / name).write_text(later)
+    source = LabeledFolder.model_validate({"images": "photos", "labels": ["labels.csv", name]})
+    assert sorted(load_labeled(source, tmp_path, "choices").names) == (["2.png", "a/1.png"] if kept else ["2.png"])
+    said = f"{name}: 1 image of earlier exports without a label here, such as a/1.png, counts as unlabeled"
+    assert (said in caplog.text) is not kept
+    source = LabeledFolder.model_validate({"images": "photos", "labels": [name, "labels.csv"]})
+    assert len(load_labeled(source, tmp_path, "choices").names) == 2
 
 
 def test_labels_are_of_the_image_whose_path_ends_most_like_theirs(tmp_path: Path) -> None:

@@ -83,16 +83,16 @@ def read_label_studio(path: Path) -> Annotations:
     )
     tasks = list(_tasks(content, path))
     names = [_name(task.data, f"{path}, task {number}") for number, task in enumerate(tasks)]
-    images, skipped, unread = [], 0, Counter[str]()
+    images, skipped, unread = [], [], Counter[str]()
     for task, name in zip(tasks, names, strict=True):
         finished = [each for each in task.annotations if not each.was_cancelled]
         if not finished:
-            skipped += 1
+            skipped.append(name)
             continue
         before, last = unread.total(), max(finished, key=lambda each: each.rank)
         image = annotated(name, last.result, f"{path}, {name}", unread)
         if image.is_empty and unread.total() > before:
-            skipped += 1
+            skipped.append(name)
         else:
             images.append(image)
     for kind, count in unread.items():

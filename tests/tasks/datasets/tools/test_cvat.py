@@ -90,7 +90,7 @@ def test_a_skeleton_is_a_person_and_so_is_a_group(tmp_path: Path) -> None:
 
 def test_an_image_without_shapes_shows_nothing(tmp_path: Path) -> None:
     found = read(tmp_path, "", 'name="x/a.jpg"')
-    assert found[:3] == ((AnnotatedImage("x/a.jpg"),), ("car", "head", "hand"), 0)
+    assert found[:3] == ((AnnotatedImage("x/a.jpg"),), ("car", "head", "hand"), ())
     assert found.listed("boxes") == ("car",)
     assert found.listed("points") == ("head", "hand")
 
@@ -103,7 +103,7 @@ def test_an_image_with_nothing_but_shapes_that_are_not_read_is_skipped(tmp_path:
         <image name="c.jpg">""",
     )
     assert [image.file for image in found.images] == ["b.jpg", "c.jpg"]
-    assert found.skipped == 1
+    assert found.skipped == ("a.jpg",)
 
 
 def test_what_is_written_is_read_rounded_to_hundredths(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_tables_are_read(form: str, column: str, tmp_path: Path) -> None:
     table.to_csv(path, index=False) if form == "csv" else table.to_parquet(path)
     found = read_label_table(path)
     assert list(found.images) == images
-    assert (found.class_names, found.skipped) == ((), 1)
+    assert (found.class_names, found.skipped) == ((), ("c.jpg",))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_cells_that_are_not_there_count_as_skipped(tmp_path: Path) -> None:
     for name in ("nullable", "float", "string"):
         found = read_label_table(tmp_path / f"{name}.parquet")
         assert [image.choices for image in found.images] == [("3",), ("4",)]
-        assert found.skipped == 1
+        assert found.skipped == ("b.jpg",)
 
 
 def test_a_comma_at_the_end_of_a_row_moves_no_column(tmp_path: Path) -> None:
