@@ -9,19 +9,22 @@ from typing import Any
 
 from pydantic import Field
 
+from lossbench.words import plural
 from tasks.datasets.coco.file import Table, check_ids, coco_entries, coco_lists
 from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.tools.label_studio.exports import named_by
 from tasks.datasets.tools.shapes import Mask, boxes_around, coco_mask, from_runs, known_size, outlined
-from tasks.datasets.tools.writing import write_json
+from tasks.datasets.tools.writing import PREDICTIONS, require_labels, write_json
 from tasks.errors import require
 from tasks.settings import Number, Whole
 
 BOX_SIDES = 4
 PERSON = "person"
 """The category of all joints that are written."""
+INFO = {"description": PREDICTIONS}
+"""Of a file of predictions: a region or a joint has no score that says so."""
 VISIBLE = 2
 """Of a joint; 1 is marked, but covered, and 0 is not marked."""
 
@@ -63,6 +66,8 @@ class _Annotation(Table):
     keypoints: tuple[Number, ...] | None = None
     """x, y and visibility of each joint."""
     iscrowd: Whole = Field(default=0, ge=0, le=1)
+    score: Number | None = None
+    """Of a prediction."""
 
 
 def read_coco_annotations(path: Path) -> Annotations:
@@ -74,10 +79,11 @@ def read_coco_annotations(path: Path) -> Annotations:
     have gaps. Of a category with joints the points have the names of joints, and boxes and regions its own name.
 
     Raises:
-        DataError: the file is malformed, an annotation is of an unknown image or category, holds nothing or is malformed, or one
+        DataError: the file is malformed, an annotation is of an unknown image or category, holds nothing, is malformed or has a score, or one
             of the faults of `checked`.
     """
     content = coco_lists(path, ("images", "annotations"))
+    require_labels(content.get("info") != INFO, f"{path}: its annotations")
     images = coco_entries(content["images"], _Image, f"{path}: images")
     annotations = coco_entries(content["annotations"], _Annotation, f"{path}: annotations")
     listed = content.get("categories") or []
@@ -101,6 +107,8 @@ def read_coco_annotations(path: Path) -> Annotations:
             f"{path}: the {where} is of category {each.category_id}, which is not listed",
         )
         by_image[each.image_id].append((where, each))
+    scored = sum(each.score is not None for each in annotations)
+    require_labels(not scored, f"{path}: {plural(scored, 'annotation')} with a score")
     skipped = {each.id: each.name for each in images if _only_crowds(by_image[each.id])}
     found = [_image(each, by_image[each.id], categories, path) for each in images if each.id not in skipped]
     names = dict.fromkeys(name for each in categories.values() for name in each.keypoints or (each.name,))
@@ -191,7 +199,7 @@ def write_coco_annotations(path: Path, images: Sequence[AnnotatedImage], class_n
     categories = [
         {"id": ids[name], "name": name} | ({"keypoints": joints, "skeleton": []} if joints else {}) for name in names
     ]
-    write_json(path, {"images": files, "categories": categories, "annotations": entries})
+    write_json(path, {"info": INFO, "images": files, "categories": categories, "annotations": entries})
 
 
 def _of_shapes(image: AnnotatedImage, ids: dict[str, int]) -> Iterator[dict[str, Any]]:

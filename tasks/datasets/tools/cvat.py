@@ -14,7 +14,7 @@ from tasks.datasets.objects import check_names
 from tasks.datasets.tools.annotated import AnnotatedImage, Annotations, LabeledBox, LabeledPoint, LabeledRegion, Shape
 from tasks.datasets.tools.checking import checked
 from tasks.datasets.tools.shapes import bounds, decoded, inside_box, known_size, outlined, runs_of, upright
-from tasks.datasets.tools.writing import write_text
+from tasks.datasets.tools.writing import require_labels, write_text
 from tasks.datasets.xml_files import xml_root
 from tasks.errors import DataError, require
 from tasks.notices import notice
@@ -28,7 +28,7 @@ TYPES: dict[Shape, tuple[str, ...]] = {
 }
 """The types of labels in a task of CVAT, by what they mark."""
 TASK = "lossbench"
-"""Name of the task that is written; CVAT does not read it."""
+"""Name of the task that is written; CVAT does not read it. Its own exports have the task's `id`, too."""
 
 
 def read_cvat(path: Path) -> Annotations:
@@ -41,10 +41,13 @@ def read_cvat(path: Path) -> Annotations:
     ellipses, cuboids; an image with nothing else counts as skipped. Whether an image has the size that the export says is for the caller to check.
 
     Raises:
-        DataError: the file is missing or of another form, a shape is malformed, or one of the faults of `checked`.
+        DataError: the file is missing or of another form, a shape is malformed, the shapes are predictions that `write_cvat` wrote, or one of the faults of `checked`.
     """
     root = xml_root(path, "annotations", "an export of CVAT", FORM)
     require(root.find("track") is None, f"{path} holds tracks of a video", FORM)
+    task = root.find("meta/task")
+    written = task is not None and task.findtext("name") == TASK and task.find("id") is None
+    require_labels(not written, f"{path}: its shapes")
     images, skipped, unread = [], [], Counter[str]()
     for number, element in enumerate(root.findall("image")):
         name = (element.get("name") or "").strip()

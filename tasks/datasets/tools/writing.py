@@ -6,6 +6,16 @@ import json
 from pathlib import Path
 
 from lossbench.files import part_of
+from tasks.errors import require
+
+PREDICTIONS = "predictions of lossbench"
+"""What files for tools say that they hold, where their form has a place for it."""
+
+
+def require_labels(condition: object, where: str) -> None:
+    """Raise a DataError unless this holds: a file of predictions is none of labels."""
+    fault = f"{where} are predictions, which nobody has corrected"
+    require(condition, fault, "import them into an annotation tool, correct them there, and give its export")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from annotated_images import accepted
 from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_table, photograph, photographs
 
 from lossbench.config import ConfigError
@@ -213,6 +214,7 @@ def test_a_round_of_boxes_goes_through_the_files_of_cvat(folder: Path) -> None:
         AnnotatedImage(name, (40, 40), boxes=(LabeledBox(CLASSES[int(name[:3]) % 2], *boxes[name]),)) for name in names
     ]
     write_cvat(folder / "export.xml", drawn, CLASSES)
+    accepted(folder / "export.xml")
     table = parsed_toml(SMALL_DETECTOR.encode()) | {"strategy": "entropy", "budget": 4}
     one = LabelingRound(plan_round(Request("photos", ("export.xml",), table=table)), Path("cache"), CPU)
     outcome = one.run()
@@ -221,6 +223,6 @@ def test_a_round_of_boxes_goes_through_the_files_of_cvat(folder: Path) -> None:
         assert (40 * objects.boxes[0]).tolist() == pytest.approx(boxes[one.found.names[image]], abs=0.01)
         assert outcome.class_names[objects.labels[0]] == CLASSES[int(one.found.names[image][:3]) % 2]
     write_round(outcome, one.shape, Path("round-2"), Addresses())
-    read = read_annotations(Path("round-2/cvat.xml")).images
+    read = read_annotations(accepted(Path("round-2/cvat.xml"))).images
     assert [image.file for image in read] == [pick.file for pick in outcome.picks]
     assert read_annotations(Path("round-2/yolo"), Path("photos")).class_names == CLASSES

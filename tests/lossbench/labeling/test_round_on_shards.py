@@ -10,6 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 import torch
+from annotated_images import accepted
 from photo_folders import (
     CLASSES,
     SMALL_DETECTOR,
@@ -110,6 +111,7 @@ def labeled(number: int) -> AnnotatedImage:
 )
 def test_the_other_kinds_read_shards(kind: str, settings: str) -> None:
     write_cvat(Path("export.xml"), [labeled(number) for number in range(LABELED)], CLASSES)
+    accepted(Path("export.xml"))
     table = parsed_toml(settings.encode()) | {"strategy": "random", "budget": 3}
     shards, folder = (
         LabelingRound(plan_round(Request(source, ("export.xml",), kind, CLASSES, table)), Path("cache"), CPU)

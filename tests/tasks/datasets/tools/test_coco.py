@@ -11,6 +11,7 @@ import pytest
 from annotated_images import (
     JOINTS,
     NAMES,
+    accepted,
     assert_same_boxes,
     assert_same_points,
     assert_same_regions,
@@ -22,7 +23,7 @@ from annotated_images import (
 from object_files import coco
 from pycocotools import mask as coco_mask
 
-from tasks.datasets.tools.annotated import Annotations
+from tasks.datasets.tools.annotated import AnnotatedImage, Annotations
 from tasks.datasets.tools.coco import read_coco_annotations, write_coco_annotations
 from tasks.datasets.tools.shapes import decoded, encoded, runs_of
 from tasks.errors import DataError
@@ -145,16 +146,25 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "coco.json"
     write_coco_annotations(path, boxed(), NAMES)
     assert json.loads(path.read_text())["annotations"][0]["score"] == 0.75
-    found = read_coco_annotations(path)
+    found = read_coco_annotations(accepted(path))
     assert found.class_names == NAMES
     for image, wanted in zip(found.images, boxed(), strict=True):
         assert image[:3] == wanted[:3]
         assert_same_boxes(image, wanted, 1e-9)
     write_coco_annotations(path, masked(), NAMES)
-    assert_same_regions(read_coco_annotations(path).images[0], masked()[0])
+    assert_same_regions(read_coco_annotations(accepted(path)).images[0], masked()[0])
     write_coco_annotations(path, pointed(), JOINTS)
-    assert_same_points(read_coco_annotations(path).images[0], pointed()[0], 1e-9)
+    assert_same_points(read_coco_annotations(accepted(path)).images[0], pointed()[0], 1e-9)
     assert read_coco_annotations(path).class_names == JOINTS
+
+
+@pytest.mark.parametrize(("images", "names"), [(boxed(), NAMES), (masked(), NAMES), (pointed(), JOINTS)])
+def test_predictions_are_no_labels(images: list[AnnotatedImage], names: tuple[str, ...], tmp_path: Path) -> None:
+    write_coco_annotations(tmp_path / "coco.json", images, names)
+    with pytest.raises(
+        DataError, match=r"coco.json: its annotations are predictions, .*; import them into an annotation"
+    ):
+        read_coco_annotations(tmp_path / "coco.json")
 
 
 FAULTS: dict[str, tuple[object, str]] = {
@@ -163,6 +173,7 @@ FAULTS: dict[str, tuple[object, str]] = {
     "no annotations": ({"images": []}, "has no list 'annotations'"),
     "an unknown image": (one(image_id=1, bbox=[1, 1, 2, 2]), "annotation 11 is of image 1, which is not listed"),
     "an unknown category": (one(category_id=1, bbox=[1, 1, 2, 2]), "annotation 11 is of category 1"),
+    "a score": (one(bbox=[1, 1, 2, 2], score=0.9), "1 annotation with a score are predictions, which nobody has corrected"),
     "nothing": (one(), "x/a.jpg, annotation 11 has no box, mask or keypoints"),
     "three numbers": (one(bbox=[1, 1, 2]), "x/a.jpg, annotation 11: bbox has 3 numbers"),
     "corners for sizes": (one(bbox=[20, 20, 35, 28]), r"x/a.jpg: the box from \(20, 20, 55, 48\) lies outside"),

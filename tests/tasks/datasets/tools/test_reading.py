@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annotated_images import NAMES, boxed
+from annotated_images import NAMES, accepted, boxed
 from object_files import draw, write_coco, write_voc, write_yolo
 
 from tasks.datasets.tools.annotated import AnnotatedImage
@@ -34,7 +34,7 @@ def _minimal(folder: Path) -> Path:
 
 def _cvat(folder: Path) -> Path:
     write_cvat(folder / "annotations.xml", [AnnotatedImage("a.jpg", choices=("car",)), *boxed()], NAMES)
-    return folder / "annotations.xml"
+    return accepted(folder / "annotations.xml")
 
 
 def _yolo_folder(folder: Path) -> Path:
