@@ -57,13 +57,14 @@ class Border(NamedTuple):
     cut: int
 
 
-def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str) -> Border:
+def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str, what: str = "box") -> Border:
     """Cut boxes that reach up to a pixel beyond their image.
 
     Args:
         corners: left, top, right, bottom in pixels, borders counting from 0.
         size: width and height of the image.
         where: names the image in a message.
+        what: the boxes are of, or around.
 
     Raises:
         DataError: a box is not finite, lies further outside, or has no area in single precision.
@@ -75,7 +76,7 @@ def inside(corners: Float[np.ndarray, "b 4"], size: tuple[int, int], where: str)
     outside = ~(beyond <= MOST_BEYOND + ROUNDING)  # also NaN
     flat = np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
     for row in np.flatnonzero(outside | flat):
-        box = f"{where}: the box from ({', '.join(f'{value:g}' for value in corners[row])})"
+        box = f"{where}: the {what} from ({', '.join(f'{value:g}' for value in corners[row])})"
         beyond_it = f"{box} lies outside its image of {size[0]}x{size[1]} pixels"
         require(not outside[row], beyond_it, "correct it; its numbers are left, top, right and bottom here")
         require(not flat[row], f"{box} has no area", "correct or remove it")

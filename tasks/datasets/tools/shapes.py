@@ -76,7 +76,7 @@ def _within(outline: Sequence[float], size: tuple[int, int], where: str) -> list
     if plain and right - left > WIDE * width and bottom - top > WIDE * height:
         return list(outline)  # most are so; numpy would take most of the time of reading a large export
     points = np.array(outline, dtype=np.float64).reshape(-1, 2)
-    inside(np.concatenate([points.min(0), points.max(0)])[None], size, where)
+    inside(np.concatenate([points.min(0), points.max(0)])[None], size, where, "outline")
     return points.clip(0, size).ravel().tolist()
 
 

@@ -98,7 +98,7 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "an x without y": (lambda: table(region(3, [[*LEFT, 1]])), r"an outline has 9 numbers"),
     "texts": (lambda: table(region(3, [["0", 0, 4, 4, 4, 0]])), r"pool\.json: annotations, entry 0"),
     "outside": (lambda: table(region(3, [[0, 0, 9.5, 0, 4, 6]])), r"lies outside its image of 8x6 pixels"),
-    "far outside": (lambda: table(region(3, [[0, 0, -1e300, 0, 4, 6]])), r"the box from \(-1e\+300, 0, 4, 6\) lies outside"),
+    "far outside": (lambda: table(region(3, [[0, 0, -1e300, 0, 4, 6]])), r"the outline from \(-1e\+300, 0, 4, 6\) lies outside"),
     "run lengths of another size": (run_lengths([0, 48], (WIDTH, HEIGHT)), r"the mask is of 6x8 pixels, .* has 8x6"),
     "too few": (run_lengths([3, 2]), r"its mask (has .* pixels, and the image has 8x6|is no list of run lengths)"),
     "too many": (run_lengths([3, 2, 10**12]), r"its mask (has .* pixels, and the image has 8x6|is no list of run lengths)"),

@@ -53,7 +53,7 @@ def write_tasks(
         scores: of each image, in [0, 1], as Label Studio demands.
         model_version: names the model in Label Studio.
         prefix: folders between Label Studio's folder of local files and the images' folder, ending in a slash.
-        address: what begins the address of an image; then follow prefix and file, quoted.
+        address: what begins the address of an image; then follow, after a slash if it ends in no slash or `=`, prefix and file, quoted.
         data: more values for each image, which the Data Manager shows as columns.
 
     Raises:
@@ -63,9 +63,10 @@ def write_tasks(
     if not all(0 <= score <= 1 for score in scores):
         msg = f"scores lie in [0, 1], not from {min(scores)} to {max(scores)}"
         raise ValueError(msg)
+    begin = address if address.endswith(("/", "=")) or not address else f"{address}/"
     tasks = []
     for number, (image, score) in enumerate(zip(images, scores, strict=True)):
-        named = {IMAGE: address + quote(prefix + image.file), FILE: image.file}
+        named = {IMAGE: begin + quote(prefix + image.file), FILE: image.file}
         result = [{"id": f"{number}-{place}", **each} for place, each in enumerate(_results(image))]
         prediction = {"model_version": model_version, "score": float(score), "result": result}
         tasks.append({"data": {**(data[number] if data else {}), **named}, "predictions": [prediction]})

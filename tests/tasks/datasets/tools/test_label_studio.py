@@ -313,6 +313,21 @@ def test_tasks_are_read_back_as_they_were_written(tmp_path: Path) -> None:
         assert_same_regions(image, wanted)
 
 
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("https://host/photos", "https://host/photos/a%20b.jpg"),
+        ("https://host/photos/", "https://host/photos/a%20b.jpg"),
+        ("https://host/get?file=", "https://host/get?file=a%20b.jpg"),
+        ("", "a%20b.jpg"),
+    ],
+)
+def test_a_slash_lies_between_address_and_file(address: str, wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / "label_studio.json"
+    write_tasks(path, [AnnotatedImage("a b.jpg")], [0.5], model_version="m", address=address)
+    assert json.loads(path.read_text())[0]["data"] == {"image": wanted, "file": "a b.jpg"}
+
+
 def test_a_name_in_an_address_comes_back_without_the_key_file(tmp_path: Path) -> None:
     path = tmp_path / "label_studio.json"
     write_tasks(path, boxed(), [0.0, 1.0], model_version="m", prefix="photos/")
@@ -378,7 +393,7 @@ FAULTS: dict[str, tuple[object, str]] = {
     "an inverted box": ([task(annotation(rectangle(width=-5)))], "a.jpg: the box .* has no area"),
     "a point outside": ([task(annotation(region("keypointlabels", keypointlabels=["a"], **(POINT | {"x": 125}))))], r"the point \(50, 15\) lies outside its image"),
     "an outline of two": ([task(annotation(region("polygonlabels", points=[[0, 0], [9, 9]], polygonlabels=["a"])))], "region r: an outline has 4 numbers"),
-    "an outline outside": ([task(annotation(region("polygonlabels", points=[[0, 0], [9, 9], [200, 9]], polygonlabels=["a"])))], "region r: the box .* lies outside"),
+    "an outline outside": ([task(annotation(region("polygonlabels", points=[[0, 0], [9, 9], [200, 9]], polygonlabels=["a"])))], "region r: the outline .* lies outside"),
     "a stroke of another size": ([task(annotation(region("brushlabels", rle=STROKE, brushlabels=["a"], original_width=50)))], "brush strokes cannot be read .it has 1,200 pixels, and the image 50x30"),
     "a stroke that ends": ([task(annotation(region("brushlabels", rle=STROKE[:50], brushlabels=["a"])))], "ends before its last value"),
     "a stroke of texts": ([task(annotation(region("brushlabels", rle="AAAA", brushlabels=["a"])))], "brush strokes are 'AAAA'"),

@@ -32,7 +32,7 @@ def test_an_outline_is_cut_at_the_border(corners: list[tuple[float, float]]) -> 
 def test_a_corner_elsewhere_is_refused(value: float, place: int) -> None:
     outline = [1.0, 1.0, 20.0, 1.0, 20.0, 20.0]
     outline[place] = value
-    with pytest.raises(DataError, match=r"it: the box from .* lies outside its image of 40x30 pixels"):
+    with pytest.raises(DataError, match=r"it: the outline from .* lies outside its image of 40x30 pixels"):
         outlined([[1.0, 1.0, 20.0, 1.0, 20.0, 20.0], outline], SIZE, "it")
 
 
