@@ -130,7 +130,7 @@ class _Places:
             names = self._below(folder)
             found = (exact and names.at(name)) or names.meant(name)
             several = f"{what} may be {' or '.join(found[:2])} in {folder}"
-            require(len(found) <= 1, several, "rename one of the two, and its text file")
+            require(len(found) <= 1, several, "rename one of the two, or give an export that keeps folders")
             if found:
                 return folder / found[0], found[0]
         raise DataError(fault, "put it there, or take it out of the set")

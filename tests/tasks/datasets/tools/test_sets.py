@@ -114,7 +114,7 @@ def test_a_text_file_is_of_the_one_image_of_its_name(
         (
             ["labels/1.txt"],
             ["1.jpg", "sub/1.jpg"],
-            r"labels/1.txt: its image may be 1.jpg or sub/1.jpg in .*photos; rename",
+            r"labels/1.txt: its image may be 1.jpg or sub/1.jpg in .*photos; rename one of the two, or give",
         ),
         (["labels/1.txt"], ["1.jpg", "1.png"], "may be 1.jpg or 1.png"),
         (["labels/sub/1.txt"], ["sub/1.jpg", "sub/1.png"], "may be sub/1.jpg or sub/1.png"),
