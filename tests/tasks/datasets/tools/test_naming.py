@@ -74,6 +74,7 @@ def test_equal_base_names_take_no_scan(label: str) -> None:
         ("0123abcd-a", ["s1/a.jpg"]),
         ("0123abcd-b.jpg", ["s1/b.jpg", "s2/b.jpg"]),
         ("89abcdef-c.jpg", ["89abcdef-c.jpg"]),  # the image has this name itself
+        ("photos/89abcdef-c.jpg", ["89abcdef-c.jpg"]),
         ("0123ABCD-a.jpg", []),
         ("0123abc-a.jpg", []),
         ("0123abcd-", []),
