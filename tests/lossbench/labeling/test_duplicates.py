@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 import tracemalloc
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from photo_folders import photograph
 from PIL import Image, ImageEnhance
+from sklearn.datasets import load_digits
 
 from lossbench.files import MEBIBYTE
 from lossbench.labeling.duplicates import BITS, Looks, looks, near_duplicates
@@ -30,6 +32,10 @@ def looks_of(images: list[Image.Image]) -> Looks:
 
 
 def altered(image: Image.Image, how: str) -> Image.Image:
+    if how == "JPEG":
+        content = io.BytesIO()
+        image.save(content, "JPEG", quality=30)
+        return Image.open(content)
     if how == "half the size":
         return image.resize((80, 80), Image.Resampling.BILINEAR)
     return ImageEnhance.Brightness(image).enhance(1.05)
@@ -42,6 +48,23 @@ def test_altered_copies_are_one_group_each_and_others_are_not(how: str) -> None:
     groups = near_duplicates(looks_of(originals + copies), 3)
     assert len(set(groups[:40].tolist())) == 40
     np.testing.assert_array_equal(groups[:40], groups[40:])
+
+
+def digits(margin: int) -> list[Image.Image]:
+    """200 scanned digits of 8 x 8 pixels on black, with a margin at each side."""
+    squares = np.pad(
+        load_digits(return_X_y=True)[0][:200].reshape(-1, 8, 8), ((0, 0), (margin, margin), (margin, margin))
+    )
+    return [Image.fromarray((each / 16 * 255).astype(np.uint8)).convert("RGB").resize((96, 96)) for each in squares]
+
+
+@pytest.mark.parametrize("margin", [2, 4])
+@pytest.mark.parametrize("how", ["half the size", "brighter", "JPEG"])
+def test_small_objects_on_a_plain_background_are_told_apart_and_their_copies_found(margin: int, how: str) -> None:
+    originals = digits(margin)
+    groups = near_duplicates(looks_of(originals + [altered(image, how) for image in originals]), 3)
+    assert len(set(groups.tolist())) > 190
+    assert (groups[:200] == groups[200:]).mean() > 0.98
 
 
 def test_a_mirrored_image_is_no_duplicate() -> None:
@@ -77,10 +100,10 @@ def test_frames_of_one_camera_are_grouped_without_comparing_all_pairs() -> None:
     scenes = rng.choice(3, 5_000, p=[0.6, 0.39, 0.01])
     bits = rng.random((3, BITS)) < 0.5
     bits[2] = bits[1]  # of the same hash, and other pixels
-    grey = np.array([[0.0], [40.0], [-40.0]])[scenes] + rng.normal(0, 1, (5_000, BITS))
+    gray = np.array([[0.0], [40.0], [-40.0]])[scenes] + rng.normal(0, 1, (5_000, BITS))
     tracemalloc.start()
     began = time.process_time()
-    groups = near_duplicates(Looks(bits[scenes], grey.astype(np.float32)), 3)
+    groups = near_duplicates(Looks(bits[scenes], gray.astype(np.float32)), 3)
     seconds, (_, most) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(set(zip(scenes.tolist(), groups.tolist(), strict=True))) == len(set(groups.tolist())) == 3
