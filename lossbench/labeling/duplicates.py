@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from torch.nn import functional
 
 from tasks.base import Ids, UnlabeledTask
@@ -30,6 +31,14 @@ MOST_SHARE = 0.07
 brighter differs by .05."""
 LEAST_DIFFERENCE = 1.0
 """What compression may change on a plain background."""
+BLOCK = 2
+"""Side of the blocks whose sums stand for 8 x 8 pixels in a search."""
+SHIFTS = 128
+"""Images with one key are compared with so many that follow; where there are more, near ones are searched for."""
+MOST_NEIGHBORS = 1000
+"""Per image: with more, a search is no faster than comparing all."""
+PAIRS = 100_000
+"""That are compared at once."""
 RED_GREEN_BLUE = (0.299, 0.587, 0.114)
 """Of brightness (Rec. ITU-R BT.601)."""
 
@@ -96,10 +105,17 @@ def near_duplicates(images: Looks, most_bits: int) -> Int[np.ndarray, " n"]:
     groups = np.arange(count)
     hashes = np.packbits(images.bits, axis=1).view(np.uint64).reshape(-1)
     compared = _Compared(hashes, images.gray, _limits(images.gray), most_bits)
-    for part in np.array_split(np.arange(BITS), most_bits + 1):
+    for part in _parts(images.bits, most_bits + 1):
         words = np.packbits(images.bits[:, part], axis=1)
         _join(groups, np.unique(words, axis=0, return_inverse=True)[1].reshape(-1), compared)
     return np.unique(groups, return_inverse=True)[1].reshape(-1)
+
+
+def _parts(bits: Bool[np.ndarray, "n 64"], count: int) -> list[Int[np.ndarray, " b"]]:
+    """Divide the bits of a hash into parts that tell images apart about equally well: bits of a plain margin are the same in all."""
+    shares = bits.mean(0)
+    order = np.argsort(-shares * (1 - shares), kind="stable")
+    return [order[start::count] for start in range(count)]
 
 
 def _limits(gray: Float[np.ndarray, "n 64"]) -> Float[np.ndarray, " n"]:
@@ -124,6 +140,9 @@ def _join(groups: Int[np.ndarray, " n"], keys: Int[np.ndarray, " n"], compared: 
             return
         apart = np.flatnonzero(same & (groups[first] != groups[second]))
         _join_alike(groups, first[apart], second[apart], compared)
+        if shift == SHIFTS:
+            buckets = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
+            order = np.concatenate([order[:0], *(each for each in buckets if not _join_near(groups, each, compared))])
         shift += 1
 
 
@@ -139,6 +158,28 @@ def _join_alike(
     joined = connected_components(graph, directed=False)[1][groups]
     _, firsts, ranks = np.unique(joined, return_index=True, return_inverse=True)
     groups[:] = firsts[ranks.reshape(-1)]
+
+
+def _join_near(groups: Int[np.ndarray, " n"], members: Int[np.ndarray, " m"], compared: _Compared) -> bool:
+    """Join the groups of members that are alike, found by a search; False if it would be slow, as very many are near.
+
+    The sums of two images over blocks differ by no more than their pixels do, all taken together, so that no pair is missed.
+    """
+    cells = compared.gray[members].astype(np.float64).reshape(-1, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK)
+    sums = cells.sum((2, 4)).reshape(len(members), -1)
+    reach = BITS * compared.limits[members] * (1 + 1e-4)  # the differences are rounded to 32 bits
+    tree = KDTree(sums)
+    counts = tree.query_ball_point(sums, reach, p=1, return_length=True)
+    if counts.sum() > MOST_NEIGHBORS * len(members):
+        return False
+    with_others = np.flatnonzero(counts > 1)
+    ends = np.cumsum(counts[with_others]) // PAIRS
+    for rows in np.split(with_others, np.flatnonzero(np.diff(ends)) + 1) if len(with_others) else []:
+        near = np.concatenate(tree.query_ball_point(sums[rows], reach[rows], p=1)).astype(np.int64)
+        first, second = members[np.repeat(rows, counts[rows])], members[near]
+        apart = groups[first] != groups[second]
+        _join_alike(groups, first[apart], second[apart], compared)
+    return True
 
 
 def _in_several_groups(keys: Int[np.ndarray, " m"], groups: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits
 
 from lossbench.files import MEBIBYTE
+from lossbench.labeling import duplicates
 from lossbench.labeling.duplicates import BITS, Looks, looks, near_duplicates
 from tasks.base import UnlabeledTask
 from tasks.images.pixels import Pixels
@@ -93,6 +94,39 @@ def test_pairs_are_those_that_comparing_all_gives(most_bits: int) -> None:
         near = near @ near  # over others
     groups = near_duplicates(images, most_bits)
     np.testing.assert_array_equal(groups[:, None] == groups[None], near)
+
+
+@pytest.mark.parametrize("most_neighbors", [0, 1000], ids=["plain comparison", "search"])
+def test_a_search_among_many_of_one_key_misses_no_pair(monkeypatch: pytest.MonkeyPatch, most_neighbors: int) -> None:
+    monkeypatch.setattr(duplicates, "SHIFTS", 3)
+    monkeypatch.setattr(duplicates, "PAIRS", 50)
+    monkeypatch.setattr(duplicates, "MOST_NEIGHBORS", most_neighbors)
+    rng = np.random.default_rng(0)
+    centers = rng.normal(0, 12, (60, BITS)) * (np.arange(BITS) < 50)
+    gray = np.repeat(centers, 5, axis=0) + rng.normal(0, 1, (300, BITS)) * rng.uniform(0, 8, (300, 1))
+    bits = np.zeros((300, BITS), bool)
+    bits[:, :6] = rng.random((300, 6)) < 0.3
+    images = Looks(bits, gray.astype(np.float32))
+    limits = duplicates._limits(images.gray)
+    near = (bits[:, None] != bits[None]).sum(2) <= 3
+    near &= np.abs(images.gray[:, None] - images.gray[None]).mean(2) <= np.minimum(limits[:, None], limits[None])
+    joined = near.copy()
+    for _ in range(9):
+        joined = joined @ joined
+    assert 1.1 < near.sum(1).mean() < 5
+    groups = near_duplicates(images, 3)
+    np.testing.assert_array_equal(groups[:, None] == groups[None], joined)
+
+
+def test_images_with_a_plain_margin_are_not_all_compared() -> None:
+    """Bits of the margin are the same in all: a quarter of the hash that lies in it would be one key."""
+    rng, count = np.random.default_rng(0), 20_000
+    bits, gray = np.zeros((count, 8, 8), bool), np.full((count, 8, 8), 60, np.float32)
+    bits[:, 2:6], gray[:, 2:6, 1:7] = rng.random((count, 4, 8)) < 0.5, rng.uniform(-150, 60, (count, 4, 6))
+    began = time.process_time()
+    groups = near_duplicates(Looks(bits.reshape(count, BITS), gray.reshape(count, BITS)), 3)
+    assert len(set(groups.tolist())) == count
+    assert time.process_time() - began < 5, "comparing all takes a minute"
 
 
 def test_frames_of_one_camera_are_grouped_without_comparing_all_pairs() -> None:
