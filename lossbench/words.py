@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def plural(number: int, one: str, many: str = "") -> str:
@@ -15,6 +15,11 @@ def plural(number: int, one: str, many: str = "") -> str:
         many: its plural, where that is not the singular with an s.
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def first_few(names: Sequence[str], most: int) -> list[str]:
+    """The first of many names, and how many more there are."""
+    return [*names[:most], *([f"and {len(names) - most:,} more"] if len(names) > most else [])]
 
 
 def spelled_out(text: str) -> str:

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lossbench.labeling.plan import RoundSettings
+from lossbench.words import first_few
 from tasks.datasets.tools.annotated import AnnotatedImage
 from tasks.images.files import ImageFile
+
+MOST_LEFT_OUT = 10
+"""Near-duplicates of a pick that tables and pages name."""
 
 
 class Pick(NamedTuple):
@@ -32,6 +36,11 @@ class Pick(NamedTuple):
     """Near-duplicates of it, which were no candidates."""
     prediction: AnnotatedImage
     """What the model sees in it; empty in a first round."""
+
+    @property
+    def shown_left_out(self) -> list[str]:
+        """The first of its near-duplicates, and how many more there are."""
+        return first_few(self.left_out, MOST_LEFT_OUT)
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,12 @@ class LabelingRound:
     def _check_candidates(self, candidates: int, unlabeled: int) -> None:
         if candidates >= self.settings.budget:
             return
-        left = f" ({unlabeled - candidates} of {unlabeled} are near-duplicates)" if unlabeled > candidates else ""
-        msg = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}; lower --budget"
+        left, advice = "", ""
+        if unlabeled > candidates:
+            left = f" ({unlabeled - candidates} of {unlabeled} are near-duplicates)"
+            advice = ", or leave none out: write duplicate_bits = -1 into a file, and name it with --settings"
+        wanted = f"{plural(self.settings.budget, 'image')} to pick, and {plural(candidates, 'candidate')}{left}"
+        msg = f"{wanted}; lower --budget{advice}"
         raise ConfigError(msg)
 
     def ask(self, question: Question | None) -> None:

@@ -129,7 +129,7 @@ def picks_table(picks: Sequence[Pick]) -> str:
     for pick in picks:
         numbers = [_number(value) for value in (pick.score, pick.predicted_loss, pick.margin)]
         row = [pick.file, pick.rank, *numbers, pick.nearest_labeled, _number(pick.similarity)]
-        table.writerow([*row, "; ".join(predicted(pick.prediction)), "; ".join(pick.left_out)])
+        table.writerow([*row, "; ".join(predicted(pick.prediction)), "; ".join(pick.shown_left_out)])
     return content.getvalue()
 
 

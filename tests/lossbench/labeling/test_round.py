@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_ta
 from lossbench.config import ConfigError
 from lossbench.files import parsed_toml
 from lossbench.labeling.outcome import Outcome
+from lossbench.labeling.page import page
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound
-from lossbench.labeling.writing import COLUMNS, Addresses, write_round
+from lossbench.labeling.writing import COLUMNS, Addresses, picks_table, write_round
 from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox
 from tasks.datasets.tools.cvat import write_cvat
 from tasks.datasets.tools.reading import read_annotations
@@ -57,6 +59,15 @@ def test_picks_are_unlabeled_images_and_no_two_are_near_duplicates(outcome: Outc
     assert everything.duplicates == 1
     (with_twin,) = [pick for pick in everything.picks if pick.left_out]
     assert (with_twin.file, with_twin.left_out) == ("030.png", ("twin.png",))
+
+
+def test_tables_and_pages_name_a_few_near_duplicates_and_count_the_others(outcome: Outcome) -> None:
+    names = tuple(f"copy-{number}.png" for number in range(1012))
+    many = replace(outcome, picks=(outcome.picks[0]._replace(left_out=names),))
+    shown = "; ".join([*names[:10], "and 1,002 more"])
+    assert next(csv.DictReader(picks_table(many.picks).splitlines()))["near_duplicates"] == shown
+    assert f"{names[9]}, and 1,002 more" in page(many)
+    assert names[10] not in page(many)
 
 
 def test_near_duplicates_are_candidates_where_none_is_to_be_left_out() -> None:
@@ -154,7 +165,11 @@ def test_a_first_round_is_picked_on_pretrained_features_and_uncertainty_needs_la
 @pytest.mark.parametrize(
     ("strategy", "budget", "fault"),
     [
-        ("margin", 11, r"11 images to pick, and 10 candidates \(1 of 11 are near-duplicates\); lower --budget"),
+        (
+            "margin",
+            11,
+            r"11 images to pick, and 10 candidates \(1 of 11 are near-duplicates\); lower --budget, or leave none out: write duplicate_bits = -1",
+        ),
         ("true-loss", 5, "true-loss reads the labels of candidates, which nobody knows here"),
         ("marginn", 5, "did you mean margin"),
     ],
