@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,8 +216,10 @@ class LabelingRound:
         self, learner: Learner, selection: Selection, groups: np.ndarray, left_out: int, metrics: dict[str, float]
     ) -> Outcome:
         found, division = self.found, self.division
-        predictions = self._predictions(learner, selection.ids)
+        sizes = [image_size(found.files[image]) for image in selection.ids]
+        predictions = self._predictions(learner, selection.ids, sizes)
         survey = stream(self.settings.seed, "survey").permutation(division.unlabeled)[:SURVEYED]
+        surveyed = self._predictions(learner, survey, [self._square] * len(survey))
         return Outcome(
             settings=self.settings,
             class_names=found.class_names,
@@ -229,13 +231,19 @@ class LabelingRound:
             set_aside=len(division.set_aside),
             duplicates=left_out,
             metrics=metrics,
-            pool_classes=_shares(shown_classes(self._predictions(learner, survey), self.shape)),
+            pool_classes=_shares(shown_classes(surveyed, self.shape)),
             pick_classes=_shares(shown_classes(predictions, self.shape)),
         )
 
-    def _predictions(self, learner: Learner, ids: Ids) -> list[AnnotatedImage]:
-        """What the model sees in images; nothing where it is not trained."""
-        files = [(self.found.names[image], image_size(self.found.files[image])) for image in ids]
+    @property
+    def _square(self) -> tuple[int, int]:
+        """The size that images have for the model, of which no file has to be read."""
+        height, width = self.task.unlabeled.frames(self.division.unlabeled[:1]).shape[2:]
+        return width, height
+
+    def _predictions(self, learner: Learner, ids: Ids, sizes: Sequence[tuple[int, int]]) -> list[AnnotatedImage]:
+        """What the model sees in images of these widths and heights; nothing where it is not trained."""
+        files = [(self.found.names[image], size) for image, size in zip(ids, sizes, strict=True)]
         if not len(self.division.training):
             return [AnnotatedImage(*each) for each in files]
         task, found = self.task, []

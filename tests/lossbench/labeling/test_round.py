@@ -16,6 +16,7 @@ from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_ta
 
 from lossbench.config import ConfigError
 from lossbench.files import parsed_toml
+from lossbench.labeling import round as labeling_round
 from lossbench.labeling.outcome import Outcome
 from lossbench.labeling.page import page
 from lossbench.labeling.plan import Request, plan_round
@@ -92,6 +93,17 @@ def test_a_pick_says_why(outcome: Outcome) -> None:
         assert pick.nearest_labeled < "030.png"
         assert -1 <= pick.similarity <= 1.0001
         assert pick.prediction.choices[0] in CLASSES
+
+
+def test_the_sizes_of_picks_alone_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind an address a file is loaded for its size; the survey of the unlabeled images needs none."""
+    read: list[Path] = []
+    size = labeling_round.image_size
+    monkeypatch.setattr(labeling_round, "image_size", lambda file: read.append(file) or size(file))
+    found = planned().run()
+    assert [path.name for path in read] == [pick.file for pick in found.picks]
+    assert [pick.prediction.size for pick in found.picks] == [size(pick.path) for pick in found.picks]
+    assert sum(found.pool_classes.values()) == pytest.approx(1)
 
 
 def test_held_out_labels_stay_held_out_when_labels_are_added(folder: Path) -> None:
