@@ -55,6 +55,8 @@ class Outcome:
     trained_on: int
     held_out: int
     """Labeled images that were not trained on."""
+    tested: int
+    """Held-out images without a near-duplicate among those trained on."""
     labels: dict[str, int]
     """Of each class in all labeled images, the most frequent first."""
     set_aside: int
@@ -62,7 +64,7 @@ class Outcome:
     duplicates: int
     """Unlabeled images that were left out as near-duplicates of others or of labeled ones."""
     metrics: dict[str, float]
-    """On the held-out images; empty where there are none."""
+    """On the `tested` images; empty where there are none."""
     pool_classes: dict[str, float]
     """Share of each class among the labels predicted in unlabeled images; empty in a first round."""
     pick_classes: dict[str, float]

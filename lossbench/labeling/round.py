@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lossbench.config import ConfigError
-from lossbench.labeling.division import Division, distinct
+from lossbench.labeling.division import Division, distinct, unseen
 from lossbench.labeling.duplicates import looks, near_duplicates
 from lossbench.labeling.outcome import Outcome, Pick
 from lossbench.labeling.plan import RoundSettings
@@ -129,13 +129,14 @@ class LabelingRound:
         report("reading the pretrained model" if first else f"training on {plural(len(division.training), 'label')}")
         committee = self._committee
         metrics: dict[str, float] = {}
-        if len(division.held_out):
+        tested = unseen(groups, division)
+        if len(tested):
             report("evaluating")
-            metrics = evaluate(task, committee[0], division.held_out)
+            metrics = evaluate(task, committee[0], tested)
         report(f"{strategy.name} picks from {plural(len(candidates), 'candidate')}")
         selection = self._selected(strategy, committee, candidates)
         report("describing the picks")
-        return self._outcome(committee[0], selection, groups, len(division.unlabeled) - len(candidates), metrics)
+        return self._outcome(committee[0], selection, groups, tested, metrics)
 
     def _check(self, strategy: Strategy, *, first: bool) -> None:
         if strategy.cheats:
@@ -213,7 +214,7 @@ class LabelingRound:
         return Selection(checked(selection, ctx, strategy.name), selection.scores)
 
     def _outcome(
-        self, learner: Learner, selection: Selection, groups: np.ndarray, left_out: int, metrics: dict[str, float]
+        self, learner: Learner, selection: Selection, groups: np.ndarray, tested: Ids, metrics: dict[str, float]
     ) -> Outcome:
         found, division = self.found, self.division
         sizes = [image_size(found.files[image]) for image in selection.ids]
@@ -227,9 +228,10 @@ class LabelingRound:
             images=len(found.files),
             trained_on=len(division.training),
             held_out=len(division.held_out),
+            tested=len(tested),
             labels=dict(shown_classes(filter(None, found.labels), self.shape).most_common()),
             set_aside=len(division.set_aside),
-            duplicates=left_out,
+            duplicates=len(division.unlabeled) - len(distinct(groups, division)),
             metrics=metrics,
             pool_classes=_shares(shown_classes(surveyed, self.shape)),
             pick_classes=_shares(shown_classes(predictions, self.shape)),

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from annotated_images import accepted
@@ -17,11 +18,13 @@ from photo_folders import CLASSES, SMALL_DETECTOR, SMALL_MODEL, box_of, label_ta
 from lossbench.config import ConfigError
 from lossbench.files import parsed_toml
 from lossbench.labeling import round as labeling_round
+from lossbench.labeling.division import Division, unseen
 from lossbench.labeling.outcome import Outcome
 from lossbench.labeling.page import page
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound
 from lossbench.labeling.writing import COLUMNS, Addresses, picks_table, write_round
+from tasks.datasets.labeled.folder import is_held_out
 from tasks.datasets.tools.annotated import AnnotatedImage, LabeledBox
 from tasks.datasets.tools.cvat import write_cvat
 from tasks.datasets.tools.reading import read_annotations
@@ -104,6 +107,31 @@ def test_the_sizes_of_picks_alone_are_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert [path.name for path in read] == [pick.file for pick in found.picks]
     assert [pick.prediction.size for pick in found.picks] == [size(pick.path) for pick in found.picks]
     assert sum(found.pool_classes.values()) == pytest.approx(1)
+
+
+def test_a_held_out_image_whose_near_duplicate_is_trained_on_is_not_tested(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = planned()
+    original = before.found.names[before.division.held_out[0]]
+    copy = next(name for name in (f"{number:03}-copy.png" for number in range(100, 200)) if not is_held_out(name, 0.2))
+    shutil.copy(folder / "photos" / original, folder / "photos" / copy)
+    label_table(folder / "more.csv", [copy])
+    found = planned(labels=("labels.csv", "more.csv")).run()
+    count = len(before.division.held_out)
+    assert (found.held_out, found.tested) == (count, count - 1)
+    assert f"1 of {count} held-out images is a near-duplicate of training images" in caplog.text
+    assert f"Measured on {count - 1} labeled images" in page(found)
+
+
+def test_there_is_no_score_where_too_few_held_out_images_have_no_copy() -> None:
+    division = Division(*(np.array(ids) for ids in ([0, 1], [2, 3, 4, 5, 6, 7], [8], [9])))
+    groups = np.arange(10)
+    assert unseen(groups, division).tolist() == [2, 3, 4, 5, 6, 7]
+    groups[[3, 9]] = groups[1]
+    assert unseen(groups, division).tolist() == [2, 4, 5, 6, 7]
+    groups[4] = groups[0]
+    assert unseen(groups, division).tolist() == []
 
 
 def test_held_out_labels_stay_held_out_when_labels_are_added(folder: Path) -> None:
