@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -73,9 +74,10 @@ class LabelingRound:
 
     @property
     def folder(self) -> Path | None:
-        """Of the images; None where they are no files in a folder."""
+        """Of the images, as it was given; None where they are no files in a folder."""
         in_files = isinstance(self.found.files[0], Path)
-        return Path(self.source.images).resolve() if in_files else None
+        given = os.path.abspath(self.source.images)  # noqa: PTH100 - resolve() would follow a link, whose name tools know
+        return Path(given) if in_files else None
 
     @property
     def shape(self) -> Shape:

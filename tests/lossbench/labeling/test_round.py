@@ -49,6 +49,12 @@ def planned(strategy: str = "margin", budget: int = 5, labels: tuple[str, ...] =
     return LabelingRound(plan_round(Request("photos", labels, "classification", CLASSES, table)), Path("cache"), CPU)
 
 
+def test_tools_are_told_the_folder_as_it_was_given(folder: Path) -> None:
+    (folder / "photos").rename(folder / "elsewhere")
+    (folder / "photos").symlink_to(folder / "elsewhere")
+    assert planned().folder == folder / "photos"
+
+
 @pytest.fixture
 def outcome() -> Outcome:
     return planned().run()
