@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lossbench.cli.completion import kind_names, strategy_names
 from lossbench.cli.option_groups import with_option_groups
-from lossbench.cli.options import (
-    MOST_PROCESSES,
-    CodeFromOutside,
-    Device,
-    limit_threads,
-)
+from lossbench.cli.options import CodeFromOutside, limit_threads
 from lossbench.cli.output import console, say, status
+from lossbench.cli.pick_options import Images, Selection, Simulation, Where
 from lossbench.paths import Paths
 from lossbench.words import plural
 
@@ -35,116 +30,6 @@ lossbench pick --unlabeled photos --labeled export.json --strategy badge --budge
 lossbench pick --settings round-2/round.toml --out again
 lossbench pick --unlabeled photos --oracle labels.json --strategy badge --strategy margin --budget 100 --out simulation
 """
-
-
-class Images(NamedTuple):
-    """Options: the images, and what is known of them."""
-
-    unlabeled: Annotated[
-        str | None,
-        typer.Option(
-            "--unlabeled",
-            metavar="DIR",
-            help="Folder of all images, labeled ones, too; or tar or Parquet shards (DIR, a-{000..099}.tar), or an address (s3://...).",
-        ),
-    ] = None
-    labeled: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--labeled",
-            metavar="FILE",
-            help="Export of Label Studio or CVAT, or COCO, YOLO, VOC, CSV or class folders. Repeatable; of an image in two of them the last counts.",
-        ),
-    ] = None
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--kind",
-            metavar="NAME",
-            help="Kind of task, such as detection. [default: what the labels are]",
-            autocompletion=kind_names,
-        ),
-    ] = None
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            "--classes", metavar="A,B,...", help="Names of the classes or joints. [default: those of the labels]"
-        ),
-    ] = None
-
-
-class Selection(NamedTuple):
-    """Options: what is picked from them."""
-
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--strategy",
-            metavar="NAME",
-            help="A name or a file such as mine.py; without labels one that needs none, such as typiclust. With --oracle repeatable.",
-            autocompletion=strategy_names,
-        ),
-    ] = None
-    budget: Annotated[
-        int | None, typer.Option("--budget", metavar="N", min=1, help="How many images to pick.", show_default=False)
-    ] = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="[default: 0]")] = None
-    settings: Annotated[
-        Path | None,
-        typer.Option("--settings", metavar="FILE", help="TOML of settings, such as round.toml of an earlier round."),
-    ] = None
-
-
-class Simulation(NamedTuple):
-    """Options: labels that answer rounds which are simulated."""
-
-    oracle: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--oracle",
-            metavar="FILE",
-            help="Pick no images: simulate rounds that are answered from these labels, and show the learning curves. Repeatable.",
-        ),
-    ] = None
-    rounds: Annotated[
-        int | None,
-        typer.Option(
-            "--rounds", metavar="N", min=1, max=1000, help="With --oracle: how many models are trained. [default: 5]"
-        ),
-    ] = None
-
-
-class Where(NamedTuple):
-    """Options: where a round is computed."""
-
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache",
-            metavar="DIR",
-            help="Decoded images, features and models; may be deleted. [default: runs/cache; with --oracle in --out]",
-        ),
-    ] = None
-    device: Device = "cpu"
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=1,
-            max=MOST_PROCESSES,
-            help="Processes that compute features and scores; with --oracle, that make runs. [default: this one; one per core]",
-        ),
-    ] = None
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="ADDRESS",
-            help="Let the nodes of a Ray cluster compute features and scores: auto, or HOST:PORT. --cache is a folder they share.",
-            autocompletion=lambda: ["auto"],
-        ),
-    ] = None
 
 
 @with_option_groups
@@ -249,9 +134,8 @@ def _pick(request: Request, out: Path, where: Where, image_address: str | None) 
     prepare()
     with each_line_once(), status("reading labels") as now, listening(now):
         settings = plan_round(request)
-        if source := settings.task.data.labeled:
-            check_outside(out, Path(source.images))
         one = LabelingRound(settings, cache, torch.device(where.device))
+        check_outside(out, Path(one.source.images))
         with helpers(settings, cache, where.device, where.workers, where.cluster):
             outcome = one.run()
         now("writing")

@@ -24,7 +24,8 @@ from photo_folders import (
 )
 from shards import sharded
 
-from lossbench.cli.commands.pick import Where, _pick
+from lossbench.cli.commands.pick import _pick
+from lossbench.cli.pick_options import Where
 from lossbench.files import parsed_toml
 from lossbench.labeling.plan import Request, plan_round
 from lossbench.labeling.round import LabelingRound
